@@ -1,0 +1,3 @@
+"""simsearch: learned visual similarity search. Start at `simsearch.search.Searcher`."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Vector stores: one contract (`base`), one file per engine."""

@@ -1,0 +1,1 @@
+"""Training the Siamese network: the only part of simsearch that imports torch."""
