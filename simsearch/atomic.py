@@ -1,0 +1,68 @@
+"""Writing files so that a crash leaves the old content or the new one, never a mixture."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+_TEMPORARY_PREFIX = ".tmp-"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by a file with this content: written aside, flushed to disk, then renamed."""
+    write_durably(path, data)
+    sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Like `write_atomically`, leaving it to the caller to flush the folder once after many files."""
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        _replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to disk, on systems where a folder can be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Delete what a killed writer left; only a folder's sole writer may call this."""
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def _replace(source: Path, target: Path, *, tries: int = 20) -> None:
+    """Rename over the target; on Windows a reader that has it open makes this fail for a moment."""
+    for remaining in reversed(range(tries)):
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if os.name != "nt" or not remaining:
+                raise
+            time.sleep(0.05)
+
+
+def _umask() -> int:
+    """The process's file mode mask; mkstemp ignores it and creates files only the owner can read."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

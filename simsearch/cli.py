@@ -1,0 +1,385 @@
+"""The commands: each parses, makes one call, renders. Everything heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from simsearch import __version__
+from simsearch.errors import BadInputError, SimsearchError, require
+from simsearch.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index, index_folder
+
+if TYPE_CHECKING:
+    from simsearch.models import Model
+
+_SEARCHING, _BUILDING, _TRAINING, _LOOKING_AFTER = "Search", "Build", "Train", "Look after"
+
+
+class Commands(TyperGroup):
+    """The root command: turns errors into one line each, and into exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # a closed pipe; Typer ends quietly
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise typer.Exit(_explain(error)) from None
+
+
+def _explain(error: Exception) -> int:
+    """Print what happened and what to do; return the exit code."""
+    if isinstance(error, SimsearchError):
+        message, hint, code = error.message, error.hint, error.exit_code
+    else:
+        message, hint, code = f"unexpected {type(error).__name__}: {error}", "run again with --debug", 1
+    typer.echo(f"error: {message}", err=True)
+    if hint:
+        typer.echo(f"hint: {hint}", err=True)
+    return code
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="simsearch",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(no_args_is_help=True)
+app.add_typer(data_app, name="data", help="Fetch and verify datasets.", rich_help_panel=_LOOKING_AFTER)
+
+IndexOption = Annotated[
+    str, typer.Option("--index", "-i", help="Name or folder of the index.", envvar="SIMSEARCH_INDEX")
+]
+IndexDirOption = Annotated[
+    Path, typer.Option(help="Folder that holds the indexes.", envvar="SIMSEARCH_INDEX_DIR")
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the model; the shipped one by default.", envvar="SIMSEARCH_MODEL"),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder for datasets; the platform's own by default.", envvar="SIMSEARCH_DATA_DIR"),
+]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, help="Threads for encoding; 0 uses every core.", envvar="SIMSEARCH_THREADS")
+]
+PreprocessOption = Annotated[
+    Literal["auto", "mnist", "none"],
+    typer.Option(help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was."),
+]
+InvertOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--invert/--no-invert", help="Dark ink on light, or not; decided from the border by default."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]
+
+
+def main() -> None:
+    """The `simsearch` program."""
+    app()
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"simsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Learned visual similarity search: find the images that resemble yours."""
+
+
+@app.command(rich_help_panel=_SEARCHING)
+def query(
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, WebP, BMP or GIF files.")
+    ],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many nearest images to show.")] = 10,
+    index: IndexOption = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    preprocess: PreprocessOption = "auto",
+    invert: InvertOption = None,
+    as_json: JsonOption = False,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Find the nearest images to yours, by cosine similarity, and rank the classes.
+
+    Example: simsearch query digit.png --k 10
+    """
+    from simsearch import terminal
+    from simsearch.images import Preprocess
+    from simsearch.search import Searcher, outcomes_to_dict
+
+    searcher = Searcher.open(find_index(index, index_dir), threads=threads)
+    if k > len(searcher):
+        terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
+    outcomes = list(searcher.query_files(images, k=k, preprocess=Preprocess(preprocess), invert=invert))
+    if as_json:
+        terminal.print_json(outcomes_to_dict(searcher, outcomes))
+    console = terminal.results()
+    for outcome in outcomes:
+        if outcome.answer is None:
+            continue
+        for remark in outcome.answer.query.notes:
+            terminal.note(f"{outcome.name}: {remark}")
+        if not as_json:
+            console.print(terminal.answer_view(outcome.name, outcome.answer))
+    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if failures:
+        for error in failures:
+            _explain(error)
+        raise typer.Exit(BadInputError.exit_code)
+
+
+@app.command(rich_help_panel=_SEARCHING)
+def similarity(
+    first: Annotated[Path, typer.Argument(metavar="A", help="An image file.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another image file.")],
+    model: ModelOption = None,
+    preprocess: PreprocessOption = "auto",
+    invert: InvertOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how similar two images are: cosine, logit, and probability of one class.
+
+    Example: simsearch similarity mine.png yours.png
+    """
+    from dataclasses import asdict
+
+    from simsearch import terminal
+    from simsearch.images import Preprocess, prepare_image
+    from simsearch.search import measure_similarity
+
+    opened = _open_model(model)
+    prepared = [
+        prepare_image(path, preprocess=Preprocess(preprocess), invert=invert) for path in (first, second)
+    ]
+    result = measure_similarity(opened, *prepared)
+    if as_json:
+        terminal.print_json({"a": str(first), "b": str(second), "model": opened.card.name, **asdict(result)})
+    else:
+        terminal.results().print(terminal.similarity_view(str(first), str(second), result))
+
+
+@app.command(rich_help_panel=_SEARCHING)
+def evaluate(
+    index: IndexOption = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random pairs for pair accuracy.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how good an index's answers are: each item asked about against all others.
+
+    Example: simsearch evaluate --index mnist-test
+    """
+    from simsearch import evaluation, terminal
+    from simsearch.bundle import open_bundle
+
+    bundle = open_bundle(find_index(index, index_dir))
+    with terminal.progress("Ranking", len(bundle.ids)) as advance:
+        report = evaluation.evaluate(bundle, seed=seed, on_progress=advance)
+    if as_json:
+        terminal.print_json(report.to_dict())
+    else:
+        terminal.results().print(terminal.report_view(report))
+
+
+@app.command("build-index", rich_help_panel=_BUILDING)
+def build_index(
+    dataset: Annotated[
+        str, typer.Option(help="mnist, a folder of images, or a folder of IDX files.")
+    ] = "mnist",
+    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the index; the dataset's and split's by default.")
+    ] = None,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    model: ModelOption = None,
+    factory: Annotated[
+        str, typer.Option(help="FAISS factory string, such as HNSW32 or IVF100,Flat.")
+    ] = "Flat",
+    data_dir: DataDirOption = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Encode a gallery of images into an index; by default MNIST's 10,000 test images.
+
+    Example: simsearch build-index --dataset my-photos --name mine
+    """
+    import time
+
+    from simsearch import terminal
+    from simsearch.datasets import load_split
+    from simsearch.indexing import build_index as build
+
+    gallery = load_split(dataset, split, data_dir=data_dir, note=terminal.note)
+    for skipped in gallery.skipped:
+        terminal.note(f"skipped {skipped}")
+    folder = index_folder(index_dir, name or gallery.name)
+    opened = _open_model(model, threads)
+    started = time.perf_counter()
+    with terminal.progress("Encoding", len(gallery)) as advance:
+        manifest = build(gallery, opened, folder, factory=factory, on_progress=advance)
+    seconds = time.perf_counter() - started
+    typer.echo(f"{folder}: {manifest.count:,} images by model {manifest.model} in {seconds:.1f} s")
+
+
+@app.command(rich_help_panel=_TRAINING)
+def train(
+    recipe: Annotated[str, typer.Option(help="Name of the recipe.")] = "siamese-pairs",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE-seedN by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and pairs.")] = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Only deterministic kernels.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that assemble batches.")] = 0,
+    threads: ThreadsOption = 0,
+    dataset: Annotated[str, typer.Option(help="mnist, or a folder of images or IDX files.")] = "mnist",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Train the Siamese network on a training split and export its encoder.
+
+    Example: simsearch train --recipe siamese-pairs --seed 1
+    """
+    require("torch", "train")
+    from simsearch import terminal
+    from simsearch.datasets import load_split
+    from simsearch.train.recipes import configure
+    from simsearch.train.run import train as run
+
+    configured = configure(recipe, settings or [])
+    folder = out or Path("runs") / f"{recipe}-seed{seed}"
+    split = load_split(dataset, "train", data_dir=data_dir, note=terminal.note)
+    with terminal.training_progress(configured.epochs) as show:
+        card = run(
+            configured,
+            split,
+            folder,
+            seed=seed,
+            resume=resume,
+            deterministic=deterministic,
+            workers=workers,
+            threads=threads,
+            on_step=show.step,
+            on_epoch=show.epoch,
+        )
+    best = card.training["best"]
+    typer.echo(
+        f"{folder}: best epoch {best['epoch']}, on held-out pairs loss {best['val_loss']:.4f}, "
+        f"accuracy {best['val_accuracy']:.4f}"
+    )
+
+
+@app.command(rich_help_panel=_TRAINING)
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
+) -> None:
+    """Export a run's best checkpoint to ONNX again, checked against torch.
+
+    Example: simsearch export runs/siamese-pairs-seed0
+    """
+    require("torch", "train")
+    from simsearch.models import ENCODER
+    from simsearch.train.run import export as export_run
+
+    card = export_run(run)
+    typer.echo(f"{run / ENCODER}: {card.files[ENCODER].size:,} bytes, agrees with torch")
+
+
+@app.command(rich_help_panel=_LOOKING_AFTER)
+def info(
+    index: IndexOption = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    model: Annotated[
+        Path | None, typer.Option(help="Describe this model folder instead of an index.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Describe an index or a model.
+
+    Example: simsearch info --model runs/siamese-pairs-seed0
+    """
+    import json
+
+    from simsearch import terminal
+    from simsearch.bundle import read_manifest
+    from simsearch.models import read_model_card
+
+    if model is not None:
+        card = read_model_card(model)
+        value, facts = card.to_json(), terminal.model_facts(card)
+    else:
+        folder = find_index(index, index_dir)
+        manifest = read_manifest(folder)
+        value, facts = manifest.to_json(), terminal.index_facts(folder, manifest)
+    if as_json:
+        terminal.print_json(json.loads(value))
+    else:
+        terminal.results().print(terminal.facts_view(facts))
+
+
+@app.command(rich_help_panel=_LOOKING_AFTER)
+def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOption = None) -> None:
+    """Check the installation; say what is wrong and how to mend it.
+
+    Example: simsearch doctor
+    """
+    from simsearch import terminal
+    from simsearch.doctor import run_checks
+    from simsearch.mnist import default_data_dir
+
+    checks = [
+        (check.passed, check.name, check.detail)
+        for check in run_checks(index_dir, data_dir or default_data_dir())
+    ]
+    terminal.results().print(terminal.checks_view(checks))
+    if any(passed is False for passed, _, _ in checks):
+        raise typer.Exit(3)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    dataset: Annotated[Literal["mnist"], typer.Argument(help="Name of the dataset.")] = "mnist",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Fetch a dataset, verify it, and say where it is.
+
+    Example: simsearch data fetch mnist
+    """
+    from simsearch import terminal
+    from simsearch.datasets import fetch
+
+    typer.echo(fetch(dataset, data_dir, note=terminal.note))
+
+
+def _open_model(folder: Path | None, threads: int = 0) -> Model:
+    from simsearch.models import PRETRAINED, open_model
+
+    return open_model(folder or PRETRAINED, threads=threads)

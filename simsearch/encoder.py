@@ -1,0 +1,111 @@
+"""Encoders turn images into unit vectors. OnnxEncoder runs the exported network without torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from simsearch.errors import BrokenModelError
+from simsearch.images import Images, to_batch
+
+Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
+
+BATCH_SIZE = 64  # larger batches fall out of the processor's cache
+
+
+class Encoder(Protocol):
+    """Anything that embeds images, named by a fingerprint of what it computes."""
+
+    @property
+    def dim(self) -> int:
+        """Length of each vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for encoders that give equal vectors; stored with every index."""
+
+    def encode(self, images: Images, *, on_progress: Callable[[int], None] = ...) -> Vectors:
+        """Embed images.
+
+        :param images: uint8 (N, 28, 28), as `simsearch.images.prepare_image` makes them.
+        :param on_progress: Called with the number of images of each finished batch.
+        :return: Unit rows, float32 (N, D).
+        :raises BrokenModelError: If a vector is not finite or has no direction.
+        """
+
+
+class OnnxEncoder:
+    """An exported EmbeddingNet, run by onnxruntime."""
+
+    def __init__(self, model: bytes, *, threads: int = 0) -> None:
+        """Load an encoder.
+
+        :param model: The content of an `encoder.onnx`.
+        :param threads: Threads that share one batch; 0 uses every core.
+        :raises BrokenModelError: If onnxruntime cannot load it, or it is no image encoder.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a dozen classes of its own
+            raise BrokenModelError(f"onnxruntime cannot load the encoder ({type(error).__name__})") from error
+        self._model = model
+        self._input, self._output, self.dim = _check_signature(self._session)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the ONNX file."""
+        return hashlib.sha256(self._model).hexdigest()
+
+    @property
+    def model(self) -> bytes:
+        """The ONNX file this encoder was loaded from."""
+        return self._model
+
+    def encode(self, images: Images, *, on_progress: Callable[[int], None] = lambda _: None) -> Vectors:
+        """Embed images; see `Encoder.encode`."""
+        vectors = np.empty((len(images), self.dim), np.float32)
+        for start in range(0, len(images), BATCH_SIZE):
+            batch = to_batch(images[start : start + BATCH_SIZE])  # (B, 1, 28, 28)
+            vectors[start : start + len(batch)] = self._session.run([self._output], {self._input: batch})[0]
+            on_progress(len(batch))
+        check_unit_rows(vectors)
+        return vectors
+
+
+def check_unit_rows(vectors: Vectors) -> None:
+    """Check that every row is finite and of length 1, to the precision of float32 arithmetic.
+
+    :raises BrokenModelError: Naming the first row that is not.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))  # also catches NaN
+    if len(wrong):
+        raise BrokenModelError(
+            f"the encoder gave no unit vector for image {wrong[0]} (length {lengths[wrong[0]]:.3g})",
+            hint="the model is damaged or the image is empty; `simsearch doctor` checks the installation",
+        )
+
+
+def _check_signature(session: onnxruntime.InferenceSession) -> tuple[str, str, int]:
+    """Names of the input and the output, and the dimension of the vectors."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if (
+        len(inputs) != 1
+        or len(outputs) != 1
+        or inputs[0].type != "tensor(float)"
+        or outputs[0].type != "tensor(float)"
+        or list(inputs[0].shape[1:]) != [1, 28, 28]
+        or len(outputs[0].shape) != 2
+        or not isinstance(outputs[0].shape[1], int)
+    ):
+        raise BrokenModelError("the ONNX model is not an encoder of 1x28x28 images")
+    return inputs[0].name, outputs[0].name, outputs[0].shape[1]

@@ -1,0 +1,52 @@
+"""Where indexes are: the user's index folder, and the index that ships with simsearch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from simsearch.errors import BadInputError, MissingBundleError
+
+DEFAULT_INDEX = "mnist-test"
+DEFAULT_INDEX_DIR = Path("indexes")
+_MANIFEST = "manifest.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_PACKAGE = Path(__file__).parent
+
+
+def index_folder(index_dir: Path, name: str) -> Path:
+    """The folder of the index of that name.
+
+    :raises BadInputError: If the name could not be one folder's name on every system.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInputError(f"{name!r} cannot name an index", hint="use letters, digits, '.', '_' and '-'")
+    return index_dir / name
+
+
+def find_index(index: str, index_dir: Path) -> Path:
+    """The folder of an existing index, given its name or its path.
+
+    A name is looked up in `index_dir`, then among the shipped indexes, so that the shipped index is
+    found wherever simsearch runs.
+
+    :raises MissingBundleError: If there is no such index, naming those that there are.
+    """
+    places = [Path(index)] if _is_path(index) else [index_dir / index, *_shipped(index)]
+    for place in places:
+        if (place / _MANIFEST).is_file():
+            return place
+    names = sorted({path.parent.name for path in index_dir.glob(f"*/{_MANIFEST}")} | {DEFAULT_INDEX})
+    raise MissingBundleError(
+        f"there is no index in {places[0]}",
+        hint=f"build one with `simsearch build-index`, or choose one of: {', '.join(names)}",
+    )
+
+
+def _is_path(index: str) -> bool:
+    return not _NAME.fullmatch(index) or (Path(index) / _MANIFEST).is_file()
+
+
+def _shipped(name: str) -> tuple[Path, Path]:
+    """Where a shipped index would be: inside an installed package, or beside it in a checkout."""
+    return _PACKAGE / "shipped" / name, _PACKAGE.parent / "indexes" / name

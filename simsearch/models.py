@@ -1,0 +1,144 @@
+"""A trained model on disk: a folder with `encoder.onnx`, `best_model.pt` and the `model.json` about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simsearch.atomic import write_atomically
+from simsearch.calibration import Projection
+from simsearch.encoder import OnnxEncoder
+from simsearch.errors import BrokenModelError, MissingModelError
+from simsearch.images import PREPROCESSING_VERSION
+
+MODEL_CARD = "model.json"
+ENCODER = "encoder.onnx"
+FORMAT_VERSION = 1
+MAX_ENCODER_BYTES = 64 * 2**20
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 of one file of the folder."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of a file with this content."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `model.json` says: how the model came to be, and how its files can be recognised.
+
+    `training` (recipe, seed, held-out rows, data hashes, versions, per-epoch choice) is for people;
+    nothing in simsearch depends on it.
+    """
+
+    name: str
+    created: str
+    dim: int
+    parameters: int
+    preprocessing: int
+    projection: Projection
+    files: Mapping[str, FileRecord]
+    training: Mapping[str, Any]
+
+    def to_json(self) -> bytes:
+        """The content of `model.json`."""
+        return (json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ModelCard:
+        """Parse `model.json`.
+
+        :raises ValueError: If it is not one.
+        """
+        raw = json.loads(data)
+        if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT_VERSION:
+            raise ValueError(f"not a model card of format {FORMAT_VERSION}")
+        try:
+            raw["projection"] = Projection(**raw["projection"])
+            raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}
+            card = cls(**raw)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"incomplete model card: {error}") from error
+        if card.preprocessing != PREPROCESSING_VERSION:
+            raise ValueError(
+                f"made for preprocessing version {card.preprocessing}, this is {PREPROCESSING_VERSION}"
+            )
+        return card
+
+
+class Model(NamedTuple):
+    """A model ready to encode."""
+
+    encoder: OnnxEncoder
+    card: ModelCard
+
+
+def open_model(folder: Path = PRETRAINED, *, threads: int = 0) -> Model:
+    """Open a model folder, by default the model that ships with simsearch.
+
+    :raises MissingModelError: If there is no model in the folder.
+    :raises BrokenModelError: If its files are not the ones its card describes.
+    """
+    card = read_model_card(folder)
+    return Model(OnnxEncoder(read_model_file(folder, ENCODER, card), threads=threads), card)
+
+
+def read_model_card(folder: Path) -> ModelCard:
+    """Read `model.json`.
+
+    :raises MissingModelError: If the folder has none.
+    :raises BrokenModelError: If it cannot be understood.
+    """
+    path = folder / MODEL_CARD
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingModelError(
+            f"there is no model in {folder} (no {MODEL_CARD})",
+            hint="train one with `simsearch train`, or leave --model out to use the shipped model",
+        ) from None
+    except OSError as error:
+        raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return ModelCard.from_json(data)
+    except ValueError as error:
+        raise BrokenModelError(f"{path} cannot be used: {error}", hint=_RETRAIN) from error
+
+
+def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
+    """One file of a model folder, its size and SHA-256 checked against the card.
+
+    :raises BrokenModelError: If it is missing, or not the file that the card describes.
+    """
+    path = folder / name
+    record = card.files.get(name)
+    if record is None or not 0 < record.size <= MAX_ENCODER_BYTES:
+        raise BrokenModelError(f"{folder / MODEL_CARD} does not describe {name}", hint=_RETRAIN)
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == record.size else b""
+    except OSError as error:
+        raise BrokenModelError(f"{path} cannot be read: {error.strerror}", hint=_RETRAIN) from error
+    if FileRecord.of(data) != record:
+        raise BrokenModelError(f"{path} is not the file that {MODEL_CARD} describes", hint=_RETRAIN)
+    return data
+
+
+def write_model_card(folder: Path, card: ModelCard) -> None:
+    """Write `model.json`; last, because it vouches for the other files."""
+    write_atomically(folder / MODEL_CARD, card.to_json())
+
+
+_RETRAIN = "copy the model folder again, or train a new one with `simsearch train`"

@@ -1,0 +1,274 @@
+"""Results as rich tables and progress bars. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from simsearch.calibration import Projection
+from simsearch.evaluation import METRICS, Report
+from simsearch.history import EpochRecord
+from simsearch.manifest import Manifest
+from simsearch.models import ModelCard
+from simsearch.search import Answer, ClassRank, Hit, Similarity
+
+_BAR_WIDTH = 24
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def results() -> Console:
+    """The console for results: stdout."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def notes() -> Console:
+    """The console for progress and notes: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON, whatever stdout is."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def note(message: str) -> None:
+    """Print one line to stderr."""
+    notes().print(Text(message, style="dim"))
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr while it is a terminal; yields the function that advances it."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = notes()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+class TrainingProgress:
+    """A bar over the steps of the running epoch, and a line for each finished one."""
+
+    def __init__(self, bar: Progress, epochs: int) -> None:
+        """Show on a bar."""
+        self._bar, self._epochs = bar, epochs
+        self._task = bar.add_task("Training", total=None)
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """Advance to a step of an epoch."""
+        description = f"Epoch {epoch}/{self._epochs}"
+        self._bar.update(self._task, description=description, completed=step, total=steps)
+
+    def epoch(self, record: EpochRecord, improved: bool) -> None:
+        """Print an epoch's figures; a star marks the best weights so far."""
+        star = "*" if improved else " "
+        self._bar.console.print(
+            f"{record.epoch:5d} {record.train_loss:11.4f} {record.train_accuracy:10.4f}"
+            f" {record.val_loss:9.4f}{star} {record.val_accuracy:9.4f}"
+            f" {record.learning_rate:10.2g} {record.seconds:8.1f}"
+        )
+
+
+@contextmanager
+def training_progress(epochs: int) -> Iterator[TrainingProgress]:
+    """Live figures of a training run on stderr: the bar only while it is a terminal."""
+    console = notes()
+    console.print("epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds", style="bold")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield TrainingProgress(bar, epochs)
+
+
+def answer_view(name: str, answer: Answer) -> RenderableType:
+    """One query's hits and, in a labelled gallery, its class ranking."""
+    title = Text.assemble((name, "bold"))
+    if answer.classes:
+        title.append(f"  most like class {answer.classes[0].label}")
+    parts: list[RenderableType] = [title, Padding(_hits_table(answer.hits), (0, 0, 1, 0))]
+    if answer.classes:
+        parts.append(Padding(_classes_table(answer.classes), (0, 0, 1, 0)))
+    return Group(*parts)
+
+
+def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
+    """The comparison of two images."""
+    verdict = "the same class" if result.probability >= 0.5 else "different classes"
+    table = _facts()
+    table.add_row("images", Text(f"{first}  {second}"))
+    table.add_row("cosine", f"{result.score:.4f}")
+    table.add_row("logit", f"{result.logit:+.3f}")
+    table.add_row("probability", f"{percent(result.probability)}: {verdict}")
+    return table
+
+
+def report_view(report: Report) -> RenderableType:
+    """The headline figures and a row a class; fits 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("class")
+    table.add_column("queries", justify="right")
+    for metric in METRICS:
+        table.add_column(metric, justify="right")
+    for row in report.per_class:
+        table.add_row(
+            escape(row.label), f"{row.queries:,}", *(f"{row.metrics[name]:.4f}" for name in METRICS)
+        )
+    table.add_section()
+    macro = (f"{report.macro[name]:.4f}" for name in METRICS)
+    overall = (f"{report.overall[name]:.4f}" for name in METRICS)
+    table.add_row("mean of classes", "", *macro)
+    table.add_row("mean of queries", f"{report.queries:,}", *overall, style="bold")
+    lines: list[RenderableType] = [
+        Text.assemble(
+            (report.index, "bold"), f"  {report.protocol}, {report.gallery:,} items, model {report.model}"
+        ),
+        table,
+    ]
+    if report.pairs:
+        lines.append(
+            f"pair accuracy {report.pairs.accuracy:.4f} on {report.pairs.pairs:,} balanced random pairs"
+            f" (seed {report.pairs.seed})"
+        )
+    if report.without_relevant:
+        lines.append(f"left out: {report.without_relevant:,} queries without another item of their class")
+    return Group(*lines)
+
+
+def facts_view(facts: dict[str, str]) -> RenderableType:
+    """Names and values in two columns."""
+    table = _facts()
+    for name, value in facts.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """What an index is, for people."""
+    size = sum(entry.size for entry in manifest.files.values())
+    return {
+        "index": f"{manifest.name} in {folder}",
+        "items": f"{manifest.count:,} from {manifest.dataset}, {len(manifest.classes)} classes",
+        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
+        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
+        "projection": _projection(manifest.projection),
+        "preprocessing": f"version {manifest.preprocessing}",
+        "created": manifest.created,
+        "made with": _versions(manifest.versions),
+    }
+
+
+def model_facts(card: ModelCard) -> dict[str, str]:
+    """What a model is, for people."""
+    best = card.training.get("best", {})
+    return {
+        "model": card.name,
+        "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
+        "projection": _projection(card.projection),
+        "preprocessing": f"version {card.preprocessing}",
+        "trained on": str(card.training.get("dataset", "unknown")),
+        "chosen": ", ".join(f"{name} {value}" for name, value in best.items() if name != "seconds"),
+        "files": ", ".join(f"{name} {record.size:,} bytes" for name, record in card.files.items()),
+        "created": card.created,
+        "made with": _versions(card.training.get("versions", {})),
+    }
+
+
+def checks_view(checks: list[tuple[bool | None, str, str]]) -> RenderableType:
+    """Named checks, each with a mark that does not depend on colour: passed, failed or not present."""
+    marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("-", "dim")}
+    table = _facts()
+    for passed, name, detail in checks:
+        table.add_row(marks[passed], name, Text(detail))
+    return table
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, never rounded up to certainty."""
+    return f"{math.floor(probability * 1000) / 10:.1f} %"
+
+
+def _hits_table(hits: tuple[Hit, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("rank", justify="right")
+    table.add_column("label")
+    table.add_column("score", justify="right")
+    table.add_column("probability", justify="right")
+    table.add_column("id", justify="right")
+    table.add_column("source", overflow="fold")
+    for hit in hits:
+        label = "-" if hit.label is None else escape(hit.label)
+        table.add_row(
+            str(hit.rank),
+            label,
+            f"{hit.score:.4f}",
+            percent(hit.probability),
+            str(hit.id),
+            escape(hit.source),
+        )
+    return table
+
+
+def _classes_table(classes: tuple[ClassRank, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("class")
+    table.add_column("mean of 5", justify="right")
+    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
+    table.add_column("best", justify="right")
+    table.add_column("probability", justify="right")
+    table.add_column("example", justify="right")
+    for row in classes:
+        table.add_row(
+            escape(row.label),
+            f"{row.mean:.4f}",
+            Text(bar(row.mean), style="cyan"),
+            f"{row.best:.4f}",
+            percent(row.probability),
+            f"id {row.example}",
+        )
+    return table
+
+
+def bar(share: float, width: int = _BAR_WIDTH) -> str:
+    """A horizontal bar of block characters, an eighth of a cell precise; `share` in [0, 1]."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def _projection(projection: Projection) -> str:
+    return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _facts() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    return table

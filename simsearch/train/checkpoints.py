@@ -1,0 +1,96 @@
+"""Checkpoints: torch state on disk, written atomically and never trusted when read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from simsearch.atomic import write_atomically
+from simsearch.errors import BrokenModelError, MissingModelError
+from simsearch.train.model import SimilarityModel
+
+MAX_CHECKPOINT_BYTES = 64 * 2**20
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors and plain values; the file is the old one or the new one, never half of each."""
+    buffer = io.BytesIO()
+    torch.save(_contiguous(state), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, without ever running code from the file.
+
+    :param sha256: The expected hash, where it is known. torch itself does not notice flipped bits.
+    :raises MissingModelError: If there is no such file.
+    :raises BrokenModelError: If it is not an intact checkpoint.
+    """
+    if not path.is_file():
+        raise MissingModelError(f"there is no checkpoint at {path}")
+    if path.stat().st_size > MAX_CHECKPOINT_BYTES:
+        raise BrokenModelError(f"{path} is larger than {MAX_CHECKPOINT_BYTES:,} bytes: not a checkpoint")
+    data = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise BrokenModelError(f"{path} is damaged: its SHA-256 is not the recorded one")
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # corrupt files raise nine different classes
+        raise BrokenModelError(f"{path} is not a readable checkpoint ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise BrokenModelError(f"{path} does not hold a state dictionary")
+    return state
+
+
+def load_model(path: Path, *, sha256: str | None = None) -> SimilarityModel:
+    """A SimilarityModel with the weights of `best_model.pt`, in evaluation mode.
+
+    :raises MissingModelError: If there is no such file.
+    :raises BrokenModelError: If it is damaged or holds other weights.
+    """
+    state = read_checkpoint(path, sha256=sha256)
+    model = SimilarityModel()
+    check_weights(state, model, path)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def check_weights(state: Mapping[str, Any], model: nn.Module, path: Path) -> None:
+    """Check that a state dictionary fits a model, touching no tensor's data before its form is known.
+
+    :raises BrokenModelError: At the first wrong name, dtype, shape, layout or value, in that order.
+    """
+    expected = model.state_dict()
+    if state.keys() != expected.keys():
+        odd = sorted(state.keys() ^ expected.keys(), key=str)
+        raise BrokenModelError(f"{path} holds other weights than a SimilarityModel's: {odd[0]}")
+    for name, reference in expected.items():
+        reason = _mismatch(state[name], reference)
+        if reason:
+            raise BrokenModelError(f"{path}: {name} {reason}")
+
+
+def _contiguous(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The same state in the standard memory layout, whatever layout training used."""
+    return {key: value.contiguous() if isinstance(value, Tensor) else value for key, value in state.items()}
+
+
+def _mismatch(value: object, reference: Tensor) -> str:
+    """Why a stored value cannot stand for a tensor of the model; empty if it can."""
+    if not isinstance(value, Tensor):
+        return "is not a tensor"
+    if value.dtype != reference.dtype:
+        return f"is {value.dtype}, not {reference.dtype}"
+    if value.shape != reference.shape:
+        return f"has shape {tuple(value.shape)}, not {tuple(reference.shape)}"
+    if value.layout != torch.strided or not value.is_contiguous():
+        return "is not contiguous"
+    if not torch.isfinite(value).all():
+        return "has values that are not finite"
+    return ""

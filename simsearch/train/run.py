@@ -1,0 +1,160 @@
+"""A training run from start to end: its folder holds the model, its history and how it came to be."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from simsearch import __version__
+from simsearch.atomic import sweep_temporaries, write_atomically
+from simsearch.calibration import Projection
+from simsearch.datasets import Split
+from simsearch.errors import BadInputError, BusyError
+from simsearch.history import EpochRecord, history_csv
+from simsearch.holdout import hold_out
+from simsearch.images import PREPROCESSING_VERSION
+from simsearch.models import (
+    ENCODER,
+    MODEL_CARD,
+    FileRecord,
+    ModelCard,
+    read_model_card,
+    read_model_file,
+    write_model_card,
+)
+from simsearch.train.checkpoints import load_model
+from simsearch.train.export import export_onnx
+from simsearch.train.loop import (
+    BEST_CHECKPOINT,
+    LAST_CHECKPOINT,
+    EpochCallback,
+    StepCallback,
+    Trainer,
+    configure_torch,
+)
+from simsearch.train.model import EMBEDDING_DIM, SimilarityModel
+from simsearch.train.recipes import Recipe
+
+HISTORY = "history.csv"
+_LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
+
+
+def train(
+    recipe: Recipe,
+    split: Split,
+    folder: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    deterministic: bool = False,
+    workers: int = 0,
+    threads: int = 0,
+    on_step: StepCallback = lambda *_: None,
+    on_epoch: EpochCallback = lambda *_: None,
+) -> ModelCard:
+    """Train a model into a folder: `best_model.pt`, `encoder.onnx`, `history.csv`, `model.json`.
+
+    :param split: The training split; 5,000 of its images are held out to choose the checkpoint.
+    :param resume: Continue the run whose `last.pt` is in the folder.
+    :param threads: Threads of a training step on the CPU; 0 lets torch choose.
+    :raises BadInputError: If the split has no labels, or the folder holds a run and `resume` is not set.
+    :raises BusyError: If another process is training into the folder.
+    """
+    if split.labels is None:
+        raise BadInputError(f"{split.name} has no labels to train on")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            _check_folder(folder, resume=resume)
+            sweep_temporaries(folder)
+            configure_torch(deterministic=deterministic, threads=threads)
+            trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers)
+            if resume:
+                trainer.resume()
+
+            def record_epoch(record: EpochRecord, improved: bool) -> None:
+                write_atomically(folder / HISTORY, history_csv(trainer.history))
+                on_epoch(record, improved)
+
+            trainer.run(on_step=on_step, on_epoch=record_epoch)
+            return _finish(folder, trainer, split)
+    except Timeout:
+        raise BusyError(f"another process is training into {folder}") from None
+
+
+def export(folder: Path) -> ModelCard:
+    """Export a finished run's `best_model.pt` again, and write its `encoder.onnx` and card anew.
+
+    :raises MissingModelError: If the folder holds no model.
+    :raises BrokenModelError: If the checkpoint is not the one its card describes.
+    """
+    card = read_model_card(folder)
+    checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
+    model = load_model(folder / BEST_CHECKPOINT, sha256=FileRecord.of(checkpoint).sha256)
+    return _write_model(folder, model, name=card.name, training=card.training)
+
+
+def _check_folder(folder: Path, *, resume: bool) -> None:
+    found = (folder / LAST_CHECKPOINT).exists() or (folder / MODEL_CARD).exists()
+    if found and not resume:
+        raise BadInputError(
+            f"{folder} already holds a training run",
+            hint="add --resume to continue it, or choose another --out",
+        )
+
+
+def _finish(folder: Path, trainer: Trainer, split: Split) -> ModelCard:
+    """Export the best weights and write the card."""
+    model = load_model(folder / BEST_CHECKPOINT)
+    return _write_model(
+        folder, model, name=f"{trainer.recipe.name}-seed{trainer.seed}", training=_provenance(trainer, split)
+    )
+
+
+def _write_model(
+    folder: Path, model: SimilarityModel, *, name: str, training: Mapping[str, Any]
+) -> ModelCard:
+    encoder = export_onnx(model.embedding)
+    write_atomically(folder / ENCODER, encoder)
+    card = ModelCard(
+        name=name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        dim=EMBEDDING_DIM,
+        parameters=sum(parameter.numel() for parameter in model.embedding.parameters()),
+        preprocessing=PREPROCESSING_VERSION,
+        projection=Projection(model.projection.weight.item(), model.projection.bias.item()),
+        files={
+            ENCODER: FileRecord.of(encoder),
+            BEST_CHECKPOINT: FileRecord.of((folder / BEST_CHECKPOINT).read_bytes()),
+        },
+        training=training,
+    )
+    write_model_card(folder, card)
+    return card
+
+
+def _provenance(trainer: Trainer, split: Split) -> dict[str, Any]:
+    held_out = hold_out(len(split), trainer.recipe.held_out_images).held_out
+    return {
+        "recipe": asdict(trainer.recipe),
+        "seed": trainer.seed,
+        "device": trainer.device.type,
+        "dataset": split.name,
+        "data_sha256": dict(split.sha256),
+        "held_out_rows_sha256": hashlib.sha256(held_out.astype("<i8").tobytes()).hexdigest(),
+        "best": asdict(trainer.best),
+        "seconds": round(sum(record.seconds for record in trainer.history), 1),
+        "versions": {
+            "simsearch": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in _LIBRARIES},
+        },
+    }
