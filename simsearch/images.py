@@ -279,7 +279,8 @@ def _border(grey: Grey) -> Grey:
 def _fit_paper(grey: Grey) -> tuple[Ink, float]:
     """Fit a quadratic surface to the paper, so that a page lit unevenly is level afterwards.
 
-    The paper is what lies near the border's median; each round drops what lies far from the last surface.
+    The paper is what lies near the border's median, or near the whole picture's where the border has more
+    than a quarter of ink and of paper; each round drops what lies far from the last surface.
 
     :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
     """
@@ -288,7 +289,10 @@ def _fit_paper(grey: Grey) -> tuple[Ink, float]:
     samples = grey[::step, ::step].astype(np.float64).ravel()  # (S,)
     powers = polyvander2d(*np.meshgrid(y[::step], x[::step], indexing="ij"), [2, 2])  # (H', W', 9)
     terms = powers.reshape(-1, 9)[:, _SURFACE]  # (S, 6)
-    residuals = np.abs(samples - np.median(_border(grey)))
+    low, level, high = np.percentile(_border(grey), (25, 50, 75))
+    if high - low > np.ptp(grey) / 2:
+        level = np.median(samples)
+    residuals = np.abs(samples - level)
     limit, noise = max(residuals.max() / 2, np.median(residuals)), 0.0  # never leaves nothing
     coefficients = np.zeros(9, np.float32)
     for _ in range(_ROUNDS):

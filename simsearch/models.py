@@ -17,6 +17,7 @@ from simsearch.images import PREPROCESSING_VERSION
 
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
+BEST_CHECKPOINT = "best_model.pt"
 FORMAT_VERSION = 1
 MAX_ENCODER_BYTES = 64 * 2**20
 PRETRAINED = Path(__file__).parent / "pretrained"

@@ -24,13 +24,13 @@ from simsearch.errors import BadInputError
 from simsearch.history import EpochRecord
 from simsearch.holdout import hold_out
 from simsearch.images import Images, to_batch
+from simsearch.models import BEST_CHECKPOINT
 from simsearch.pairs import PairTable, draw_pairs
 from simsearch.train.checkpoints import read_checkpoint, save_checkpoint
 from simsearch.train.model import SimilarityModel
 from simsearch.train.pairs import PairBatch, PairDataset, as_is
 from simsearch.train.recipes import Recipe
 
-BEST_CHECKPOINT = "best_model.pt"
 LAST_CHECKPOINT = "last.pt"
 _EVALUATION_BATCH = 256
 # Names of the independent random streams of one seed.

@@ -22,6 +22,7 @@ from simsearch.history import EpochRecord, history_csv
 from simsearch.holdout import hold_out
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.models import (
+    BEST_CHECKPOINT,
     ENCODER,
     MODEL_CARD,
     FileRecord,
@@ -33,7 +34,6 @@ from simsearch.models import (
 from simsearch.train.checkpoints import load_model
 from simsearch.train.export import export_onnx
 from simsearch.train.loop import (
-    BEST_CHECKPOINT,
     LAST_CHECKPOINT,
     EpochCallback,
     StepCallback,
