@@ -48,7 +48,7 @@ _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned
 _ANY_PICTURE = "the picture"
 _SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
 _SHRINK = "make the picture smaller: 28x28 is enough"
-_CONTENT = "pass a dark digit on light paper or a light one on dark, or try the other of --invert/--no-invert"
+_CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
 _WARNINGS_LOCK = threading.Lock()  # catch_warnings changes the whole process
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark

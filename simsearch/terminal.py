@@ -128,7 +128,7 @@ def similarity_view(first: str, second: str, result: Similarity) -> RenderableTy
 
 def report_view(report: Report) -> RenderableType:
     """The headline figures and a row a class; fits 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("class")
     table.add_column("queries", justify="right")
     for metric in METRICS:
@@ -213,7 +213,7 @@ def percent(probability: float) -> str:
 
 
 def _hits_table(hits: tuple[Hit, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("rank", justify="right")
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -234,7 +234,7 @@ def _hits_table(hits: tuple[Hit, ...]) -> Table:
 
 
 def _classes_table(classes: tuple[ClassRank, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("class")
     table.add_column("mean of 5", justify="right")
     table.add_column("", width=_BAR_WIDTH, no_wrap=True)

@@ -16,6 +16,11 @@ from simsearch.images import MEAN, PREPROCESSING_VERSION, STD
 from simsearch.indexing import build_index
 from simsearch.mnist import default_data_dir, fetch_mnist
 from simsearch.models import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.search import Searcher
+
+
+ROOT = Path(__file__).parents[1]
+SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +39,12 @@ def mnist_test(mnist_dir: Path) -> Split:
 @pytest.fixture(scope="session")
 def mnist_train(mnist_dir: Path) -> Split:
     return load_split("mnist", "train", data_dir=mnist_dir)
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Searcher:
+    """The index that ships with simsearch."""
+    return Searcher.open(SHIPPED_INDEX)
 
 
 @pytest.fixture(scope="session")
