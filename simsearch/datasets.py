@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BadDatasetError, BadImageError
 from simsearch.images import prepare_image
-from simsearch.mnist import Note, default_data_dir, fetch_mnist, open_decompressed, sha256_of, silent
+from simsearch.mnist import Note, default_data_dir, fetch_mnist, silent
+from simsearch.mnist_files import open_decompressed, sha256_of
 
 SPLITS = ("train", "test")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})

@@ -15,7 +15,7 @@ import numpy as np
 
 from simsearch.errors import SimsearchError
 from simsearch.locations import DEFAULT_INDEX, find_index
-from simsearch.mnist import FILES, find_defects, raw_dir
+from simsearch.mnist_files import FILES, find_defects, raw_dir
 from simsearch.models import open_model
 from simsearch.search import Searcher
 

@@ -8,12 +8,7 @@ picture would give other pixels.
 from __future__ import annotations
 
 import io
-import os
-import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,15 +18,13 @@ from numpy.polynomial.polynomial import polygrid2d, polyvander2d
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from simsearch.decoding import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
 from simsearch.errors import BadImageError
 
 SIDE = 28
 MEAN = 0.1307
 STD = 0.3081
 PREPROCESSING_VERSION = 1
-MAX_BYTES = 10 * 2**20
-MAX_PIXELS = 4 * 2**20
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 _DIGIT_SIDE = 20  # MNIST scales the longest side of the ink to this
 _CENTRE = 14  # and moves its centre of mass to this pixel index
@@ -45,11 +38,7 @@ _SURFACE = [0, 1, 2, 3, 4, 6]  # 1, x, x^2, y, yx and y^2 among the products of 
 _SAMPLES = 32  # points a side at which the paper is looked at
 _ROUNDS = 4
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned
-_ANY_PICTURE = "the picture"
-_SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
-_SHRINK = "make the picture smaller: 28x28 is enough"
 _CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
-_WARNINGS_LOCK = threading.Lock()  # catch_warnings changes the whole process
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
@@ -89,7 +78,7 @@ def prepare_image(
     :raises ValueError: If an array has another shape or dtype.
     """
     preprocess = Preprocess(preprocess)
-    name = str(source) if isinstance(source, str | Path) else _ANY_PICTURE
+    name = str(source) if isinstance(source, str | Path) else ANY_PICTURE
     notes: list[str] = []
     grey = _read_grey(source, name, notes)  # (H, W)
     if min(grey.shape) < _MIN_SIDE or np.ptp(grey) < _MIN_CONTRAST:
@@ -150,61 +139,6 @@ def png_bytes(pixels: Grey) -> bytes:
     return buffer.getvalue()
 
 
-def read_image_file(path: Path) -> bytes:
-    """Read a regular file of 1 to `MAX_BYTES` bytes, once; a pipe is refused, never waited for.
-
-    :raises BadImageError: If there is no such file, or it cannot be used.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_BYTES + 1) if regular else b""
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise BadImageError(f"cannot read {path}: {reason}", "pass the path of a picture") from None
-    if not regular:
-        raise BadImageError(f"cannot read {path}: not a regular file", "pass the path of a picture")
-    if not data:
-        raise BadImageError(f"{path} is empty", _SUPPORTED)
-    if len(data) > MAX_BYTES:
-        raise BadImageError(f"{path} is larger than {MAX_BYTES // 2**20} MB", _SHRINK)
-    return data
-
-
-def decode_image(data: bytes, name: str = _ANY_PICTURE) -> Image.Image:
-    """Decode the first frame of a PNG, JPEG, WebP, BMP or GIF of at most `MAX_PIXELS` pixels.
-
-    :raises BadImageError: On anything else; a picture that is too large is refused before it is decoded.
-    """
-    with _pillow_errors(name):
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_size(image, name)
-        image.load()
-        return image
-
-
-@contextmanager
-def _pillow_errors(name: str) -> Iterator[None]:
-    """Turn all that Pillow raises (on broken files nearly any exception) into one; silence its warnings."""
-    try:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except BadImageError:
-        raise
-    except Image.DecompressionBombError:
-        raise BadImageError(f"{name} has more than {MAX_PIXELS:,} pixels", _SHRINK) from None
-    except Exception as error:
-        raise BadImageError(f"cannot decode {name}: not a picture, or damaged", _SUPPORTED) from error
-
-
-def _check_size(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height} pixels"
-        raise BadImageError(f"{name} has {size}, more than {MAX_PIXELS:,}", _SHRINK)
-
-
 def _no_digit(name: str) -> BadImageError:
     return BadImageError(f"no digit found in {name}", hint=_CONTENT)
 
@@ -224,8 +158,8 @@ def _read_grey(
         source = decode_image(read_image_file(Path(source)), name)
     elif isinstance(source, bytes):
         source = decode_image(source, name)
-    with _pillow_errors(name):
-        _check_size(source, name)
+    with pillow_errors(name):
+        check_size(source, name)
         return np.array(_to_grey(source, notes))
 
 

@@ -41,8 +41,8 @@ class RelevantRanks:
 def relevant_ranks(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> RelevantRanks:
     """Rank each row of scores and note where the relevant items stand.
 
-    One sort of 64-bit keys: score in the upper half, row and relevance in the lower, so that ties
-    need no second key and the sorted keys say which items are relevant.
+    The rank of a relevant item is its place among the relevant ones plus the number of others with a
+    higher score, so only values are sorted, and no permutation of the gallery is made.
 
     :param scores: float32 (Q, N); -inf puts an item last.
     :param relevant: bool (Q, N).
@@ -50,14 +50,26 @@ def relevant_ranks(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> 
     """
     if np.isnan(scores).any():
         raise ValueError("a score is NaN")
-    bits = (scores + np.float32(0)).view(np.uint32)  # adding 0 turns -0 into 0
-    descending = np.where(bits >> 31 == 1, bits, ~bits & 0x7FFFFFFF)  # ascends as the score descends
-    keys = descending.astype(np.uint64) << np.uint64(32)
-    keys |= np.arange(scores.shape[1], dtype=np.uint64) << np.uint64(1)
-    keys |= relevant
-    keys.sort(axis=1)
-    query, column = np.nonzero((keys & np.uint64(1)).astype(np.bool_))
-    return RelevantRanks(query, column + 1, relevant.sum(axis=1))
+    counts = np.count_nonzero(relevant, axis=1)
+    losses = -scores  # ascends as the rank does
+    others = np.where(relevant, np.float32(np.inf), losses)
+    others.sort(axis=1)
+    ranks = np.empty(counts.sum(), np.int64)
+    end = 0
+    for query, count in enumerate(counts):
+        start, end = end, end + count
+        own = np.sort(losses[query, relevant[query]])  # (R,)
+        above = others[query].searchsorted(own)  # (R,): how many others score higher
+        ranks[start:end] = above + np.arange(1, count + 1)
+        tied = others[query].take(above, mode="clip") == own
+        if tied[own < np.inf].any() or (count and own[-1] == np.inf):
+            ranks[start:end] = _ranks_with_ties(losses[query], relevant[query])
+    return RelevantRanks(np.repeat(np.arange(len(scores)), counts), ranks, counts)
+
+
+def _ranks_with_ties(losses: NDArray[np.float32], relevant: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Ranks of the relevant items of one query when some tie with others: equal scores rank by row."""
+    return np.flatnonzero(relevant[np.argsort(losses, kind="stable")]) + 1
 
 
 def precision_at(ranks: RelevantRanks, k: int) -> Values:

