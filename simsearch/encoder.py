@@ -103,6 +103,7 @@ def _check_signature(session: onnxruntime.InferenceSession) -> tuple[str, str, i
         or len(outputs) != 1
         or inputs[0].type != "tensor(float)"
         or outputs[0].type != "tensor(float)"
+        or isinstance(inputs[0].shape[0], int)  # made for batches of one size only
         or list(inputs[0].shape[1:]) != [1, 28, 28]
         or len(outputs[0].shape) != 2
         or not isinstance(outputs[0].shape[1], int)

@@ -63,14 +63,18 @@ class ModelCard:
 
         :raises ValueError: If it is not one.
         """
-        raw = json.loads(data)
+        try:
+            raw = json.loads(data)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT_VERSION:
             raise ValueError(f"not a model card of format {FORMAT_VERSION}")
         try:
-            raw["projection"] = Projection(**raw["projection"])
+            raw["projection"] = Projection(**_numbers(raw["projection"]))
             raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}
             card = cls(**raw)
-        except (KeyError, TypeError, AttributeError) as error:
+            _check_types(card)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"incomplete model card: {error}") from error
         if card.preprocessing != PREPROCESSING_VERSION:
             raise ValueError(
@@ -135,6 +139,26 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     if FileRecord.of(data) != record:
         raise BrokenModelError(f"{path} is not the file that {MODEL_CARD} describes", hint=_RETRAIN)
     return data
+
+
+def _numbers(raw: Mapping[str, Any]) -> dict[str, float]:
+    if not all(type(value) in (int, float) for value in raw.values()):
+        raise TypeError("the projection holds something that is no number")
+    return {key: float(value) for key, value in raw.items()}
+
+
+def _check_types(card: ModelCard) -> None:
+    for field in ("name", "created"):
+        if type(getattr(card, field)) is not str:
+            raise TypeError(f"{field} is not text")
+    for field in ("dim", "parameters", "preprocessing"):
+        if type(getattr(card, field)) is not int:
+            raise TypeError(f"{field} is not a whole number")
+    if not isinstance(card.training, dict):
+        raise TypeError("training is not an object")
+    for name, record in card.files.items():
+        if type(record.size) is not int or type(record.sha256) is not str:
+            raise TypeError(f"the record of {name} is not a size and a hash")
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise BrokenModelError(f"{path} is damaged: its SHA-256 is not the recorded one")
     try:
+        _check_archive(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # corrupt files raise nine different classes
         raise BrokenModelError(f"{path} is not a readable checkpoint ({type(error).__name__})") from error
@@ -76,6 +78,40 @@ def check_weights(state: Mapping[str, Any], model: nn.Module, path: Path) -> Non
             raise BrokenModelError(f"{path}: {name} {reason}")
 
 
+def check_form(value: object, reference: object, where: str) -> None:
+    """Check that a stored value has the types, keys, lengths, dtypes and shapes of a reference.
+
+    :raises BrokenModelError: At the first difference; `where` is how it begins.
+    """
+    if isinstance(reference, Tensor):
+        if reason := _mismatch(value, reference):
+            raise BrokenModelError(f"{where} {reason}")
+    elif type(value) is not type(reference):
+        raise BrokenModelError(f"{where} is {type(value).__name__}, not {type(reference).__name__}")
+    elif isinstance(reference, dict) and isinstance(value, dict):
+        if odd := sorted(value.keys() ^ reference.keys(), key=str):
+            raise BrokenModelError(f"{where} has too much or too little: {odd[0]}")
+        for key in reference:
+            check_form(value[key], reference[key], f"{where}, {key}")
+    elif isinstance(reference, list) and isinstance(value, list):
+        if len(value) != len(reference):
+            raise BrokenModelError(f"{where} has {len(value)} parts, not {len(reference)}")
+        for row, part in enumerate(reference):
+            check_form(value[row], part, f"{where}, {row}")
+
+
+def _check_archive(data: bytes) -> None:
+    """Check the zip's own checksums, which torch ignores, and that nothing in it unpacks to more than it is.
+
+    :raises ValueError: If a part is compressed or damaged.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("a part is compressed")
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
+
+
 def _contiguous(state: Mapping[str, Any]) -> dict[str, Any]:
     """The same state in the standard memory layout, whatever layout training used."""
     return {key: value.contiguous() if isinstance(value, Tensor) else value for key, value in state.items()}
@@ -89,8 +125,13 @@ def _mismatch(value: object, reference: Tensor) -> str:
         return f"is {value.dtype}, not {reference.dtype}"
     if value.shape != reference.shape:
         return f"has shape {tuple(value.shape)}, not {tuple(reference.shape)}"
-    if value.layout != torch.strided or not value.is_contiguous():
+    if value.layout != torch.strided or not _is_dense(value):
         return "is not contiguous"
     if not torch.isfinite(value).all():
         return "has values that are not finite"
     return ""
+
+
+def _is_dense(value: Tensor) -> bool:
+    """Whether each value lies in its own place, in the standard layout or in the one training uses."""
+    return value.is_contiguous() or value.is_contiguous(memory_format=torch.channels_last)

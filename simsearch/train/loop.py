@@ -7,6 +7,7 @@ weights as one that was never interrupted.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -20,13 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from simsearch.errors import BadInputError
+from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.history import EpochRecord
-from simsearch.holdout import hold_out
+from simsearch.holdout import HoldOut, hold_out
 from simsearch.images import Images, to_batch
 from simsearch.models import BEST_CHECKPOINT
 from simsearch.pairs import PairTable, draw_pairs
-from simsearch.train.checkpoints import read_checkpoint, save_checkpoint
+from simsearch.train.checkpoints import check_form, load_model, read_checkpoint, save_checkpoint
 from simsearch.train.model import SimilarityModel
 from simsearch.train.pairs import PairBatch, PairDataset, as_is
 from simsearch.train.recipes import Recipe
@@ -69,17 +70,18 @@ class Trainer:
         :param labels: Class of each image, int64 (N,).
         :param folder: Where `best_model.pt` and `last.pt` go.
         :param workers: Processes that assemble batches; 0 is fastest for images already in memory.
+        :raises BadInputError: If there are too few images to hold some out, or to pair those held out.
         """
         self.recipe, self.folder, self.seed, self.workers = recipe, folder, seed, workers
         self.device = device or pick_device()
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
-        part = hold_out(len(images), recipe.held_out_images)
+        part = _hold_out(len(images), recipe.held_out_images)
         self._images = torch.from_numpy(to_batch(images[part.train]))  # (55000, 1, 28, 28) for MNIST
         self._labels = labels[part.train]
         self._held_out = torch.from_numpy(to_batch(images[part.held_out])).to(self.device)
-        self._validation = draw_pairs(
-            labels[part.held_out], recipe.validation_pairs, _generator(0, _VALIDATION_STREAM)
+        self._validation = _draw_pairs(
+            labels[part.held_out], recipe.validation_pairs, _generator(0, _VALIDATION_STREAM), "held-out"
         )
         with seeded(seed):
             model = SimilarityModel(recipe.projection_weight, recipe.projection_bias)
@@ -101,9 +103,17 @@ class Trainer:
     def run(
         self, *, on_step: StepCallback = lambda *_: None, on_epoch: EpochCallback = lambda *_: None
     ) -> None:
-        """Train to the recipe's last epoch, writing both checkpoints after each."""
+        """Train to the recipe's last epoch, writing both checkpoints after each.
+
+        :raises BadInputError: If the training images cannot be paired, or training diverges.
+        """
         for epoch in range(len(self.history) + 1, self.recipe.epochs + 1):
             record = self._run_epoch(epoch, on_step)
+            if not math.isfinite(record.val_loss):
+                raise BadInputError(
+                    f"training diverged: the validation loss of epoch {epoch} is {record.val_loss}",
+                    hint="train into another folder with a smaller learning_rate",
+                )
             self.history.append(record)
             improved = epoch == 1 or record.val_loss < self.best.val_loss
             if improved:
@@ -116,19 +126,32 @@ class Trainer:
     def resume(self) -> None:
         """Continue from `last.pt`.
 
+        :raises MissingModelError: If it, or `best_model.pt`, is not there.
+        :raises BrokenModelError: If one of them is damaged.
         :raises BadInputError: If that run had another recipe or seed.
         """
         path = self.folder / LAST_CHECKPOINT
         state = read_checkpoint(path)
+        if state.keys() != self._state().keys() or not isinstance(state["history"], list):
+            raise BrokenModelError(f"{path} is not the state of a training run")
         if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
             raise BadInputError(
                 f"{path} is of a run with another recipe or seed",
                 hint="resume with that run's own settings, or train into another folder",
             )
+        reference = self._state_after(len(state["history"]))
+        scaled = bool(state["scaler"] and reference["scaler"])
+        if not scaled:  # the CPU has no scaler; a run may move between it and a GPU
+            reference["scaler"] = state["scaler"]
+        check_form(state, reference, f"{path}:")
+        if not 1 <= state["best_epoch"] <= len(state["history"]) <= self.recipe.epochs:
+            raise BrokenModelError(f"{path} has a best epoch or a history that cannot be")
+        load_model(self.folder / BEST_CHECKPOINT)  # missed now, not when the run is over
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        self._scaler.load_state_dict(state["scaler"])
+        if scaled:
+            self._scaler.load_state_dict(state["scaler"])
         self.history = [EpochRecord(**row) for row in state["history"]]
         self.best_epoch = state["best_epoch"]
 
@@ -146,8 +169,8 @@ class Trainer:
     def _run_epoch(self, epoch: int, on_step: StepCallback) -> EpochRecord:
         started = time.perf_counter()
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
-        table = draw_pairs(
-            self._labels, self.recipe.pairs_per_epoch, _generator(self.seed, _PAIR_STREAM, epoch)
+        table = _draw_pairs(
+            self._labels, self.recipe.pairs_per_epoch, _generator(self.seed, _PAIR_STREAM, epoch), "training"
         )
         training = self._train_on(table, epoch, on_step)
         validation = self.validate()
@@ -201,6 +224,17 @@ class Trainer:
             "best_epoch": self.best_epoch,
         }
 
+    def _state_after(self, epochs: int) -> dict[str, Any]:
+        """A state of the form that this run's has after some epochs; its values mean nothing."""
+        parameters = list(self.model.parameters())
+        state = self._state()
+        state["optimizer"]["state"] = {
+            number: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
+            for number, parameter in enumerate(parameters)
+        }
+        row = asdict(EpochRecord(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        return {**state, "history": [row] * epochs}
+
 
 def embed(model: SimilarityModel, images: Tensor) -> Tensor:
     """Unit vectors, float32 (N, 128), of normalised images (N, 1, 28, 28), in evaluation mode."""
@@ -229,6 +263,25 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def _hold_out(total: int, count: int) -> HoldOut:
+    try:
+        return hold_out(total, count)
+    except ValueError as error:
+        raise BadInputError(
+            f"{error}, which choose the checkpoint", hint="choose fewer with --set held_out_images=NUMBER"
+        ) from None
+
+
+def _draw_pairs(labels: NDArray[np.int64], count: int, rng: np.random.Generator, part: str) -> PairTable:
+    try:
+        return draw_pairs(labels, count, rng)
+    except ValueError as error:
+        raise BadInputError(
+            f"the {len(labels)} {part} images cannot be paired: {error}",
+            hint="give every class more images, or change their share with --set held_out_images=NUMBER",
+        ) from None
 
 
 def _generator(seed: int, *stream: int) -> np.random.Generator:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from simsearch.errors import BadInputError
 from simsearch.holdout import HELD_OUT_IMAGES
@@ -48,6 +49,7 @@ SIAMESE_PAIRS = Recipe(
 
 RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS,)}
 DEFAULT_RECIPE = SIAMESE_PAIRS.name
+_MOST = 10**7  # of any whole number: far above what is of use, far below what cannot be counted
 
 
 def get_recipe(name: str) -> Recipe:
@@ -64,7 +66,7 @@ def configure(name: str, settings: Iterable[str] = ()) -> Recipe:
     """A recipe with some of its fields changed.
 
     :param settings: `field=value` each, such as `epochs=5`.
-    :raises BadInputError: If a field does not exist, or a value is not of its type.
+    :raises BadInputError: If a field does not exist, or a value is not of its type or cannot be used.
     """
     recipe = get_recipe(name)
     types = {field.name: type(getattr(recipe, field.name)) for field in fields(Recipe)}
@@ -89,6 +91,11 @@ def configure(name: str, settings: Iterable[str] = ()) -> Recipe:
 
 
 def _check(recipe: Recipe) -> None:
+    for field, value in asdict(recipe).items():
+        if isinstance(value, int) and value > _MOST:
+            raise BadInputError(f"{field} must be at most {_MOST:,}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadInputError(f"{field} must be finite, not {value}")
     at_least_one = ("epochs", "pairs_per_epoch", "validation_pairs", "held_out_images")
     for field in at_least_one:
         if getattr(recipe, field) < 1:
@@ -97,6 +104,13 @@ def _check(recipe: Recipe) -> None:
         raise BadInputError(
             f"batch_size must be at least 2, not {recipe.batch_size}: batch normalisation needs two"
         )
+    if recipe.pairs_per_epoch % recipe.batch_size == 1:
+        raise BadInputError(
+            f"{recipe.pairs_per_epoch} pairs_per_epoch in batches of {recipe.batch_size} leave a last batch"
+            " of one pair: batch normalisation needs two"
+        )
+    if recipe.plateau_patience < 0:
+        raise BadInputError(f"plateau_patience must not be negative, not {recipe.plateau_patience}")
     if not recipe.learning_rate > 0 or not 0 < recipe.plateau_factor < 1 or recipe.weight_decay < 0:
         raise BadInputError(
             "learning_rate must be positive, plateau_factor between 0 and 1, weight_decay not negative"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from simsearch import __version__
 from simsearch.atomic import sweep_temporaries, write_atomically
 from simsearch.calibration import Projection
 from simsearch.datasets import Split
-from simsearch.errors import BadInputError, BusyError
+from simsearch.errors import BadInputError, BusyError, MissingModelError
 from simsearch.history import EpochRecord, history_csv
 from simsearch.holdout import hold_out
 from simsearch.images import PREPROCESSING_VERSION
@@ -42,6 +39,7 @@ from simsearch.train.loop import (
 )
 from simsearch.train.model import EMBEDDING_DIM, SimilarityModel
 from simsearch.train.recipes import Recipe
+from simsearch.versions import installed_versions
 
 HISTORY = "history.csv"
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
@@ -65,12 +63,19 @@ def train(
     :param split: The training split; 5,000 of its images are held out to choose the checkpoint.
     :param resume: Continue the run whose `last.pt` is in the folder.
     :param threads: Threads of a training step on the CPU; 0 lets torch choose.
-    :raises BadInputError: If the split has no labels, or the folder holds a run and `resume` is not set.
+    :raises BadInputError: If the split has no labels or too few images, training diverges, or the folder
+        holds a run and `resume` is not set.
+    :raises MissingModelError: If `resume` is set and there is no run to continue.
+    :raises BrokenModelError: If the run to continue is damaged.
     :raises BusyError: If another process is training into the folder.
     """
     if split.labels is None:
         raise BadInputError(f"{split.name} has no labels to train on")
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_seed(seed)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BadInputError(f"{folder} cannot be a folder: a file has that name") from None
     try:
         with FileLock(folder / ".lock", timeout=0):
             _check_folder(folder, resume=resume)
@@ -102,7 +107,17 @@ def export(folder: Path) -> ModelCard:
     return _write_model(folder, model, name=card.name, training=card.training)
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 2**64:
+        raise BadInputError(f"the seed must lie in 0 to 2**64 - 1, not {seed}")
+
+
 def _check_folder(folder: Path, *, resume: bool) -> None:
+    if resume and not (folder / LAST_CHECKPOINT).exists():
+        raise MissingModelError(
+            f"there is no run to continue in {folder} (no {LAST_CHECKPOINT})",
+            hint="leave --resume out to start one",
+        )
     found = (folder / LAST_CHECKPOINT).exists() or (folder / MODEL_CARD).exists()
     if found and not resume:
         raise BadInputError(
@@ -112,7 +127,8 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
 
 
 def _finish(folder: Path, trainer: Trainer, split: Split) -> ModelCard:
-    """Export the best weights and write the card."""
+    """Export the best weights and write the card; and the history, which a kill may have cut short."""
+    write_atomically(folder / HISTORY, history_csv(trainer.history))
     model = load_model(folder / BEST_CHECKPOINT)
     return _write_model(
         folder, model, name=f"{trainer.recipe.name}-seed{trainer.seed}", training=_provenance(trainer, split)
@@ -152,9 +168,5 @@ def _provenance(trainer: Trainer, split: Split) -> dict[str, Any]:
         "held_out_rows_sha256": hashlib.sha256(held_out.astype("<i8").tobytes()).hexdigest(),
         "best": asdict(trainer.best),
         "seconds": round(sum(record.seconds for record in trainer.history), 1),
-        "versions": {
-            "simsearch": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in _LIBRARIES},
-        },
+        "versions": installed_versions(*_LIBRARIES),
     }

@@ -1,0 +1,57 @@
+"""The projection: from cosine to logit to probability, worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from simsearch.calibration import Projection
+
+
+def test_logits_and_probabilities_are_those_worked_by_hand():
+    projection = Projection(weight=10.0, bias=-5.0)
+
+    assert projection.logit([0.0, 0.5, 0.8, 1.0]).tolist() == [-5.0, 0.0, 3.0, 5.0]
+    assert projection.probability([0.5]).tolist() == [0.5]
+    # 1 / (1 + e^-3) and 1 / (1 + e^5)
+    assert projection.probability([0.8, 0.0]) == pytest.approx([0.9525741268224334, 0.0066928509242848554])
+
+
+def test_the_shape_of_the_scores_is_kept_and_the_result_is_float64():
+    projection = Projection(2.0, 1.0)
+
+    for scores in (np.float32(0.5), np.zeros(0, np.float32), np.ones((2, 3), np.float32)):
+        for result in (projection.logit(scores), projection.probability(scores)):
+            assert result.shape == np.shape(scores)
+            assert result.dtype == np.float64
+
+
+def test_float32_scores_are_not_rounded_on_their_way():
+    score = np.float32(0.9)
+
+    assert float(Projection(10.0, -5.0).logit(score)) == 10.0 * float(score) - 5.0
+
+
+@pytest.mark.parametrize(("logit", "probability"), [(1e4, 1.0), (-1e4, 0.0), (1e300, 1.0), (-1e300, 0.0)])
+def test_extreme_logits_saturate_without_a_warning(logit, probability):
+    with np.errstate(all="raise"):
+        assert float(Projection(1.0, 0.0).probability(logit)) == probability
+
+
+def test_probability_agrees_with_the_textbook_sigmoid_and_never_falls_as_the_score_rises():
+    scores = np.linspace(-1, 1, 401)
+    found = Projection(12.5, -6.25).probability(scores)
+
+    assert found == pytest.approx([1 / (1 + math.exp(-(12.5 * s - 6.25))) for s in scores], abs=1e-15)
+    assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_projection_that_is_not_finite_is_refused(bad):
+    for weight, bias in ((bad, 0.0), (0.0, bad)):
+        with pytest.raises(ValueError, match=r"^the projection must be finite$"):
+            Projection(weight, bias)
+
+
+def test_a_score_of_nan_has_no_probability():
+    assert math.isnan(float(Projection(10.0, -5.0).probability(math.nan)))

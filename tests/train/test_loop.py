@@ -1,0 +1,583 @@
+"""The training loop: repeatable to the bit, resumable to the bit, and blind to what is held out."""
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+
+from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
+from simsearch.holdout import hold_out
+from simsearch.images import to_batch
+from simsearch.pairs import draw_pairs
+from simsearch.train import loop
+from simsearch.train.checkpoints import load_model, read_checkpoint, save_checkpoint
+from simsearch.train.loop import LossAndAccuracy, Trainer, configure_torch, embed, seeded
+from simsearch.train.recipes import SIAMESE_PAIRS
+
+TINY = replace(
+    SIAMESE_PAIRS, epochs=3, batch_size=16, pairs_per_epoch=40, validation_pairs=60, held_out_images=80
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Switches are process-wide: set for these tests and put back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    configure_torch(threads=threads)
+
+
+@pytest.fixture(scope="module")
+def split(mnist_train):
+    return mnist_train.take(np.arange(200))
+
+
+@pytest.fixture
+def trainer(split, tmp_path):
+    """Make a Trainer of the tiny recipe in a folder of that name."""
+
+    def make(name="run", *, seed=0, workers=0, data=split, **changes):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        recipe = replace(TINY, **changes)
+        return Trainer(recipe, data.images, data.labels, folder, seed=seed, workers=workers)
+
+    return make
+
+
+def weights(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def figures(history):
+    """Records without the one number that is a matter of luck."""
+    return [replace(record, seconds=0.0) for record in history]
+
+
+def script(monkeypatch, losses):
+    """Let validation give these losses, whatever the model does."""
+    coming = iter(losses)
+    monkeypatch.setattr(Trainer, "validate", lambda _: LossAndAccuracy(next(coming), 0.5))
+
+
+def test_one_seed_gives_the_same_weights_bit_for_bit(trainer):
+    once, again = trainer("once"), trainer("again")
+    once.run()
+    torch.manual_seed(99)  # nothing hangs on the global generators
+    np.random.seed(99)  # noqa: NPY002
+    again.run()
+
+    assert equal(weights(once.model), weights(again.model))
+    assert figures(once.history) == figures(again.history)
+    assert once.best_epoch == again.best_epoch
+    files = [(made.folder / "best_model.pt").read_bytes() for made in (once, again)]
+    assert files[0] == files[1]
+
+
+def test_another_seed_gives_other_weights_from_the_start_and_other_pairs(trainer):
+    first, second = trainer(epochs=1), trainer(epochs=1, seed=1)
+    assert not torch.equal(first.model.embedding.conv1.weight, second.model.embedding.conv1.weight)
+
+    second.model.load_state_dict(first.model.state_dict())
+    first.run()
+    second.run()
+
+    assert not torch.equal(first.model.embedding.conv1.weight, second.model.embedding.conv1.weight)
+
+
+def test_every_epoch_draws_other_pairs_but_judges_itself_on_the_same(trainer, monkeypatch):
+    tables = []
+    train_on = Trainer._train_on
+    monkeypatch.setattr(
+        Trainer,
+        "_train_on",
+        lambda self, table, *rest: tables.append((table, self._validation)) or train_on(self, table, *rest),
+    )
+    trainer("a").run()
+    trainer("b", seed=5, epochs=1).run()
+
+    firsts = [table.first.tolist() for table, _ in tables]
+    assert len({tuple(first) for first in firsts}) == 4
+    assert len({tuple(validation.first.tolist()) for _, validation in tables}) == 1
+    assert [(len(table), int(table.same.sum())) for table, _ in tables] == [(40, 20)] * 4
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
+def test_workers_change_nothing_but_the_speed(trainer):
+    alone, helped = trainer("alone", epochs=1), trainer("helped", epochs=1, workers=2)
+    alone.run()
+    helped.run()
+
+    assert equal(weights(alone.model), weights(helped.model))
+
+
+class InterruptedByTestError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_an_interrupted_and_resumed_run_ends_as_if_it_had_never_stopped(trainer, epoch, monkeypatch):
+    def stop(record, _improved):
+        if record.epoch == epoch:
+            raise InterruptedByTestError
+
+    # The learning rate moves and the best epoch is in the middle: a lost scheduler or best would show.
+    losses = [0.5, 0.6, 0.3, 0.7]
+    monkeypatch.setattr(Trainer, "validate", lambda made: LossAndAccuracy(losses[len(made.history)], 0.5))
+    changes = {"epochs": 4, "plateau_patience": 0}
+    whole = trainer("whole", **changes)
+    whole.run()
+    with pytest.raises(InterruptedByTestError):
+        trainer("parts", **changes).run(on_epoch=stop)
+    resumed = trainer("parts", **changes)
+    resumed.resume()
+    assert len(resumed.history) == epoch
+    resumed.run()
+
+    assert figures(resumed.history) == figures(whole.history)
+    assert [record.learning_rate for record in resumed.history] == [0.01, 0.01, 0.005, 0.005]
+    assert resumed.best_epoch == whole.best_epoch == 3
+    assert equal(weights(resumed.model), weights(whole.model))
+    for name in ("best_model.pt", "last.pt"):
+        ours, theirs = (read_checkpoint(made.folder / name) for made in (resumed, whole))
+        if name == "last.pt":
+            for state in (ours, theirs):
+                state["history"] = [{**row, "seconds": 0} for row in state["history"]]
+        assert plain(ours) == plain(theirs)
+
+
+def plain(value):
+    """Tensors as lists, so that whole states can be compared."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+KILLED = """
+    import os, signal, sys
+    from dataclasses import replace
+    from pathlib import Path
+    import numpy as np
+    from simsearch import atomic
+    from simsearch.datasets import load_split
+    from simsearch.train.loop import Trainer, configure_torch
+    from simsearch.train.recipes import SIAMESE_PAIRS
+
+    folder, data_dir, changes = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
+    replaced, replace_file = [], atomic._replace
+
+    def replace_or_die(source, target):
+        replaced.append(target.name)
+        if replaced.count("last.pt") == 2:  # best_model.pt is of epoch 2, last.pt of epoch 1
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace_file(source, target)
+
+    atomic._replace = replace_or_die
+    configure_torch(threads=1)
+    split = load_split("mnist", "train", data_dir=data_dir).take(np.arange(200))
+    recipe = replace(SIAMESE_PAIRS, **changes)
+    Trainer(recipe, split.images, split.labels, folder).run()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_run_killed_between_its_two_checkpoints_resumes_as_if_never_stopped(trainer, mnist_dir):
+    whole = trainer("whole")
+    whole.run()
+    assert whole.history[1].val_loss < whole.history[0].val_loss  # so that epoch 2 writes both files
+    killed = trainer("killed")
+    changes = {field: value for field, value in asdict(TINY).items() if value != asdict(SIAMESE_PAIRS)[field]}
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), killed.folder, mnist_dir, repr(changes)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    last = read_checkpoint(killed.folder / "last.pt")
+    assert len(last["history"]) == 1
+    best = load_model(killed.folder / "best_model.pt")
+    assert not torch.equal(best.projection.weight, last["model"]["projection.weight"])
+
+    killed.resume()
+    killed.run()
+
+    assert figures(killed.history) == figures(whole.history)
+    assert equal(weights(killed.model), weights(whole.model))
+    files = [(made.folder / "best_model.pt").read_bytes() for made in (killed, whole)]
+    assert files[0] == files[1]
+
+
+def test_the_best_checkpoint_is_of_the_lowest_validation_loss_and_not_of_the_last_epoch(trainer, monkeypatch):
+    script(monkeypatch, [0.5, 0.3, 0.4, 0.2, 0.2, 0.9])
+    made = trainer(epochs=6, pairs_per_epoch=4)
+    kept, told = [], []
+
+    def on_epoch(record, improved):
+        kept.append(weights(made.model))
+        told.append((record.epoch, record.val_loss, improved, made.best_epoch))
+
+    made.run(on_epoch=on_epoch)
+
+    assert told == [
+        (1, 0.5, True, 1),
+        (2, 0.3, True, 2),
+        (3, 0.4, False, 2),
+        (4, 0.2, True, 4),
+        (5, 0.2, False, 4),  # the first of equals stays
+        (6, 0.9, False, 4),
+    ]
+    assert made.best == made.history[3]
+    best = load_model(made.folder / "best_model.pt").state_dict()
+    assert [equal(best, state) for state in kept] == [False, False, False, True, False, False]
+
+
+def test_the_learning_rate_halves_after_more_than_two_epochs_without_improvement(trainer, monkeypatch):
+    script(monkeypatch, [0.5, 0.6, 0.6, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.3])
+    made = trainer(epochs=11, pairs_per_epoch=4)
+
+    made.run()
+
+    assert [record.learning_rate for record in made.history] == [0.01] * 7 + [0.005] * 3 + [0.0025]
+    assert [record.epoch for record in made.history] == list(range(1, 12))
+
+
+def test_no_held_out_image_is_ever_trained_on(trainer, split, monkeypatch):
+    trained, judged = [], []
+    monkeypatch.setattr(
+        loop,
+        "SimilarityModel",
+        lambda *start: spy(loop_model(*start), trained, judged),
+    )
+    made = trainer(pairs_per_epoch=400, batch_size=50, epochs=2)
+    made.run()
+
+    part = hold_out(200, 80)
+    held_out = {image.tobytes() for image in to_batch(split.images[part.held_out])}
+    others = {image.tobytes() for image in to_batch(split.images[part.train])}
+    assert (len(held_out), len(others), len(held_out & others)) == (80, 120, 0)
+    assert len(trained) == 2 * 2 * 400
+    assert set(trained) == others  # 800 draws an epoch from 120 images miss none
+    assert len(judged) == 2 * 80
+    assert set(judged) == held_out
+
+
+loop_model = loop.SimilarityModel
+
+
+def spy(model, trained, judged):
+    def look(network, images):
+        seen = trained if network.training else judged
+        seen.extend(image.contiguous().numpy().tobytes() for image in images[0])
+
+    model.embedding.register_forward_pre_hook(look)
+    return model
+
+
+def test_validation_is_what_the_whole_model_says_about_the_held_out_pairs(trainer, split):
+    made = trainer(epochs=1)
+    made.run()
+    rows = hold_out(200, 80).held_out
+    table = draw_pairs(split.labels[rows], 60, np.random.default_rng([0, 0]))
+    images = torch.from_numpy(to_batch(split.images[rows]))
+
+    with torch.inference_mode():
+        logits = made.model.eval()(images[table.first], images[table.second]).double().numpy()
+    chance = 1 / (1 + np.exp(-logits))
+    loss = -np.where(table.same, np.log(chance), np.log(1 - chance)).mean()
+    accuracy = ((chance > 0.5) == table.same).mean()
+
+    found = made.validate()
+    assert found.loss == pytest.approx(loss, abs=1e-5)
+    assert found.accuracy == pytest.approx(accuracy, abs=1e-6)
+    assert (found.loss, found.accuracy) == (made.history[0].val_loss, made.history[0].val_accuracy)
+    assert 0 < found.accuracy < 1
+
+
+def test_training_figures_are_means_over_all_pairs_of_the_epoch_also_with_a_short_last_batch(
+    trainer, monkeypatch
+):
+    """With a learning rate of next to nothing, each batch can be computed again afterwards."""
+    made = trainer(epochs=1, learning_rate=1e-30, weight_decay=0.0, pairs_per_epoch=40, batch_size=16)
+    seen = []
+    made.model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach().double()))
+    tables = []
+    train_on = made._train_on
+    monkeypatch.setattr(
+        made, "_train_on", lambda table, *rest: tables.append(table) or train_on(table, *rest)
+    )
+
+    made.run()
+
+    assert [len(logits) for logits in seen] == [16, 16, 8]
+    logits, same = torch.cat(seen).numpy(), tables[0].same
+    losses = np.where(same, np.log1p(np.exp(-logits)), np.log1p(np.exp(logits)))
+    assert made.history[0].train_loss == pytest.approx(losses.mean(), abs=1e-6)
+    assert made.history[0].train_accuracy == pytest.approx(((logits > 0) == same).mean(), abs=1e-9)
+
+
+def r_precision(vectors, labels):
+    """Leave-one-out: the share of an image's class among as many nearest neighbours as it has classmates."""
+    scores = vectors @ vectors.T
+    np.fill_diagonal(scores, -np.inf)
+    order = np.argsort(-scores, axis=1)
+    relevant = [int((labels == label).sum()) - 1 for label in labels]
+    return float(
+        np.mean([(labels[order[i, :count]] == labels[i]).mean() for i, count in enumerate(relevant)])
+    )
+
+
+def test_training_learns_what_makes_digits_alike(trainer, mnist_train):
+    data = mnist_train.take(np.arange(900))
+    rows = hold_out(900, 300).held_out
+    held_out, labels = torch.from_numpy(to_batch(data.images[rows])), data.labels[rows]
+    made = trainer(
+        data=data, epochs=3, batch_size=32, pairs_per_epoch=512, validation_pairs=500, held_out_images=300
+    )
+    before = r_precision(embed(made.model, held_out).numpy(), labels)
+
+    made.run()
+
+    after = r_precision(embed(made.model, held_out).numpy(), labels)
+    losses = [record.train_loss for record in made.history]
+    assert losses[2] < losses[1] < losses[0]
+    assert losses[2] < 0.35  # three seeds: 0.20 to 0.27
+    assert made.history[2].val_accuracy > 0.8
+    assert before < 0.55  # three seeds: 0.41 to 0.44
+    assert after > 0.65  # three seeds: 0.74 to 0.78
+
+
+def test_steps_are_told_from_one_to_the_last(trainer):
+    told = []
+    trainer(epochs=2).run(on_step=lambda *step: told.append(step))
+
+    assert told == [(1, 1, 3), (1, 2, 3), (1, 3, 3), (2, 1, 3), (2, 2, 3), (2, 3, 3)]
+
+
+def test_a_run_that_is_over_does_nothing_more(trainer):
+    trainer().run()
+    again = trainer()
+    again.resume()
+    before = weights(again.model)
+
+    again.run(on_epoch=lambda *_: pytest.fail("trained on"))
+
+    assert equal(weights(again.model), before)
+
+
+def test_the_deterministic_switch_sets_torchs_switches_and_changes_no_weight_on_the_cpu(trainer):
+    configure_torch(deterministic=True)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    strict = trainer("strict")
+    strict.run()
+
+    configure_torch(deterministic=False, threads=1)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, True)
+    assert torch.get_num_threads() == 1
+    loose = trainer("loose")
+    loose.run()
+
+    assert equal(weights(strict.model), weights(loose.model))
+
+
+def test_seeding_the_first_weights_leaves_the_callers_generator_alone():
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    with seeded(7):
+        inside = torch.rand(3)
+    torch.manual_seed(4)
+    with seeded(7):
+        assert torch.equal(torch.rand(3), inside)
+
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("held_out", [200, 201, 5000])
+def test_a_split_too_small_for_what_is_held_out_is_refused(trainer, held_out):
+    with pytest.raises(BadInputError) as caught:
+        trainer(held_out_images=held_out)
+
+    assert caught.value.message == (f"cannot hold out {held_out} of 200 images, which choose the checkpoint")
+    assert caught.value.hint == "choose fewer with --set held_out_images=NUMBER"
+    assert caught.value.exit_code == 2
+
+
+def test_held_out_images_that_cannot_be_paired_are_refused(trainer):
+    with pytest.raises(BadInputError) as caught:
+        trainer(held_out_images=5)
+
+    assert caught.value.message == (
+        "the 5 held-out images cannot be paired: pairs need at least two classes, and two images in each"
+    )
+    assert caught.value.hint.endswith("with --set held_out_images=NUMBER")
+
+
+def test_training_images_that_cannot_be_paired_are_refused(trainer):
+    made = trainer(held_out_images=195)
+
+    with pytest.raises(BadInputError, match=r"^the 5 training images cannot be paired: "):
+        made.run()
+
+
+def test_a_run_that_diverges_stops_and_says_so(trainer, monkeypatch):
+    script(monkeypatch, [0.5, float("nan")])
+    made = trainer(pairs_per_epoch=4)
+
+    with pytest.raises(BadInputError) as caught:
+        made.run()
+
+    assert caught.value.message == "training diverged: the validation loss of epoch 2 is nan"
+    assert caught.value.hint == "train into another folder with a smaller learning_rate"
+    assert made.best_epoch == 1
+    assert len(read_checkpoint(made.folder / "last.pt")["history"]) == 1
+
+
+def test_a_learning_rate_far_too_large_does_diverge(trainer):
+    with pytest.raises(BadInputError, match=r"^training diverged: the validation loss of epoch 1 is nan$"):
+        trainer(learning_rate=1e30).run()
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"epochs": 4}, {"learning_rate": 0.02}], ids=str)
+def test_a_run_of_another_recipe_or_seed_is_not_resumed(trainer, changes):
+    trainer(epochs=1).run()
+
+    with pytest.raises(BadInputError) as caught:
+        trainer(**{"epochs": 1, **changes}).resume()
+
+    assert caught.value.message.endswith("last.pt is of a run with another recipe or seed")
+    assert caught.value.hint == "resume with that run's own settings, or train into another folder"
+
+
+def test_there_is_nothing_to_resume_without_both_checkpoints(trainer):
+    made = trainer(epochs=1)
+    with pytest.raises(MissingModelError, match=r"^there is no checkpoint at .*last.pt$"):
+        made.resume()
+    made.run()
+    (made.folder / "best_model.pt").unlink()
+
+    with pytest.raises(MissingModelError, match=r"^there is no checkpoint at .*best_model.pt$"):
+        trainer(epochs=1).resume()
+
+
+def test_a_damaged_best_checkpoint_is_noticed_before_training_goes_on(trainer):
+    made = trainer(epochs=1)
+    made.run()
+    data = (made.folder / "best_model.pt").read_bytes()
+    (made.folder / "best_model.pt").write_bytes(data[:-500])
+
+    with pytest.raises(BrokenModelError, match=r"best_model.pt is not a readable checkpoint"):
+        trainer(epochs=1).resume()
+
+
+@pytest.fixture(scope="module")
+def last_state(split, tmp_path_factory):
+    """The state of a run after its first epoch of three."""
+    folder = tmp_path_factory.mktemp("first")
+    torch.set_num_threads(1)
+    made = Trainer(replace(TINY, pairs_per_epoch=4), split.images, split.labels, folder)
+
+    def stop(*_):
+        raise InterruptedByTestError
+
+    with pytest.raises(InterruptedByTestError):
+        made.run(on_epoch=stop)
+    return folder, read_checkpoint(folder / "last.pt")
+
+
+def changed(state, where, value):
+    """A copy of a nested state with one part replaced, or left out."""
+    key, *deeper = where
+    copy = list(state) if isinstance(state, list) else dict(state)
+    if deeper:
+        copy[key] = changed(copy[key], deeper, value)
+    elif value is ...:
+        del copy[key]
+    else:
+        copy[key] = value
+    return copy
+
+
+CONV = "embedding.conv1.weight"
+PARTS = ("model", "optimizer", "scheduler", "history", "best_epoch")
+DAMAGE = [
+    *(([key], ...) for key in ("recipe", "seed", "scaler", *PARTS)),
+    *(([key], value) for key in PARTS for value in (None, "x", 0.5)),
+    (["more"], 1),
+    (["best_epoch"], 0),
+    (["best_epoch"], 2),
+    (["best_epoch"], -1),
+    (["best_epoch"], True),
+    (["history"], []),
+    (["history"], [1]),
+    (["history", 0, "val_loss"], ...),
+    (["history", 0, "val_loss"], "low"),
+    (["history", 0, "more"], 1.0),
+    (["model", CONV], ...),
+    (["model", CONV], torch.zeros(3)),
+    (["model", CONV], torch.full((32, 1, 5, 5), torch.nan)),
+    (["model", CONV], torch.zeros(1).expand(10**6, 10**6)),
+    (["optimizer", "state"], ...),
+    (["optimizer", "state"], {}),
+    (["optimizer", "state", 0], ...),
+    (["optimizer", "state", 0, "exp_avg"], ...),
+    (["optimizer", "state", 0, "exp_avg"], torch.zeros(7)),
+    (["optimizer", "state", 0, "exp_avg"], torch.zeros(1).expand(10**6, 10**6)),
+    (["optimizer", "state", 0, "step"], "one"),
+    (["optimizer", "param_groups"], []),
+    (["optimizer", "param_groups", 0, "lr"], "fast"),
+    (["optimizer", "param_groups", 0, "lr"], ...),
+    (["optimizer", "param_groups", 0, "params"], [0]),
+    (["scheduler", "best"], "low"),
+    (["scheduler", "best"], ...),
+    (["scheduler", "step"], 1),  # would hide the scheduler's method of that name
+    (["scheduler", "num_bad_epochs"], None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "value"), DAMAGE, ids=lambda part: str(part)[:40])
+def test_a_last_checkpoint_with_parts_missing_or_wrong_is_broken(trainer, last_state, where, value):
+    folder, state = last_state
+    made = trainer(pairs_per_epoch=4)
+    (made.folder / "best_model.pt").write_bytes((folder / "best_model.pt").read_bytes())
+    before = weights(made.model)
+    torch.save(changed(state, where, value), made.folder / "last.pt")
+
+    with pytest.raises(BrokenModelError, match=r"last\.pt") as caught:
+        made.resume()
+
+    assert caught.value.exit_code == 3
+    assert equal(weights(made.model), before)
+    assert made.history == []
+
+
+def test_the_states_above_are_broken_by_their_damage_alone(trainer, last_state):
+    folder, state = last_state
+    made = trainer(pairs_per_epoch=4)
+    (made.folder / "best_model.pt").write_bytes((folder / "best_model.pt").read_bytes())
+    save_checkpoint(made.folder / "last.pt", changed(state, ["scaler"], {"scale": 65536.0}))  # made on a GPU
+
+    made.resume()
+
+    assert len(made.history) == made.best_epoch == 1
+    assert equal(weights(made.model), state["model"])
