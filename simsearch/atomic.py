@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from simsearch.errors import BadInputError
 
 _TEMPORARY_PREFIX = ".tmp-"
 
@@ -32,6 +38,28 @@ def write_durably(path: Path, data: bytes) -> None:
         raise
 
 
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` when the block ends without an error.
+
+    :raises BadInputError: If it cannot be written; `path` is then what it was.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            _replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries to disk, on systems where a folder can be opened."""
     if os.name == "nt":
@@ -46,7 +74,10 @@ def sync_folder(folder: Path) -> None:
 def sweep_temporaries(folder: Path) -> None:
     """Delete what a killed writer left; only a folder's sole writer may call this."""
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _replace(source: Path, target: Path, *, tries: int = 20) -> None:

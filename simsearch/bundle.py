@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from simsearch.stores.faiss import FaissStore, read_faiss_index
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 _REBUILD = "build it again with `simsearch build-index`"
-_OPEN_TRIES = 5
+_OPEN_TRIES = 20
 
 
 class Sources(Sequence[str]):
@@ -112,7 +111,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=_REBUILD) from error
     try:
         manifest = Manifest.from_json(data)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BrokenBundleError(f"{path} cannot be used: {error}", hint=_REBUILD) from error
     if manifest.preprocessing != PREPROCESSING_VERSION:
         raise BrokenBundleError(
@@ -177,9 +176,7 @@ def sweep(folder: Path, *, keep: Manifest | None) -> None:
     kept = {entry.name for entry in keep.files.values()} if keep else set()
     sweep_temporaries(folder)
     for path in folder.iterdir():
-        if path.is_dir() and path.name.startswith(".tmp-"):
-            shutil.rmtree(path, ignore_errors=True)
-        elif is_data_file(path.name) and path.name not in kept:
+        if is_data_file(path.name) and path.name not in kept:
             with contextlib.suppress(OSError):  # Windows: a reader still has it open; swept next time
                 path.unlink()
 
@@ -228,15 +225,15 @@ def _verify(path: Path, entry: FileEntry) -> None:
 
 
 def _load(path: Path, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True) -> NDArray[Any]:
-    array = np.load(path, mmap_mode=None if in_memory else "r", allow_pickle=False)
+    array = np.lib.format.open_memmap(path, mode="r")  # checks the declared shape against the file's size
     if array.dtype != np.dtype(dtype) or array.shape != shape:
         raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
-    return array  # type: ignore[no-any-return]
+    return np.array(array) if in_memory else array
 
 
 def _load_sources(text_path: Path, ends_path: Path, count: int) -> Sources:
     text, ends = text_path.read_bytes(), _load(ends_path, np.int64, (count,))
-    if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != len(text):
+    if ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(text):
         raise ValueError("the items' sources do not cover their text")
     return Sources(text, ends)
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import platform
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from simsearch import __version__
+from simsearch.atomic import sweep_temporaries
 from simsearch.bundle import (
-    MANIFEST,
     Sources,
     bundle_lock,
     commit,
@@ -22,11 +20,12 @@ from simsearch.bundle import (
     write_data_file,
 )
 from simsearch.datasets import Split
-from simsearch.errors import BadDatasetError, BadInputError, NotUsableError
+from simsearch.errors import BadDatasetError, BadInputError, BrokenBundleError, MissingBundleError
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.manifest import FileEntry, Manifest
 from simsearch.models import Model
-from simsearch.stores.faiss import FLAT, FaissStore
+from simsearch.stores.faiss import FLAT, FaissStore, check_factory
+from simsearch.versions import installed_versions
 
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
 
@@ -52,12 +51,15 @@ def build_index(
     """
     if not len(split):
         raise BadDatasetError(f"{split.name} holds no images")
+    with _explained():
+        check_factory(factory, model.encoder.dim)  # before the work of encoding
     try:
         with bundle_lock(folder):
             try:
                 return _build(split, model, folder, factory, on_progress)
             except BaseException:
-                sweep(folder, keep=_current(folder))
+                with contextlib.suppress(OSError):
+                    _sweep_failed(folder)
                 raise
     except OSError as error:
         raise BadInputError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -68,15 +70,11 @@ def _build(
 ) -> Manifest:
     ids = np.arange(len(split), dtype=np.int64)
     vectors = model.encoder.encode(split.images, on_progress=on_progress)
-    try:
+    with _explained():
         store = FaissStore.build(vectors, ids, factory)
-    except ValueError as error:
-        raise BadInputError(
-            str(error), hint="`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries"
-        ) from error
     manifest = Manifest(
         name=folder.name,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(),  # no two commits are equal
         count=len(split),
         dim=store.dim,
         factory=factory,
@@ -87,15 +85,21 @@ def _build(
         dataset=split.name,
         data_sha256=dict(split.sha256),
         classes=split.classes,
-        versions={
-            "simsearch": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in _LIBRARIES},
-        },
+        versions=installed_versions(*_LIBRARIES),
         files=_write_files(split, model, folder, store),
     )
     commit(folder, manifest)
     return manifest
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a store's refusal of a factory string into the user's error."""
+    try:
+        yield
+    except ValueError as error:
+        hint = "`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries"
+        raise BadInputError(str(error), hint) from error
 
 
 def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) -> dict[str, FileEntry]:
@@ -119,11 +123,11 @@ def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _current(folder: Path) -> Manifest | None:
-    """The index that is in the folder now, if it is one."""
-    if not (folder / MANIFEST).exists():
-        return None
+def _sweep_failed(folder: Path) -> None:
+    """Delete what a failed build left, and nothing that an index needs, even one we cannot read."""
     try:
-        return read_manifest(folder)
-    except NotUsableError:
-        return None
+        sweep(folder, keep=read_manifest(folder))
+    except MissingBundleError:
+        sweep(folder, keep=None)
+    except BrokenBundleError:
+        sweep_temporaries(folder)

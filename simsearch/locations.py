@@ -10,7 +10,8 @@ from simsearch.errors import BadInputError, MissingBundleError
 DEFAULT_INDEX = "mnist-test"
 DEFAULT_INDEX_DIR = Path("indexes")
 _MANIFEST = "manifest.json"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # not a file name on Windows
 _PACKAGE = Path(__file__).parent
 
 
@@ -19,7 +20,7 @@ def index_folder(index_dir: Path, name: str) -> Path:
 
     :raises BadInputError: If the name could not be one folder's name on every system.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or _DEVICE.fullmatch(name):
         raise BadInputError(f"{name!r} cannot name an index", hint="use letters, digits, '.', '_' and '-'")
     return index_dir / name
 
@@ -34,7 +35,7 @@ def find_index(index: str, index_dir: Path) -> Path:
     """
     places = [Path(index)] if _is_path(index) else [index_dir / index, *_shipped(index)]
     for place in places:
-        if (place / _MANIFEST).is_file():
+        if _is_index(place):
             return place
     names = sorted({path.parent.name for path in index_dir.glob(f"*/{_MANIFEST}")} | {DEFAULT_INDEX})
     raise MissingBundleError(
@@ -44,7 +45,14 @@ def find_index(index: str, index_dir: Path) -> Path:
 
 
 def _is_path(index: str) -> bool:
-    return not _NAME.fullmatch(index) or (Path(index) / _MANIFEST).is_file()
+    return not _NAME.fullmatch(index) or _is_index(Path(index))
+
+
+def _is_index(folder: Path) -> bool:
+    try:
+        return (folder / _MANIFEST).is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def _shipped(name: str) -> tuple[Path, Path]:

@@ -73,15 +73,20 @@ class Manifest:
 
         :raises ValueError: Naming what is wrong with it.
         """
-        raw = json.loads(data)
+        try:
+            raw = json.loads(data)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
         if not isinstance(raw, dict):
             raise ValueError("it is not a JSON object")
         version = raw.pop("format", None)
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:
             raise ValueError(f"it has format {version!r}; this simsearch reads format {FORMAT_VERSION}")
         try:
             raw["projection"] = Projection(**_numbers(raw["projection"]))
             raw["files"] = {role: FileEntry(**entry) for role, entry in raw["files"].items()}
+            if type(raw["classes"]) is not list:
+                raise TypeError("classes is not a list")
             raw["classes"] = tuple(raw["classes"])
             manifest = cls(**raw)
             _check(manifest)
@@ -107,6 +112,10 @@ def _check(manifest: Manifest) -> None:
     for field in texts:
         if type(getattr(manifest, field)) is not str:
             raise ValueError(f"{field} is not text")
+    for field in ("data_sha256", "versions"):
+        value = getattr(manifest, field)
+        if type(value) is not dict or not all(type(text) is str for text in value.values()):
+            raise ValueError(f"{field} is not a table of texts")
     for field in ("count", "dim", "preprocessing"):
         value = getattr(manifest, field)
         if type(value) is not int or not 0 < value < 2**40:
@@ -120,5 +129,7 @@ def _check(manifest: Manifest) -> None:
     for role, entry in manifest.files.items():
         if type(entry.size) is not int or not 0 <= entry.size < 2**40:
             raise ValueError(f"the size of {role} is {entry.size!r}")
+        if type(entry.xxh3_128) is not str:
+            raise ValueError(f"the checksum of {role} is {entry.xxh3_128!r}")
         if not is_data_file(entry.name) or entry != FileEntry.of(role, entry.size, entry.xxh3_128):
             raise ValueError(f"the file name of {role} is {entry.name!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,18 @@ from rich.table import Table
 from rich.text import Text
 
 from simsearch.calibration import Projection
-from simsearch.evaluation import METRICS, Report
+from simsearch.compare import Comparison
 from simsearch.history import EpochRecord
 from simsearch.manifest import Manifest
 from simsearch.models import ModelCard
+from simsearch.report import Report
 from simsearch.search import Answer, ClassRank, Hit, Similarity
+from simsearch.verification import Verification
 
 _BAR_WIDTH = 24
+HEADLINE = ("MAP@R", "R-precision")
+_CLASS_COLUMNS = ("P@1", "R-precision", "MAP@R", "MAP")
+_TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -76,11 +81,14 @@ class TrainingProgress:
 
     def __init__(self, bar: Progress, epochs: int) -> None:
         """Show on a bar."""
-        self._bar, self._epochs = bar, epochs
+        self._bar, self._epochs, self._started = bar, epochs, False
         self._task = bar.add_task("Training", total=None)
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Advance to a step of an epoch."""
+        if not self._started:
+            self._bar.console.print(_TRAINING_HEADER, style="bold")
+            self._started = True
         description = f"Epoch {epoch}/{self._epochs}"
         self._bar.update(self._task, description=description, completed=step, total=steps)
 
@@ -98,7 +106,6 @@ class TrainingProgress:
 def training_progress(epochs: int) -> Iterator[TrainingProgress]:
     """Live figures of a training run on stderr: the bar only while it is a terminal."""
     console = notes()
-    console.print("epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds", style="bold")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield TrainingProgress(bar, epochs)
@@ -106,9 +113,9 @@ def training_progress(epochs: int) -> Iterator[TrainingProgress]:
 
 def answer_view(name: str, answer: Answer) -> RenderableType:
     """One query's hits and, in a labelled gallery, its class ranking."""
-    title = Text.assemble((name, "bold"))
+    title = Text(name, "bold", no_wrap=True, overflow="ignore")
     if answer.classes:
-        title.append(f"  most like class {answer.classes[0].label}")
+        title.append(f"  most like class {answer.classes[0].label}", "not bold")
     parts: list[RenderableType] = [title, Padding(_hits_table(answer.hits), (0, 0, 1, 0))]
     if answer.classes:
         parts.append(Padding(_classes_table(answer.classes), (0, 0, 1, 0)))
@@ -127,35 +134,49 @@ def similarity_view(first: str, second: str, result: Similarity) -> RenderableTy
 
 
 def report_view(report: Report) -> RenderableType:
-    """The headline figures and a row a class; fits 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("class")
-    table.add_column("queries", justify="right")
-    for metric in METRICS:
-        table.add_column(metric, justify="right")
-    for row in report.per_class:
-        table.add_row(
-            escape(row.label), f"{row.queries:,}", *(f"{row.metrics[name]:.4f}" for name in METRICS)
-        )
-    table.add_section()
-    macro = (f"{report.macro[name]:.4f}" for name in METRICS)
-    overall = (f"{report.overall[name]:.4f}" for name in METRICS)
-    table.add_row("mean of classes", "", *macro)
-    table.add_row("mean of queries", f"{report.queries:,}", *overall, style="bold")
-    lines: list[RenderableType] = [
-        Text.assemble(
-            (report.index, "bold"), f"  {report.protocol}, {report.gallery:,} items, model {report.model}"
-        ),
-        table,
+    """Every figure with its interval, a row a class, and the most frequent confusions; fits 80 columns."""
+    about = f"{report.queries:,} queries ({report.query_set}), {report.gallery:,} items"
+    parts: list[RenderableType] = [
+        Text.assemble((report.index, "bold"), f"  {report.protocol}, model {report.model}"),
+        Text(about + _left_out(report)),
+        "",
+        _figures_table(report),
+        "",
+        _per_class_table(report),
     ]
-    if report.pairs:
-        lines.append(
-            f"pair accuracy {report.pairs.accuracy:.4f} on {report.pairs.pairs:,} balanced random pairs"
-            f" (seed {report.pairs.seed})"
+    confusions = _confusions(report)
+    if confusions:
+        parts += ["", Text(f"nearest item of another class, most often: {confusions}")]
+    if report.verification:
+        parts += ["", *_verification_lines(report.verification)]
+    if report.approximation:
+        found = report.approximation
+        parts += [
+            "",
+            f"the index finds {found.recall_at_1:.4f} of the exact best items, "
+            f"{found.recall_at_k:.4f} of the exact best {report.k}",
+        ]
+    return Group(*parts)
+
+
+def comparison_view(names: tuple[str, str], rows: Sequence[Comparison]) -> RenderableType:
+    """Two evaluations metric by metric, and what can be said of the difference."""
+    table = _table()
+    table.add_column("metric")
+    for heading in ("A", "B", "B - A", "95 % interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.metric,
+            f"{row.a:.4f}",
+            f"{row.b:.4f}",
+            f"{row.difference:+.4f}",
+            f"{row.low:+.4f} to {row.high:+.4f}",
+            f"{row.p_value:.4f}",
+            row.better or "not sure",
         )
-    if report.without_relevant:
-        lines.append(f"left out: {report.without_relevant:,} queries without another item of their class")
-    return Group(*lines)
+    return Group(Text(f"A  {names[0]}"), Text(f"B  {names[1]}"), "", table)
 
 
 def facts_view(facts: dict[str, str]) -> RenderableType:
@@ -184,17 +205,17 @@ def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 def model_facts(card: ModelCard) -> dict[str, str]:
     """What a model is, for people."""
-    best = card.training.get("best", {})
+    best, versions = card.training.get("best"), card.training.get("versions")
     return {
         "model": card.name,
         "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
         "projection": _projection(card.projection),
         "preprocessing": f"version {card.preprocessing}",
         "trained on": str(card.training.get("dataset", "unknown")),
-        "chosen": ", ".join(f"{name} {value}" for name, value in best.items() if name != "seconds"),
+        "chosen": _chosen(best) if isinstance(best, dict) else "unknown",
         "files": ", ".join(f"{name} {record.size:,} bytes" for name, record in card.files.items()),
         "created": card.created,
-        "made with": _versions(card.training.get("versions", {})),
+        "made with": _versions(versions) if isinstance(versions, dict) else "unknown",
     }
 
 
@@ -212,8 +233,68 @@ def percent(probability: float) -> str:
     return f"{math.floor(probability * 1000) / 10:.1f} %"
 
 
+def _left_out(report: Report) -> str:
+    if not report.without_relevant:
+        return ""
+    return f"; {report.without_relevant:,} queries without a relevant item left out"
+
+
+def _figures_table(report: Report) -> Table:
+    table = _table()
+    table.add_column("metric")
+    for heading in ("mean", "95 % interval", "mean of classes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figure in report.figures.items():
+        interval = f"{figure.low:.4f} to {figure.high:.4f}"
+        style = "bold" if name in HEADLINE else ""
+        table.add_row(name, f"{figure.value:.4f}", interval, f"{figure.macro:.4f}", style=style)
+    return table
+
+
+def _per_class_table(report: Report) -> Table:
+    table = _table()
+    table.add_column("class")
+    table.add_column("queries", justify="right")
+    for name in _CLASS_COLUMNS:
+        table.add_column(name, justify="right")
+    for row in report.per_class:
+        table.add_row(
+            Text(row.label), f"{row.queries:,}", *(f"{row.metrics[name]:.4f}" for name in _CLASS_COLUMNS)
+        )
+    return table
+
+
+def _confusions(report: Report, most: int = 5) -> str:
+    """The most frequent wrong labels of nearest items: "4 as 9 (5)"."""
+    wrong = [
+        (count, label, nearest)
+        for label, row in enumerate(report.confusion)
+        for nearest, count in enumerate(row)
+        if count and label != nearest
+    ]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1:]))
+    names = report.classes
+    return ", ".join(
+        f"{names[label]} as {names[nearest]} ({count})" for count, label, nearest in wrong[:most]
+    )
+
+
+def _verification_lines(verification: Verification) -> list[str]:
+    calibration = verification.calibration
+    return [
+        f"{verification.pairs:,} balanced random pairs (seed {verification.seed}): "
+        f"accuracy {verification.accuracy:.4f} at probability 0.5,",
+        f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f}, "
+        f"ECE {calibration.ece:.4f}, Brier {calibration.brier:.4f}",
+    ]
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+
+
 def _hits_table(hits: tuple[Hit, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = _table()
     table.add_column("rank", justify="right")
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -234,7 +315,7 @@ def _hits_table(hits: tuple[Hit, ...]) -> Table:
 
 
 def _classes_table(classes: tuple[ClassRank, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = _table()
     table.add_column("class")
     table.add_column("mean of 5", justify="right")
     table.add_column("", width=_BAR_WIDTH, no_wrap=True)
@@ -258,6 +339,15 @@ def bar(share: float, width: int = _BAR_WIDTH) -> str:
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def _chosen(best: Mapping[str, Any]) -> str:
+    """The chosen epoch of a training run, its figures to four digits."""
+    figures = {name: value for name, value in best.items() if name != "seconds"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in figures.items()
+    )
 
 
 def _projection(projection: Projection) -> str:

@@ -18,7 +18,6 @@ from simsearch.mnist import default_data_dir, fetch_mnist
 from simsearch.models import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
 from simsearch.search import Searcher
 
-
 ROOT = Path(__file__).parents[1]
 SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"
 

@@ -22,6 +22,7 @@ _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose own scores are approxim
 _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
+_DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
 
 
 class FaissStore:
@@ -42,8 +43,8 @@ class FaissStore:
             raise ValueError(
                 f"{index.ntotal} vectors in the index, {len(ids)} ids, {len(vectors)} exact vectors"
             )
-        if len(ids) and (ids[0] < 0 or (np.diff(ids) <= 0).any()):
-            raise ValueError("ids must be non-negative and strictly ascending")
+        if ids.dtype != np.int64 or (ids[:1] < 0).any() or (ids[1:] <= ids[:-1]).any():
+            raise ValueError("ids must be int64, non-negative and strictly ascending")
         self.index, self.ids, self._vectors = index, ids, vectors
         self._exact = isinstance(index, faiss.IndexFlat)
 
@@ -58,13 +59,15 @@ class FaissStore:
         """
         if vectors.ndim != 2 or vectors.dtype != np.float32 or not is_unit(vectors):
             raise ValueError("vectors must be float32 rows of length 1")
+        check_factory(factory, vectors.shape[1])
         vectors = np.ascontiguousarray(vectors)
         try:
             index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             index.train(vectors)
             index.add(vectors)
             _widen_search(index)
-        except RuntimeError as error:  # FAISS wraps everything in RuntimeError
+            index.search(vectors[:1], 1)  # some are built, and then cannot be searched
+        except (RuntimeError, MemoryError) as error:  # FAISS wraps all but a failed allocation
             raise ValueError(f"FAISS cannot build {factory!r}: {_reason(error)}") from error
         return cls(index, ids, None if isinstance(index, faiss.IndexFlat) else vectors)
 
@@ -87,12 +90,26 @@ class FaissStore:
         if among is not None:
             return self._scan(queries, k, self.rows(among))
         k = min(k, len(self))
-        rows = self._candidates(np.ascontiguousarray(queries), k)
-        if (rows < 0).any():  # an approximate index found fewer than k: look at every vector
-            return self._scan(queries, k, np.arange(len(self)))
-        if (rows >= len(self)).any():
-            raise ValueError("the FAISS index answered with a row that does not exist")
-        return self._order(queries, rows, k)
+        hits = Hits(np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64))
+        pending = np.arange(len(queries) if k else 0)
+        fetch = k + _OVERFETCH if self._exact else _APPROXIMATE_OVERFETCH * k + _OVERFETCH
+        while len(pending):
+            fetch = min(fetch, len(self))
+            asked = queries[pending]
+            scores, rows = self._ask(asked, fetch)
+            if (rows >= len(self)).any():
+                raise ValueError("the FAISS index answered with a row that does not exist")
+            short = (rows < 0).any(1)  # an approximate index found too few: look at every vector
+            whole = ~short & ((fetch == len(self)) | _gap(scores[:, k - 1], scores[:, -1]))
+            if short.any():
+                found = self._scan(asked[short], k, np.arange(len(self)))
+                hits.scores[pending[short]], hits.ids[pending[short]] = found
+            if whole.any():
+                found = self._order(asked[whole], rows[whole], k)
+                hits.scores[pending[whole]], hits.ids[pending[whole]] = found
+            pending = pending[~short & ~whole]
+            fetch *= 2
+        return hits
 
     def vectors(self, ids: Ids) -> Vectors:
         """The stored vectors of these ids; see `VectorStore.vectors`."""
@@ -104,7 +121,8 @@ class FaissStore:
 
     def write(self, path: Path) -> None:
         """Write the FAISS index to a file."""
-        faiss.write_index(self.index, str(path))
+        with path.open("wb") as file:  # given a path, FAISS only prints that the disk was full
+            faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
         """The position of each of these ids in the arrays that are in order of id, int64 (len(ids),).
@@ -115,18 +133,6 @@ class FaissStore:
         if (rows == len(self.ids)).any() or (self.ids[rows] != ids).any():
             raise ValueError("an id is not stored")
         return rows
-
-    def _candidates(self, queries: Vectors, k: int) -> NDArray[np.int64]:
-        """At least the k best rows of each query and every row that might tie with the k-th."""
-        fetch = k + _OVERFETCH if self._exact else _APPROXIMATE_OVERFETCH * k + _OVERFETCH
-        while True:
-            fetch = min(fetch, len(self))
-            scores, rows = self._ask(queries, fetch)
-            if fetch == len(self) or not self._exact:
-                return rows
-            if (scores[:, -1] < scores[:, k - 1] - _SCORE_ERROR).all():
-                return rows
-            fetch *= 2
 
     def _ask(self, queries: Vectors, fetch: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         if isinstance(self.index, faiss.IndexHNSW):
@@ -149,8 +155,10 @@ class FaissStore:
     def _scan(self, queries: Vectors, k: int, rows: NDArray[np.int64]) -> Hits:
         """Exact search of some rows (ascending) without the index."""
         k = min(k, len(rows))
+        if not k:
+            return Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
         vectors = self._vectors[rows]  # (n, D)
-        parts = []
+        parts = [Hits(np.empty((0, k), np.float32), np.empty((0, k), np.int64))]
         step = max(1, _BLOCK_SCORES // max(1, len(rows)))
         for start in range(0, len(queries), step):
             block = queries[start : start + step]
@@ -160,11 +168,24 @@ class FaissStore:
                 best = np.argpartition(-rough, fetch - 1, axis=1)[:, :fetch]  # (q, fetch)
                 found = np.take_along_axis(rough, best, 1)
                 kth = np.partition(found, fetch - k, axis=1)[:, fetch - k]
-                if fetch == len(rows) or (found.min(1) < kth - _SCORE_ERROR).all():
+                if fetch == len(rows) or _gap(kth, found.min(1)).all():
                     break
                 fetch = min(2 * fetch, len(rows))
             parts.append(self._order(block, rows[best], k))
         return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def check_factory(factory: str, dim: int) -> None:
+    """Refuse a factory string that FAISS cannot parse, or that would hang or crash it.
+
+    :raises ValueError: With FAISS's reason. What fails only when trained passes here.
+    """
+    if _DEADLY.search(factory):
+        raise ValueError(f"FAISS cannot build {factory!r}: it is no usable factory string")
+    try:
+        faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(f"FAISS cannot build {factory!r}: {_reason(error)}") from error
 
 
 def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
@@ -176,10 +197,13 @@ def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
     faiss.set_deserialization_vector_byte_limit(size + size // 20 + 2**16)
     faiss.set_deserialization_loop_limit(max(count, 2**16))
     try:
-        index = faiss.read_index(str(path))
-    except RuntimeError as error:
+        with path.open("rb") as file:  # given a path, FAISS reports a missing file like a damaged one
+            index = faiss.read_index(faiss.PyCallbackIOReader(file.read))  # type: ignore[attr-defined]
+    except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot read it: {_reason(error)}") from error
-    if (index.d, index.ntotal, index.metric_type) != (dim, count, faiss.METRIC_INNER_PRODUCT):
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise ValueError("it does not compare by inner product")
+    if (index.d, index.ntotal) != (dim, count):
         raise ValueError(f"it holds {index.ntotal} vectors of length {index.d}, not {count} of {dim}")
     return index
 
@@ -189,6 +213,12 @@ def exact_scores(queries: Vectors, candidates: NDArray[np.float32]) -> NDArray[n
     products = np.einsum("qd,qcd->qc", queries.astype(np.float64), candidates.astype(np.float64))
     scores: NDArray[np.float32] = np.clip(products, -1, 1).astype(np.float32)
     return scores
+
+
+def _gap(kth: NDArray[np.float32], last: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether nothing beyond the last candidate can tie with the k-th; scores above 1 count as 1."""
+    gap: NDArray[np.bool_] = np.minimum(last, 1) < np.minimum(kth, 1) - _SCORE_ERROR
+    return gap
 
 
 def _flat_vectors(index: faiss.Index) -> Vectors:
@@ -208,4 +238,4 @@ def _widen_search(index: faiss.Index) -> None:
 
 def _reason(error: Exception) -> str:
     """The sentence in a FAISS error, without the C++ signature and file before it."""
-    return re.split(r"\.cpp:\d+: ", str(error).strip().splitlines()[-1])[-1]
+    return re.split(r"\.(?:cpp|h):\d+: ", (str(error).strip() or type(error).__name__).splitlines()[-1])[-1]
