@@ -97,6 +97,17 @@ def load_split(
     return load_image_folder(folder)
 
 
+def load_named(name: str, *, data_dir: Path | None = None, note: Note = silent) -> Split:
+    """Load what one word names: `mnist:train`, or a folder with or without `:train` or `:test`.
+
+    :raises BadDatasetError: As `load_split`.
+    """
+    dataset, _, split = name.rpartition(":")
+    if dataset and split in SPLITS:
+        return load_split(dataset, split, data_dir=data_dir, note=note)
+    return load_split(name, data_dir=data_dir, note=note)
+
+
 def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) -> Path:
     """Fetch and verify a named gallery; return the folder that holds its files.
 

@@ -113,9 +113,9 @@ def training_progress(epochs: int) -> Iterator[TrainingProgress]:
 
 def answer_view(name: str, answer: Answer) -> RenderableType:
     """One query's hits and, in a labelled gallery, its class ranking."""
-    title = Text(name, "bold", no_wrap=True, overflow="ignore")
+    title = Text(name, "bold", overflow="fold")
     if answer.classes:
-        title.append(f"  most like class {answer.classes[0].label}", "not bold")
+        title = Text.assemble(f"most like class {answer.classes[0].label}: ", title, overflow="fold")
     parts: list[RenderableType] = [title, Padding(_hits_table(answer.hits), (0, 0, 1, 0))]
     if answer.classes:
         parts.append(Padding(_classes_table(answer.classes), (0, 0, 1, 0)))

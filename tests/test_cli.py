@@ -71,14 +71,15 @@ def picture(tmp_path: Path) -> Path:
 def test_query_prints_hits_and_the_class_ranking(toy_index: Path, picture: Path) -> None:
     result = run("query", picture, "--index", toy_index, "--k", 3, "--preprocess", "none")
     assert result.exit_code == 0, result.output
-    rows = [line.split() for line in result.stdout.splitlines()]
-    assert rows[0] == [str(picture), "most", "like", "class", "a"]
-    assert rows[3:6] == [
+    title, table = result.stdout.split("rank ")
+    assert "".join(title.split()) == f"mostlikeclassa:{picture}"
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[2:5] == [
         ["1", "a", "1.0000", "99.3", "%", "2", "toy/2"],
         ["2", "b", "0.8000", "95.2", "%", "3", "toy/3"],
         ["3", "a", "0.6000", "73.1", "%", "0", "toy/0"],
     ]
-    ranking = [(row[0], row[1], *row[-5:]) for row in rows[9:12]]
+    ranking = [(row[0], row[1], *row[-5:]) for row in rows[8:11]]
     assert ranking == [
         ("a", "0.7333", "1.0000", "99.3", "%", "id", "2"),
         ("b", "0.4000", "0.8000", "95.2", "%", "id", "3"),
@@ -109,7 +110,7 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
     missing = picture.with_name("missing.png")
     result = run("query", missing, picture, "--index", toy_index, "--preprocess", "none")
     assert result.exit_code == 2
-    assert result.stdout.startswith(f"{picture}  most like class a")
+    assert result.stdout.startswith("most like class a: ")
     assert errors(result)[-2:] == [
         f"error: cannot read {missing}: no such file or directory",
         "hint: pass the path of a picture",
@@ -252,17 +253,65 @@ def test_the_shipped_index_is_found_from_any_folder(tmp_path: Path, monkeypatch:
     assert json.loads(result.stdout)["index"]["items"] == 10_000
 
 
-def test_evaluate_prints_a_row_a_class_and_the_same_figures_as_json(toy_index: Path) -> None:
-    table = run("evaluate", "--index", toy_index)
-    assert table.exit_code == 0
-    document = json.loads(run("evaluate", "--index", toy_index, "--json").stdout)
+def test_evaluate_prints_every_figure_and_the_same_as_json(toy_index: Path) -> None:
+    table = run("evaluate", "--index", toy_index, "--k", 2)
+    assert table.exit_code == 0, table.output
+    document = json.loads(run("evaluate", "--index", toy_index, "--k", 2, "--json").stdout)
     assert document["schema"] == 1
-    assert document["overall"]["P@1"] == pytest.approx(0.4)
-    assert [row["label"] for row in document["per_class"]] == ["a", "b"]
+    assert document["figures"]["P@1"]["value"] == pytest.approx(0.4)
     rows = [line.split() for line in table.stdout.splitlines()]
+    figure = document["figures"]["MAP"]
+    interval = [f"{figure['low']:.4f}", "to", f"{figure['high']:.4f}"]
+    assert ["MAP", "0.6067", *interval, "0.5431"] in rows
     assert ["a", "3", "0.6667", "0.8333", "0.7500", "0.8611"] in rows
-    assert ["mean", "of", "queries", "5", "0.4000", "0.5000", "0.4500", "0.6067"] in rows
-    assert table.stdout.splitlines()[-1] == "left out: 1 queries without another item of their class"
+    assert "5 queries (toy), 6 items; 1 queries without a relevant item left out" in table.stdout
+    assert "most often: a as b (1), b as a (1), b as c (1)" in table.stdout
+
+
+def test_evaluate_writes_report_tables_and_trec_files(toy_index: Path, tmp_path: Path) -> None:
+    outputs = {
+        "--report": tmp_path / "r.html",
+        "--per-query": tmp_path / "q.csv",
+        "--run": tmp_path / "run",
+        "--qrels": tmp_path / "qrels",
+    }
+    flags = [part for pair in outputs.items() for part in pair]
+    result = run("evaluate", "--index", toy_index, *flags)
+    assert result.exit_code == 0, result.output
+    assert errors(result) == [f"wrote {path}" for path in outputs.values()]
+    assert all(path.stat().st_size for path in outputs.values())
+
+
+def test_evaluate_asks_a_query_set_from_a_folder(toy_index: Path, tmp_path: Path, mnist_test: Split) -> None:
+    for label, row in (("a", 0), ("c", 1)):
+        (tmp_path / "q" / label).mkdir(parents=True)
+        Image.fromarray(mnist_test.images[row]).save(tmp_path / "q" / label / "0.png")
+    result = run("evaluate", "--index", toy_index, "--queries", tmp_path / "q", "--json")
+    document = json.loads(result.stdout)
+    assert (document["protocol"], document["queries"]) == ("query set against gallery", 2)
+    assert document["per_query"]["query"] == ["a/0.png", "c/0.png"]
+
+
+def test_compare_says_which_is_better(toy_index: Path, tmp_path: Path) -> None:
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    document = json.loads(run("evaluate", "--index", toy_index, "--json").stdout)
+    queries = 40
+    document["per_query"]["query"] = [str(i) for i in range(queries)]
+    for path, share in ((a, 0.5), (b, 0.75)):
+        document["per_query"]["values"] = {"MAP": [share + (i % 3) / 10 for i in range(queries)]}
+        path.write_text(json.dumps(document))
+    table = run("compare", a, b, COLUMNS="80")
+    assert table.exit_code == 0, table.output
+    assert max(map(len, table.stdout.splitlines())) <= 80
+    row = table.stdout.splitlines()[-1].split()
+    assert row == ["MAP", "0.5975", "0.8475", "+0.2500", "+0.2500", "to", "+0.2500", "0.0001", "B"]
+    (metric,) = json.loads(run("compare", a, b, "--json").stdout)["metrics"]
+    assert (metric["metric"], metric["better"]) == ("MAP", "B")
+    refused = run("compare", a, tmp_path / "none.json")
+    assert (refused.exit_code, errors(refused)[0]) == (
+        2,
+        f"error: cannot read {tmp_path / 'none.json'}: no such file or directory",
+    )
 
 
 def test_similarity_of_a_picture_with_itself_is_one(toy_model_folder: Path, picture: Path) -> None:
@@ -373,9 +422,8 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, picture: Path) 
 
 
 def test_a_closed_pipe_ends_quietly(toy_index: Path, picture: Path) -> None:
-    query = (
-        f"{sys.executable} -m simsearch query {' '.join([str(picture)] * 200)} -k 6 --preprocess none --index {toy_index} --json"
-    )
+    options = f"-k 6 --preprocess none --index {toy_index} --json"
+    query = f"{sys.executable} -m simsearch query {' '.join([str(picture)] * 200)} {options}"
     done = subprocess.run(
         ["/bin/sh", "-c", f"{query} | head -n 1"], capture_output=True, text=True, check=True
     )

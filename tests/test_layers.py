@@ -13,16 +13,19 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "decoding", "history", "holdout", "locations", "metrics", "pairs", "ranking"),
-    ("images", "mnist_files"),
-    ("encoder", "mnist_sources"),
+    ("atomic", "calibration", "decoding", "history", "holdout", "intervals", "locations"),
+    ("metrics", "pairs", "ranking", "versions"),
+    ("images", "mnist_files", "verification"),
+    ("encoder", "mnist_sources", "report"),
     ("mnist",),
     ("datasets",),
     ("models", "stores.base", "manifest"),
     ("stores.faiss",),
     ("bundle",),
-    ("indexing", "search"),
-    ("evaluation",),
+    ("indexing", "search", "evaluation"),
+    ("compare", "mistakes", "query_table", "trec"),
+    ("html_report",),
+    ("outputs",),
     ("doctor", "terminal"),
     ("train.model", "train.pairs", "train.recipes"),
     ("train.checkpoints", "train.export"),
@@ -80,6 +83,7 @@ def test_imports_point_down(name: str) -> None:
         ("typer", "cli"),
         ("rich", "terminal"),
         ("onnxruntime", ("encoder", "train.export")),
+        ("pyarrow", "query_table"),
     ],
 )
 def test_a_library_is_imported_only_at_its_boundary(library: str, allowed: str | tuple[str, ...]) -> None:

@@ -39,10 +39,12 @@ def test_the_python_example_runs_and_prints_what_it_says(
 
 def test_the_figures_are_those_of_the_shipped_index() -> None:
     report = evaluate(open_bundle(SHIPPED_INDEX))
-    (row,) = re.findall(r"^\| shipped index.*\|$", README, re.MULTILINE)
-    assert report.pairs is not None
-    figures = [*report.overall.values(), report.pairs.accuracy]
-    assert re.findall(r"\d\.\d{4}", row) == [f"{figure:.4f}" for figure in figures]
+    for name, figure in report.figures.items():
+        interval = f"{figure.low:.4f} to {figure.high:.4f}"
+        if name in ("P@1", "R-precision", "MAP@R", "MAP"):
+            assert f"| {name} | {figure.value:.4f} | {interval} |" in README
+    assert report.verification is not None
+    assert f"pair accuracy {report.verification.accuracy:.4f}" in README
 
 
 def test_the_training_figures_are_those_of_the_shipped_model() -> None:
