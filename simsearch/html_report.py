@@ -1,22 +1,20 @@
 """An evaluation as one HTML document: opens from a file, asks nobody for anything, runs no script.
 
 Charts are inline SVG, pictures are data URIs, the look is `report.css`. Every text that comes from data
-passes through `_text`; every other function here returns HTML.
+passes through `escape`; every other function here returns HTML.
 """
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from simsearch.calibration import Calibration
-from simsearch.images import png_bytes
-from simsearch.mistakes import Mistake, Neighbour, Pixels
+from simsearch.charts import BOTTOM, TOP, Axis, svg_chart, svg_label, svg_points
+from simsearch.html_parts import cell, escape, facts_list, html_table, picture
+from simsearch.mistakes import Mistake, Neighbour
 from simsearch.report import Approximation, Figure, Report
 from simsearch.verification import Histogram, Verification
 
@@ -46,7 +44,6 @@ PAIR_DEFINITIONS = {  # of `verification.py` and `calibration.py`
 }
 _PRECISIONS = (0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)  # ticks; all above the last is drawn there
 _FIFTHS = {i / 5: f"{i / 5:g}" for i in range(6)}
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
 _DOCUMENT = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -91,9 +88,9 @@ def render_report(report: Report, mistakes: Sequence[Mistake]) -> str:
     }
     anchors = {title: title.lower().replace(" ", "-") for title in sections}
     return _DOCUMENT.format(
-        title=f"Evaluation of {_text(report.index)}",
+        title=f"Evaluation of {escape(report.index)}",
         style=resources.files("simsearch").joinpath("report.css").read_text("utf-8"),
-        facts=_facts(_about(report)),
+        facts=facts_list(_about(report)),
         links="".join(f'<li><a href="#{anchor}">{title}</a></li>\n' for title, anchor in anchors.items()),
         sections="".join(
             f'<section aria-labelledby="{anchors[title]}">\n<h2 id="{anchors[title]}">{title}</h2>\n'
@@ -105,9 +102,9 @@ def render_report(report: Report, mistakes: Sequence[Mistake]) -> str:
 
 def _about(report: Report) -> Mapping[str, str]:
     return {
-        "Model": _text(report.model),
-        "Protocol": _text(report.protocol),
-        "Query set": _text(report.query_set),
+        "Model": escape(report.model),
+        "Protocol": escape(report.protocol),
+        "Query set": escape(report.query_set),
         "Queries": f"{report.queries:,}",
         "Left out": f"{report.without_relevant:,} (no relevant item in the gallery)",
         "Gallery": f"{report.gallery:,} images, {len(report.classes):,} classes",
@@ -118,7 +115,8 @@ def _headline(report: Report) -> str:
     figures = [(name, report.figures[name]) for name in HEADLINE if name in report.figures]
     cards = [(name, figure.value, f"95 %: {_interval(figure)}") for name, figure in figures]
     if report.verification:
-        note = f"of {report.verification.pairs:,} balanced pairs"
+        interval = report.verification.accuracy_interval
+        note = f"95 %: {interval.low:.4f} to {interval.high:.4f}"
         cards.append(("Pair accuracy", report.verification.accuracy, note))
     shown = (
         f'<div><dt>{name}</dt><dd class="large">{value:.4f}</dd><dd>{note}</dd></div>\n'
@@ -129,11 +127,11 @@ def _headline(report: Report) -> str:
 
 def _figures(report: Report) -> str:
     rows = (
-        (_text(name), [_td(f.value, "value"), _td(_interval(f)), _td(f.macro)])
+        (escape(name), [cell(f.value, "value"), cell(_interval(f)), cell(f.macro)])
         for name, f in report.figures.items()
     )
     caption = f"Means over {report.queries:,} queries, with 95 % bootstrap intervals"
-    return _table(caption, ("Metric", "Mean", "95 % interval", "Mean of class means"), rows)
+    return html_table(caption, ("Metric", "Mean", "95 % interval", "Mean of class means"), rows)
 
 
 def _per_class(report: Report) -> str:
@@ -143,15 +141,15 @@ def _per_class(report: Report) -> str:
 
     def cell(name: str, value: float) -> str:
         if value != weakest[name]:
-            return _td(value)
-        return _td(f'<span class="mark" role="img" aria-label="weakest:">▼</span> {value:.4f}', "weakest")
+            return cell(value)
+        return cell(f'<span class="mark" role="img" aria-label="weakest:">▼</span> {value:.4f}', "weakest")
 
     rows = (
-        (_text(row.label), [_td(row.queries), *(cell(name, row.metrics[name]) for name in names)])
+        (escape(row.label), [cell(row.queries), *(cell(name, row.metrics[name]) for name in names)])
         for row in report.per_class
     )
     caption = "Means over the queries of each class; ▼ marks the weakest class of a column"
-    return _table(caption, ("Class", "Queries", *map(_text, names)), rows)
+    return html_table(caption, ("Class", "Queries", *map(_text, names)), rows)
 
 
 def _confusions(report: Report) -> str:
@@ -170,28 +168,28 @@ def _confusions(report: Report) -> str:
     frequent = sorted(errors, key=lambda error: (-error[0], error[1:]))[:LISTED_CONFUSIONS]
     rows = (
         (
-            _text(report.classes[label]),
-            [_td(f"<span>{_text(report.classes[nearest])}</span>", "name"), _td(count)],
+            escape(report.classes[label]),
+            [cell(f"<span>{escape(report.classes[nearest])}</span>", "name"), cell(count)],
         )
         for count, label, nearest in frequent
     )
     caption = f"The most frequent confusions: {len(frequent):,} of {len(errors):,}"
-    return note + _table(caption, ("Class of the query", "Class of its nearest item", "Queries"), rows)
+    return note + html_table(caption, ("Class of the query", "Class of its nearest item", "Queries"), rows)
 
 
 def _matrix(report: Report, most: int) -> str:
     def cell(count: int, right: bool) -> str:
         heat = f"heat{math.ceil(5 * math.sqrt(count / most))}" if count else "none"
-        return _td(count, "diagonal" if right else heat)
+        return cell(count, "diagonal" if right else heat)
 
     rows = (
-        (_text(name), [cell(count, label == nearest) for nearest, count in enumerate(row)])
+        (escape(name), [cell(count, label == nearest) for nearest, count in enumerate(row)])
         for label, (name, row) in enumerate(zip(report.classes, report.confusion, strict=True))
     )
     long = any(len(name) > 4 for name in report.classes)
     caption = "Queries by their class (rows) and the class of their nearest item (columns); errors are shaded"
     columns = ("query ↓ nearest →", *map(_text, report.classes))
-    return _table(caption, columns, rows, "matrix long" if long else "matrix")
+    return html_table(caption, columns, rows, "matrix long" if long else "matrix")
 
 
 def _precision_recall(report: Report) -> str:
@@ -202,15 +200,15 @@ def _precision_recall(report: Report) -> str:
     )
     ticks = {_nines(tick): f"{tick:g}" for tick in _PRECISIONS if low <= tick <= high}
     if high == _PRECISIONS[-1]:
-        ticks[_nines(high)] = f"≥ {high:g}"
-    y = _Axis("precision (log of 1 - precision)", _nines(low), _nines(high), ticks)
-    x = _Axis("recall", 0, 1, _FIFTHS)
+        ticks[_nines(high)] = f"≥{high:g}"
+    y = Axis("precision (log of 1 - precision)", _nines(low), _nines(high), ticks)
+    x = Axis("recall", 0, 1, _FIFTHS)
     points = list(zip(report.recall_levels, report.precision, strict=True))
-    curve = _points([(level, min(_nines(value), y.high)) for level, value in points], x, y)
+    curve = svg_points([(level, min(_nines(value), y.high)) for level, value in points], x, y)
     title = "Mean interpolated precision at each level of recall"
-    chart = _chart("curve", title, x, y, f'<polyline class="line same" points="{curve}"/>\n', {})
-    rows = ((f"{level:g}", [_td(value)]) for level, value in points[:: max(1, (len(points) - 1) // 10)])
-    values = _table("Values of the curve", ("Recall", "Precision"), rows)
+    chart = svg_chart("curve", title, x, y, f'<polyline class="line same" points="{curve}"/>\n', {})
+    rows = ((f"{level:g}", [cell(value)]) for level, value in points[:: max(1, (len(points) - 1) // 10)])
+    values = html_table("Values of the curve", ("Recall", "Precision"), rows)
     return f'<div class="pair">\n{chart}{values}</div>\n'
 
 
@@ -230,7 +228,9 @@ def _pairs(pairs: Verification | None) -> str:
         "Threshold": f"{pairs.threshold:.4f}" if math.isfinite(pairs.threshold) else "none",
     }
     caption = f"{pairs.pairs:,} balanced random pairs, seed {pairs.seed}"
-    table = _table(caption, ("Figure", "Value"), ((name, [_td(value)]) for name, value in figures.items()))
+    table = html_table(
+        caption, ("Figure", "Value"), ((name, [cell(value)]) for name, value in figures.items())
+    )
     charts = _score_histogram(pairs.histogram, pairs.threshold) + _reliability(pairs.calibration)
     return f'<div class="pair">\n{charts}{table}{_bins(pairs.calibration)}</div>\n'
 
@@ -239,62 +239,62 @@ def _score_histogram(histogram: Histogram, threshold: float) -> str:
     low, high, bins = histogram.low, histogram.high, len(histogram.same)
     most = max(1, *histogram.same, *histogram.different)
     powers = [10**power for power in range(len(str(most)))]
-    x = _Axis("score", low, high, {i / 5: f"{i / 5:g}" for i in range(-5, 6) if low <= i / 5 <= high})
+    x = Axis("score", low, high, {i / 5: f"{i / 5:g}" for i in range(-5, 6) if low <= i / 5 <= high})
     ticks = {math.log10(1 + count): f"{count:,}" for count in powers}
-    y = _Axis("pairs in a bin (log scale)", 0, math.log10(1 + most), ticks)
+    y = Axis("pairs in a bin (log scale)", 0, math.log10(1 + most), ticks)
 
     def outline(kind: str, counts: Sequence[int]) -> str:
         edges = [low + (high - low) * i / bins for i in range(bins + 1)]
         steps = [(edge, math.log10(1 + n)) for i, n in enumerate(counts) for edge in edges[i : i + 2]]
-        points = _points([(low, 0), *steps, (high, 0)], x, y)
+        points = svg_points([(low, 0), *steps, (high, 0)], x, y)
         return f'<polyline class="area {kind}" points="{points}"/>\n'
 
     body = outline("different", histogram.different) + outline("same", histogram.same)
     if low <= threshold <= high:  # never true of NaN
         at, left = x.across(threshold), threshold < (low + high) / 2
-        body += f'<path class="threshold" d="M{at:.1f} {_TOP - 14}V{_BOTTOM}"/>\n'
-        body += _label(
-            at + (5 if left else -5), _TOP - 6, f"threshold {threshold:.4f}", "start" if left else "end"
+        body += f'<path class="threshold" d="M{at:.1f} {TOP - 14}V{BOTTOM}"/>\n'
+        body += svg_label(
+            at + (5 if left else -5), TOP - 6, f"threshold {threshold:.4f}", "start" if left else "end"
         )
     keys = {"same": "same class", "different": "different classes"}
-    return _chart("scores", "Scores of pairs", x, y, body, keys)
+    return svg_chart("scores", "Scores of pairs", x, y, body, keys)
 
 
 def _reliability(calibration: Calibration) -> str:
     """Observed against predicted, with a band above 1 for the number of pairs in each bin."""
-    x = _Axis("predicted probability", 0, 1, _FIFTHS)
-    y = _Axis("observed share of one class", 0, 1.3, _FIFTHS)
+    x = Axis("predicted probability", 0, 1, _FIFTHS)
+    y = Axis("observed share of one class", 0, 1.3, _FIFTHS)
     bins = zip(calibration.predicted, calibration.observed, strict=True)
     known = [(p, o) for p, o in bins if p is not None and o is not None]
-    body = f'<polyline class="line ideal" points="{_points([(0, 0), (1, 1)], x, y)}"/>\n'
-    body += f'<polyline class="line same" points="{_points(known, x, y)}"/>\n'
+    body = f'<polyline class="line ideal" points="{svg_points([(0, 0), (1, 1)], x, y)}"/>\n'
+    body += f'<polyline class="line same" points="{svg_points(known, x, y)}"/>\n'
     body += "".join(f'<circle cx="{x.across(p):.1f}" cy="{y.up(o):.1f}" r="4"/>\n' for p, o in known)
     for i, count in enumerate(calibration.counts):
         at = f"{x.across((i + 0.5) / len(calibration.counts)) + 4:.1f} {y.up(1.04):.1f}"
         body += f'<text class="small" transform="translate({at}) rotate(-90)">{count:,}</text>\n'
     keys = {"same": "measured (top: pairs in a bin)", "ideal": "ideal"}
-    return _chart("reliability", "Reliability of probabilities", x, y, body, keys)
+    return svg_chart("reliability", "Reliability of probabilities", x, y, body, keys)
 
 
 def _bins(calibration: Calibration) -> str:
     number = len(calibration.counts)
     columns = zip(calibration.counts, calibration.predicted, calibration.observed, strict=True)
     rows = (
-        (f"{i / number:.3f} to {(i + 1) / number:.3f}", [_td("none" if v is None else v) for v in values])
+        (f"{i / number:.3f} to {(i + 1) / number:.3f}", [cell("none" if v is None else v) for v in values])
         for i, values in enumerate(columns)
     )
     title = "Bins of the reliability diagram"
-    table = _table(title, ("Probability", "Pairs", "Predicted", "Observed"), rows)
+    table = html_table(title, ("Probability", "Pairs", "Predicted", "Observed"), rows)
     return f"<details><summary>Values of the bins</summary>\n{table}</details>\n"
 
 
 def _approximation(found: Approximation, k: int) -> str:
     rows = [
-        ("Exact nearest items found", [_td(found.recall_at_1)]),
-        (f"Exact best {k:,} items found", [_td(found.recall_at_k)]),
+        ("Exact nearest items found", [cell(found.recall_at_1)]),
+        (f"Exact best {k:,} items found", [cell(found.recall_at_k)]),
     ]
     note = "<p>Every other figure here is of exact rankings; the index itself answers approximately.</p>\n"
-    return note + _table("Recall of the approximate index", ("Figure", "Share"), rows)
+    return note + html_table("Recall of the approximate index", ("Figure", "Share"), rows)
 
 
 def _worst(mistakes: Sequence[Mistake]) -> str:
@@ -309,10 +309,10 @@ def _worst(mistakes: Sequence[Mistake]) -> str:
 
 
 def _mistake(mistake: Mistake) -> str:
-    picture = _picture(mistake.pixels, 84, f"query {mistake.query}, class {mistake.label}")
+    picture = picture(mistake.pixels, 84, f"query {mistake.query}, class {mistake.label}")
     return (
-        f'<li>\n<div class="query">{picture}<p><strong>class {_text(mistake.label)}</strong><br>'
-        f"{_text(mistake.query)}<br>average precision {mistake.average_precision:.4f}</p></div>\n"
+        f'<li>\n<div class="query">{picture}<p><strong>class {escape(mistake.label)}</strong><br>'
+        f"{escape(mistake.query)}<br>average precision {mistake.average_precision:.4f}</p></div>\n"
         f'<ol class="neighbours">\n{"".join(map(_neighbour, mistake.neighbours))}</ol>\n</li>\n'
     )
 
@@ -320,37 +320,29 @@ def _mistake(mistake: Mistake) -> str:
 def _neighbour(item: Neighbour) -> str:
     kind, sign = ("right", "✓") if item.right else ("wrong", "✗")
     return (
-        f"<li>{_picture(item.pixels, 56, f'item {item.id}, class {item.label}', kind)}"
+        f"<li>{picture(item.pixels, 56, f'item {item.id}, class {item.label}', kind)}"
         f'<span class="label"><span class="{kind}" role="img" aria-label="{kind}:">{sign}</span> '
-        f"{_text(item.label)}</span><span>{item.score:.4f}</span></li>\n"
-    )
-
-
-def _picture(pixels: Pixels, size: int, alt: str, css: str = "asked") -> str:
-    data = base64.b64encode(png_bytes(pixels)).decode()
-    return (
-        f'<img class="{css}" src="data:image/png;base64,{data}" width="{size}" height="{size}" '
-        f'alt="{_text(alt)}">'
+        f"{escape(item.label)}</span><span>{item.score:.4f}</span></li>\n"
     )
 
 
 def _provenance(report: Report) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     facts = {
-        "Command": f"<code>{_text(report.command)}</code>" if report.command else "not recorded",
+        "Command": f"<code>{escape(report.command)}</code>" if report.command else "not recorded",
         "Seed": str(report.seed),
         "Bootstrap resamples": f"{report.resamples:,}",
         "k": f"{report.k:,}",
-        "Encoder": f"<code>{_text(report.encoder)}</code>",
-        "Gallery fingerprint": f"<code>{_text(report.gallery_fingerprint)}</code>",
-        "Query fingerprint": f"<code>{_text(report.query_fingerprint)}</code>",
-        "Versions": _text(versions),
+        "Encoder": f"<code>{escape(report.encoder)}</code>",
+        "Gallery fingerprint": f"<code>{escape(report.gallery_fingerprint)}</code>",
+        "Query fingerprint": f"<code>{escape(report.query_fingerprint)}</code>",
+        "Versions": escape(versions),
     }
-    meanings = {_text(name): text for name in report.figures if (text := _definition(name))}
+    meanings = {escape(name): text for name in report.figures if (text := _definition(name))}
     if report.verification:
         meanings |= PAIR_DEFINITIONS
     note = "R is the number of gallery items of the query's class, P(i) the precision at rank i."
-    return f"{_facts(facts)}<h3>What the figures mean</h3>\n<p>{note}</p>\n{_facts(meanings)}"
+    return f"{facts_list(facts)}<h3>What the figures mean</h3>\n<p>{note}</p>\n{facts_list(meanings)}"
 
 
 def _definition(name: str) -> str | None:
@@ -358,90 +350,5 @@ def _definition(name: str) -> str | None:
     return METRIC_DEFINITIONS.get(name) or METRIC_DEFINITIONS.get(re.sub(r"@\d+$", "@k", name))
 
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 388, 24, 226  # the plotting area of a 400 x 270 drawing
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """A range of data, what it is of, and the text at each tick."""
-
-    label: str
-    low: float
-    high: float
-    ticks: Mapping[float, str]
-
-    def across(self, value: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (value - self.low) / (self.high - self.low)
-
-    def up(self, value: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (value - self.low) / (self.high - self.low)
-
-
-def _points(points: Iterable[tuple[float, float]], x: _Axis, y: _Axis) -> str:
-    return " ".join(f"{x.across(a):.1f},{y.up(b):.1f}" for a, b in points)
-
-
-def _chart(name: str, title: str, x: _Axis, y: _Axis, body: str, keys: Mapping[str, str]) -> str:
-    key = "".join(
-        '<span><svg class="key" viewBox="0 0 26 10" aria-hidden="true">'
-        f'<path class="line {kind}" d="M1 5H25"/></svg> {text}</span>\n'
-        for kind, text in keys.items()
-    )
-    return (
-        f"<figure>\n<figcaption><strong>{title}</strong>\n{key}</figcaption>\n"
-        f'<svg class="chart" viewBox="0 0 400 270" role="img" aria-labelledby="{name}-title">\n'
-        f'<title id="{name}-title">{title}: {y.label} against {x.label}</title>\n'
-        f"{_grid(x, y)}{body}</svg>\n</figure>\n"
-    )
-
-
-def _grid(x: _Axis, y: _Axis) -> str:
-    lines = [f'<path class="grid" d="M{_LEFT} {y.up(value):.1f}H{_RIGHT}"/>\n' for value in y.ticks]
-    lines += [f'<path class="grid" d="M{x.across(value):.1f} {_BOTTOM}v4"/>\n' for value in x.ticks]
-    lines += [_label(_LEFT - 6, y.up(value) + 4, text, "end") for value, text in y.ticks.items()]
-    lines += [_label(x.across(value), _BOTTOM + 17, text) for value, text in x.ticks.items()]
-    lines += [f'<path class="base" d="M{_LEFT} {_BOTTOM}H{_RIGHT}"/>\n']
-    middle = f"translate(11 {(_TOP + _BOTTOM) / 2:.1f}) rotate(-90)"
-    lines += [_label((_LEFT + _RIGHT) / 2, 264, x.label)]
-    lines += [f'<text transform="{middle}" text-anchor="middle">{y.label}</text>\n']
-    return "".join(lines)
-
-
-def _label(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>\n'
-
-
-def _table(
-    caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], css: str = "figures"
-) -> str:
-    """A table in a box that scrolls by itself; the first cell of a row is its header."""
-    head = "".join(f'<th scope="col"><span>{column}</span></th>' for column in columns)
-    body = "".join(
-        f'<tr><th scope="row"><span>{name}</span></th>{"".join(cells)}</tr>\n' for name, cells in rows
-    )
-    return (
-        f'<div class="scroll" role="region" aria-label="{caption}" tabindex="0"><table class="{css}">\n'
-        f"<caption><span>{caption}</span></caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{body}</tbody>\n</table></div>\n"
-    )
-
-
-def _td(content: str | float, css: str = "") -> str:
-    """A cell of HTML, of a count or of a rate."""
-    kind = f' class="{css}"' if css else ""
-    text = f"{content:,}" if isinstance(content, int) else content
-    return f"<td{kind}>{f'{text:.4f}' if isinstance(text, float) else text}</td>"
-
-
-def _facts(facts: Mapping[str, str]) -> str:
-    lines = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>\n" for name, value in facts.items())
-    return f'<dl class="facts">\n{lines}</dl>\n'
-
-
 def _interval(figure: Figure) -> str:
     return f"{figure.low:.4f} to {figure.high:.4f}"
-
-
-def _text(text: str) -> str:
-    """A text from data as HTML, in tags or attributes; what HTML or UTF-8 cannot hold is replaced."""
-    return html.escape(_FORBIDDEN.sub("\ufffd", text))

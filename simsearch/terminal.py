@@ -280,10 +280,11 @@ def _confusions(report: Report, most: int = 5) -> str:
 
 
 def _verification_lines(verification: Verification) -> list[str]:
-    calibration = verification.calibration
+    calibration, interval = verification.calibration, verification.accuracy_interval
     return [
-        f"{verification.pairs:,} balanced random pairs (seed {verification.seed}): "
-        f"accuracy {verification.accuracy:.4f} at probability 0.5,",
+        f"{verification.pairs:,} balanced random pairs (seed {verification.seed}):",
+        f"accuracy {verification.accuracy:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+        " at probability 0.5,",
         f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f}, "
         f"ECE {calibration.ece:.4f}, Brier {calibration.brier:.4f}",
     ]

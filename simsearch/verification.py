@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.calibration import Calibration, Projection, measure_calibration
-from simsearch.pairs import draw_pairs
+from simsearch.intervals import RESAMPLES, Interval
+from simsearch.pairs import PairTable, draw_pairs
 
 PAIRS = 100_000
 HISTOGRAM_BINS = 50
@@ -31,13 +32,15 @@ class Histogram:
 class Verification:
     """Figures on a seeded set of balanced random pairs.
 
-    `threshold` is the score at which the projection says probability 0.5; `accuracy` is taken there.
+    `threshold` is the score at which the projection says probability 0.5; `accuracy` is taken there. Its
+    95 % interval resamples images, not pairs, because pairs that share an image are not independent.
     """
 
     pairs: int
     seed: int
     threshold: float
     accuracy: float
+    accuracy_interval: Interval
     roc_auc: float
     equal_error_rate: float
     calibration: Calibration
@@ -63,11 +66,13 @@ def verify_pairs(
     except ValueError:
         return None
     scores = np.einsum("pd,pd->p", vectors[table.first], vectors[table.second]).astype(np.float64)
+    right = (projection.logit(scores) > 0) == table.same
     return Verification(
         pairs=count,
         seed=seed,
         threshold=-projection.bias / projection.weight if projection.weight else float("nan"),
-        accuracy=float(np.mean((projection.logit(scores) > 0) == table.same)),
+        accuracy=float(right.mean()),
+        accuracy_interval=_accuracy_interval(right, table, len(labels), np.random.default_rng(seed)),
         roc_auc=roc_auc(scores, table.same),
         equal_error_rate=equal_error_rate(scores, table.same),
         calibration=measure_calibration(projection.probability(scores), table.same),
@@ -99,6 +104,21 @@ def equal_error_rate(scores: Scores, same: Same) -> float:
     gap_after = false_accept[after] - false_reject[after]
     share = gap_before / (gap_before + gap_after) if gap_before + gap_after else 0.0
     return float(false_accept[after - 1] + share * (false_accept[after] - false_accept[after - 1]))
+
+
+def _accuracy_interval(right: Same, table: PairTable, images: int, rng: np.random.Generator) -> Interval:
+    """95 % percentile interval by the vertex bootstrap (Snijders, Borgatti 1999).
+
+    Each resample draws the images again with replacement; a pair counts as often as both of its images
+    were drawn, multiplied.
+    """
+    means = np.empty(RESAMPLES)
+    for row in range(RESAMPLES):
+        drawn = np.bincount(rng.integers(images, size=images), minlength=images)
+        weights = drawn[table.first] * drawn[table.second]
+        means[row] = weights @ right / max(weights.sum(), 1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Interval(float(low), float(high))
 
 
 def _histogram(scores: Scores, same: Same) -> Histogram:

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "decoding", "history", "holdout", "intervals", "locations"),
+    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations"),
     ("metrics", "pairs", "ranking", "versions"),
     ("images", "mnist_files", "verification"),
     ("encoder", "mnist_sources", "report"),
@@ -23,7 +23,7 @@ LAYERS = (
     ("stores.faiss",),
     ("bundle",),
     ("indexing", "search", "evaluation"),
-    ("compare", "mistakes", "query_table", "trec"),
+    ("compare", "html_parts", "mistakes", "query_table", "trec"),
     ("html_report",),
     ("outputs",),
     ("doctor", "terminal"),

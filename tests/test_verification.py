@@ -96,3 +96,8 @@ def test_the_shipped_models_figures_agree_with_scikit_learn(shipped: Searcher) -
     assert figures.calibration.brier == pytest.approx(brier, abs=1e-6)
     accuracy = sklearn_metrics.accuracy_score(table.same, probabilities > 0.5)
     assert figures.accuracy == pytest.approx(accuracy, abs=1e-6)
+    interval = figures.accuracy_interval
+    assert interval.low < figures.accuracy < interval.high
+    # Wider than if the 20,000 pairs were independent, because they share 10,000 images.
+    independent = 1.96 * np.sqrt(accuracy * (1 - accuracy) / 20_000)
+    assert interval.high - interval.low > 2 * independent
