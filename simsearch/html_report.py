@@ -139,17 +139,17 @@ def _per_class(report: Report) -> str:
     columns = {name: [row.metrics[name] for row in report.per_class] for name in names}
     weakest = {name: min(values) if len(set(values)) > 1 else None for name, values in columns.items()}
 
-    def cell(name: str, value: float) -> str:
+    def marked(name: str, value: float) -> str:
         if value != weakest[name]:
             return cell(value)
         return cell(f'<span class="mark" role="img" aria-label="weakest:">▼</span> {value:.4f}', "weakest")
 
     rows = (
-        (escape(row.label), [cell(row.queries), *(cell(name, row.metrics[name]) for name in names)])
+        (escape(row.label), [cell(row.queries), *(marked(name, row.metrics[name]) for name in names)])
         for row in report.per_class
     )
     caption = "Means over the queries of each class; ▼ marks the weakest class of a column"
-    return html_table(caption, ("Class", "Queries", *map(_text, names)), rows)
+    return html_table(caption, ("Class", "Queries", *map(escape, names)), rows)
 
 
 def _confusions(report: Report) -> str:
@@ -178,17 +178,17 @@ def _confusions(report: Report) -> str:
 
 
 def _matrix(report: Report, most: int) -> str:
-    def cell(count: int, right: bool) -> str:
+    def shaded(count: int, right: bool) -> str:
         heat = f"heat{math.ceil(5 * math.sqrt(count / most))}" if count else "none"
         return cell(count, "diagonal" if right else heat)
 
     rows = (
-        (escape(name), [cell(count, label == nearest) for nearest, count in enumerate(row)])
+        (escape(name), [shaded(count, label == nearest) for nearest, count in enumerate(row)])
         for label, (name, row) in enumerate(zip(report.classes, report.confusion, strict=True))
     )
     long = any(len(name) > 4 for name in report.classes)
     caption = "Queries by their class (rows) and the class of their nearest item (columns); errors are shaded"
-    columns = ("query ↓ nearest →", *map(_text, report.classes))
+    columns = ("query ↓ nearest →", *map(escape, report.classes))
     return html_table(caption, columns, rows, "matrix long" if long else "matrix")
 
 
@@ -309,9 +309,9 @@ def _worst(mistakes: Sequence[Mistake]) -> str:
 
 
 def _mistake(mistake: Mistake) -> str:
-    picture = picture(mistake.pixels, 84, f"query {mistake.query}, class {mistake.label}")
+    asked = picture(mistake.pixels, 84, f"query {mistake.query}, class {mistake.label}")
     return (
-        f'<li>\n<div class="query">{picture}<p><strong>class {escape(mistake.label)}</strong><br>'
+        f'<li>\n<div class="query">{asked}<p><strong>class {escape(mistake.label)}</strong><br>'
         f"{escape(mistake.query)}<br>average precision {mistake.average_precision:.4f}</p></div>\n"
         f'<ol class="neighbours">\n{"".join(map(_neighbour, mistake.neighbours))}</ol>\n</li>\n'
     )
