@@ -133,7 +133,7 @@ def query(
 
     Example: simsearch query digit.png --k 10
     """
-    from simsearch import terminal
+    from simsearch import terminal, views
     from simsearch.images import Preprocess
     from simsearch.search import Searcher, outcomes_to_dict
 
@@ -150,7 +150,7 @@ def query(
         for remark in outcome.answer.query.notes:
             terminal.note(f"{outcome.name}: {remark}")
         if not as_json:
-            console.print(terminal.answer_view(outcome.name, outcome.answer))
+            console.print(views.answer_view(outcome.name, outcome.answer))
     failures = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failures:
         for error in failures:
@@ -173,7 +173,7 @@ def similarity(
     """
     from dataclasses import asdict
 
-    from simsearch import terminal
+    from simsearch import terminal, views
     from simsearch.images import Preprocess, prepare_image
     from simsearch.search import measure_similarity
 
@@ -185,7 +185,7 @@ def similarity(
     if as_json:
         terminal.print_json({"a": str(first), "b": str(second), "model": opened.card.name, **asdict(result)})
     else:
-        terminal.results().print(terminal.similarity_view(str(first), str(second), result))
+        terminal.results().print(views.similarity_view(str(first), str(second), result))
 
 
 @app.command(rich_help_panel=_MEASURING)
@@ -216,7 +216,7 @@ def evaluate(
 
     Example: simsearch evaluate --queries mnist:train --report report.html
     """
-    from simsearch import evaluation, outputs, terminal
+    from simsearch import evaluation, outputs, terminal, views
     from simsearch.bundle import open_bundle
     from simsearch.datasets import load_named
 
@@ -238,7 +238,7 @@ def evaluate(
     if as_json:
         typer.echo(result.to_json(), nl=False)
     else:
-        terminal.results().print(terminal.report_view(result))
+        terminal.results().print(views.report_view(result))
 
 
 @app.command(rich_help_panel=_MEASURING)
@@ -254,7 +254,7 @@ def compare(
     """
     from dataclasses import asdict
 
-    from simsearch import terminal
+    from simsearch import terminal, views
     from simsearch.compare import compare as compare_reports
     from simsearch.report import read_report
 
@@ -265,7 +265,7 @@ def compare(
         terminal.print_json({"a": str(first), "b": str(second), "seed": seed, "metrics": comparisons})
     else:
         names = tuple(f"{saved.path}  {saved.index}, model {saved.model}" for saved in (a, b))
-        terminal.results().print(terminal.comparison_view((names[0], names[1]), rows))
+        terminal.results().print(views.comparison_view((names[0], names[1]), rows))
 
 
 @app.command("build-index", rich_help_panel=_BUILDING)
@@ -388,21 +388,21 @@ def info(
     """
     import json
 
-    from simsearch import terminal
+    from simsearch import terminal, views
     from simsearch.bundle import read_manifest
     from simsearch.models import read_model_card
 
     if model is not None:
         card = read_model_card(model)
-        value, facts = card.to_json(), terminal.model_facts(card)
+        value, facts = card.to_json(), views.model_facts(card)
     else:
         folder = find_index(index, index_dir)
         manifest = read_manifest(folder)
-        value, facts = manifest.to_json(), terminal.index_facts(folder, manifest)
+        value, facts = manifest.to_json(), views.index_facts(folder, manifest)
     if as_json:
         terminal.print_json(json.loads(value))
     else:
-        terminal.results().print(terminal.facts_view(facts))
+        terminal.results().print(views.facts_view(facts))
 
 
 @app.command(rich_help_panel=_LOOKING_AFTER)
@@ -411,7 +411,7 @@ def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOptio
 
     Example: simsearch doctor
     """
-    from simsearch import terminal
+    from simsearch import terminal, views
     from simsearch.doctor import run_checks
     from simsearch.mnist import default_data_dir
 
@@ -419,7 +419,7 @@ def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOptio
         (check.passed, check.name, check.detail)
         for check in run_checks(index_dir, data_dir or default_data_dir())
     ]
-    terminal.results().print(terminal.checks_view(checks))
+    terminal.results().print(views.checks_view(checks))
     if any(passed is False for passed, _, _ in checks):
         raise typer.Exit(3)
 

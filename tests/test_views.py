@@ -1,6 +1,6 @@
 import pytest
 
-from simsearch.terminal import bar, percent
+from simsearch.views import bar, percent
 
 
 @pytest.mark.parametrize(
