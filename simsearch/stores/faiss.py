@@ -45,6 +45,7 @@ class FaissStore:
             )
         if ids.dtype != np.int64 or (ids[:1] < 0).any() or (ids[1:] <= ids[:-1]).any():
             raise ValueError("ids must be int64, non-negative and strictly ascending")
+        _set_search_effort(index)
         self.index, self.ids, self._vectors = index, ids, vectors
         self._exact = isinstance(index, faiss.IndexFlat)
 
@@ -65,7 +66,7 @@ class FaissStore:
             index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             index.train(vectors)
             index.add(vectors)
-            _widen_search(index)
+            _set_search_effort(index)
             index.search(vectors[:1], 1)  # some are built, and then cannot be searched
         except (RuntimeError, MemoryError) as error:  # FAISS wraps all but a failed allocation
             raise ValueError(f"FAISS cannot build {factory!r}: {_reason(error)}") from error
@@ -96,7 +97,7 @@ class FaissStore:
         while len(pending):
             fetch = min(fetch, len(self))
             asked = queries[pending]
-            scores, rows = self._ask(asked, fetch)
+            scores, rows = self.index.search(asked, fetch)
             if (rows >= len(self)).any():
                 raise ValueError("the FAISS index answered with a row that does not exist")
             short = (rows < 0).any(1)  # an approximate index found too few: look at every vector
@@ -133,14 +134,6 @@ class FaissStore:
         if (rows == len(self.ids)).any() or (self.ids[rows] != ids).any():
             raise ValueError("an id is not stored")
         return rows
-
-    def _ask(self, queries: Vectors, fetch: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if isinstance(self.index, faiss.IndexHNSW):
-            parameters = faiss.SearchParametersHNSW(efSearch=max(_EF_SEARCH, fetch))  # type: ignore[attr-defined]
-            scores, rows = self.index.search(queries, fetch, params=parameters)
-        else:
-            scores, rows = self.index.search(queries, fetch)
-        return scores, rows
 
     def _order(self, queries: Vectors, rows: NDArray[np.int64], k: int) -> Hits:
         """Score candidate rows (Q, C) exactly and keep the k best of each query."""
@@ -229,11 +222,15 @@ def _flat_vectors(index: faiss.Index) -> Vectors:
     return vectors.reshape(index.ntotal, index.d)
 
 
-def _widen_search(index: faiss.Index) -> None:
-    """Give inverted files a useful number of probes instead of FAISS's 1; it is saved in the file."""
+def _set_search_effort(index: faiss.Index) -> None:
+    """Look at enough of an approximate index to be useful, whatever the file says: FAISS's own defaults
+    are one list of an inverted file and 16 candidates of a graph. A graph search for more widens itself.
+    """
     inverted = faiss.try_extract_index_ivf(index)
     if inverted is not None:
         inverted.nprobe = max(1, round(inverted.nlist**0.5))
+    if isinstance(index, faiss.IndexHNSW):
+        index.hnsw.efSearch = _EF_SEARCH
 
 
 def _reason(error: Exception) -> str:
