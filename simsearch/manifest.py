@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from simsearch.calibration import Projection
+from simsearch.seal import check_seal, seal
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 2**20
@@ -65,7 +66,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The content of `manifest.json`."""
-        return (json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n").encode()
+        return seal({"format": FORMAT_VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -79,9 +80,11 @@ class Manifest:
             raise ValueError("it is nested too deeply") from error
         if not isinstance(raw, dict):
             raise ValueError("it is not a JSON object")
-        version = raw.pop("format", None)
+        version = raw.get("format")
         if type(version) is not int or version != FORMAT_VERSION:
             raise ValueError(f"it has format {version!r}; this simsearch reads format {FORMAT_VERSION}")
+        check_seal(raw)
+        del raw["format"]
         try:
             raw["projection"] = Projection(**_numbers(raw["projection"]))
             raw["files"] = {role: FileEntry(**entry) for role, entry in raw["files"].items()}

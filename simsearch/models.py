@@ -14,6 +14,7 @@ from simsearch.calibration import Projection
 from simsearch.encoder import OnnxEncoder
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.images import PREPROCESSING_VERSION
+from simsearch.seal import check_seal, seal
 
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
@@ -55,7 +56,7 @@ class ModelCard:
 
     def to_json(self) -> bytes:
         """The content of `model.json`."""
-        return (json.dumps({"format": FORMAT_VERSION, **asdict(self)}, indent=2) + "\n").encode()
+        return seal({"format": FORMAT_VERSION, **asdict(self)})
 
     @classmethod
     def from_json(cls, data: bytes) -> ModelCard:
@@ -67,8 +68,10 @@ class ModelCard:
             raw = json.loads(data)
         except RecursionError:
             raise ValueError("nested too deeply") from None
-        if not isinstance(raw, dict) or raw.pop("format", None) != FORMAT_VERSION:
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT_VERSION:
             raise ValueError(f"not a model card of format {FORMAT_VERSION}")
+        check_seal(raw)
+        del raw["format"]
         try:
             raw["projection"] = Projection(**_numbers(raw["projection"]))
             raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}

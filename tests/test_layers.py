@@ -13,7 +13,7 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations"),
+    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations", "seal"),
     ("metrics", "pairs", "ranking", "versions"),
     ("images", "mnist_files", "verification"),
     ("encoder", "mnist_sources", "report"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -32,10 +33,17 @@ DELETE = object()
 A_FILE = {"name": f"ids-{'0' * 32}.npy", "size": 1, "xxh3_128": "0" * 32}
 
 
-def edited(*path_and_value) -> bytes:
-    """The manifest's JSON with the value at a path replaced, or deleted."""
-    *path, last, value = path_and_value
+def unsealed() -> dict:
+    """The manifest's JSON without its own checksum, so that what is edited is believed."""
     raw = json.loads(MANIFEST.to_json())
+    del raw["sha256"]
+    return raw
+
+
+def edited(*path_and_value) -> bytes:
+    """The manifest's JSON, without its own checksum, with the value at a path replaced, or deleted."""
+    *path, last, value = path_and_value
+    raw = unsealed()
     at = raw
     for key in path:
         at = at[key]
@@ -56,6 +64,18 @@ def test_a_manifest_read_back_is_equal():
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
 
 
+def test_a_manifest_of_before_manifests_had_checksums_is_read():
+    assert Manifest.from_json(json.dumps(unsealed()).encode()) == MANIFEST
+
+
+def test_the_layout_of_the_json_does_not_matter():
+    assert Manifest.from_json(json.dumps(json.loads(MANIFEST.to_json()), sort_keys=True).encode()) == MANIFEST
+
+
+def test_one_changed_digit_of_the_projection_is_noticed():
+    assert refusal(MANIFEST.to_json().replace(b"10.5", b"11.5")) == "it is damaged: its checksum is wrong"
+
+
 def test_optional_files_may_be_absent():
     required = {role: MANIFEST.files[role] for role in ROLES if role not in ("labels", "vectors")}
     manifest = replace(MANIFEST, files=required, classes=())
@@ -64,6 +84,7 @@ def test_optional_files_may_be_absent():
 
 def test_the_json_is_this():
     raw = json.loads(MANIFEST.to_json())
+    assert raw.pop("sha256") == hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
     files = raw.pop("files")
     assert files["ids"] == {"name": f"ids-{2:032x}.npy", "size": 102, "xxh3_128": f"{2:032x}"}
     assert raw == {
@@ -87,7 +108,7 @@ def test_the_json_is_this():
 
 
 TEXTS = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
-REQUIRED_FIELDS = sorted({*json.loads(MANIFEST.to_json())} - {"format", "dtype", "metric"})
+REQUIRED_FIELDS = sorted({*unsealed()} - {"format", "dtype", "metric"})
 
 
 @pytest.mark.parametrize("field", REQUIRED_FIELDS)
@@ -242,7 +263,7 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
-PLACES = list(places(json.loads(MANIFEST.to_json())))
+PLACES = list(places(unsealed()))
 
 
 def assert_manifest_or_value_error(data: bytes) -> None:
@@ -256,7 +277,7 @@ def assert_manifest_or_value_error(data: bytes) -> None:
 @settings(max_examples=400, deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), JUNK | st.just(DELETE)), min_size=1, max_size=3))
 def test_changed_values_give_a_manifest_or_a_value_error(changes):
-    raw = json.loads(MANIFEST.to_json())
+    raw = unsealed()
     for (*path, last), value in changes:
         at = raw
         try:

@@ -46,7 +46,10 @@ def folder(tmp_path, toy_model):
 
 
 def raw_card():
-    return json.loads(CARD.to_json())
+    """The card's JSON without its own checksum, so that what is edited is believed."""
+    raw = json.loads(CARD.to_json())
+    del raw["sha256"]
+    return raw
 
 
 def test_a_card_survives_the_round_trip_exactly():
@@ -240,6 +243,16 @@ def test_bytes_that_are_no_card_are_refused(folder, data):
 
     with pytest.raises(BrokenModelError, match=r"model.json cannot be used: "):
         read_model_card(folder)
+
+
+def test_a_card_of_before_cards_had_checksums_is_read():
+    assert ModelCard.from_json(json.dumps(raw_card()).encode()) == CARD
+
+
+def test_one_changed_digit_of_the_projection_is_noticed():
+    data = CARD.to_json().replace(b"-4.92", b"-4.93")
+    with pytest.raises(ValueError, match="it is damaged: its checksum is wrong"):
+        ModelCard.from_json(data)
 
 
 def test_a_card_cut_anywhere_is_refused():
