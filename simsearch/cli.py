@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shlex
 import sys
 import traceback
@@ -14,6 +13,7 @@ from typer.core import TyperGroup
 
 from simsearch import __version__
 from simsearch.errors import BadInputError, SimsearchError, require
+from simsearch.interrupts import end_interrupted, end_quietly, run_program
 from simsearch.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index, index_folder
 
 if TYPE_CHECKING:
@@ -32,12 +32,11 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except (typer.TyperException, typer.Exit, typer.Abort):
             raise
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(end_interrupted(stop)) from None
+        except BrokenPipeError:
+            raise typer.Exit(end_quietly()) from None
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise  # a closed pipe; Typer ends quietly
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None
@@ -97,7 +96,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with score
 
 def main() -> None:
     """The `simsearch` program."""
-    app()
+    run_program(app)
 
 
 def _print_version(value: bool) -> None:
@@ -309,7 +308,7 @@ def build_index(
 
 @app.command(rich_help_panel=_TRAINING)
 def train(
-    recipe: Annotated[str, typer.Option(help="Name of the recipe.")] = "siamese-pairs",
+    recipe: Annotated[str, typer.Option(help="batch-pairs or siamese-pairs.")] = "batch-pairs",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE-seedN by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of initial weights and pairs.")] = 0,
     settings: Annotated[
@@ -326,7 +325,7 @@ def train(
 ) -> None:
     """Train the Siamese network on a training split and export its encoder.
 
-    Example: simsearch train --recipe siamese-pairs --seed 1
+    Example: simsearch train --seed 1 --set epochs=8
     """
     require("torch", "train")
     from simsearch import terminal

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations", "seal"),
+    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "interrupts", "intervals", "locations", "seal"),
     ("metrics", "pairs", "ranking", "versions"),
     ("images", "mnist_files", "verification"),
     ("encoder", "mnist_sources", "report"),
@@ -27,8 +27,8 @@ LAYERS = (
     ("html_report",),
     ("outputs",),
     ("doctor", "terminal", "views"),
-    ("train.model", "train.pairs", "train.recipes"),
-    ("train.checkpoints", "train.export"),
+    ("train.augment", "train.model", "train.pairs", "train.recipes"),
+    ("train.checkpoints", "train.export", "train.objectives", "train.optimization"),
     ("train.loop",),
     ("train.run",),
     ("cli",),

@@ -19,23 +19,21 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.history import EpochRecord
 from simsearch.holdout import HoldOut, hold_out
 from simsearch.images import Images, to_batch
 from simsearch.models import BEST_CHECKPOINT
-from simsearch.pairs import PairTable, draw_pairs
 from simsearch.train.checkpoints import check_form, load_model, read_checkpoint, save_checkpoint
 from simsearch.train.model import SimilarityModel
-from simsearch.train.pairs import PairBatch, PairDataset, as_is
+from simsearch.train.objectives import draw_training_pairs, make_objective
+from simsearch.train.optimization import make_average, make_optimizer, make_schedule, network_precision
 from simsearch.train.recipes import Recipe
 
 LAST_CHECKPOINT = "last.pt"
 _EVALUATION_BATCH = 256
-# Names of the independent random streams of one seed.
-_VALIDATION_STREAM, _PAIR_STREAM = 0, 1
+_VALIDATION_STREAM = 0  # of seed 0, whatever the run's: every run is judged on the same pairs
 
 
 @dataclass(frozen=True)
@@ -77,23 +75,39 @@ class Trainer:
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
         part = _hold_out(len(images), recipe.held_out_images)
-        self._images = torch.from_numpy(to_batch(images[part.train]))  # (55000, 1, 28, 28) for MNIST
-        self._labels = labels[part.train]
+        self._objective = make_objective(
+            recipe,
+            torch.from_numpy(to_batch(images[part.train])),  # (55000, 1, 28, 28) for MNIST
+            labels[part.train],
+            seed=seed,
+            device=self.device,
+            workers=workers,
+        )
         self._held_out = torch.from_numpy(to_batch(images[part.held_out])).to(self.device)
-        self._validation = _draw_pairs(
-            labels[part.held_out], recipe.validation_pairs, _generator(0, _VALIDATION_STREAM), "held-out"
+        self._validation = draw_training_pairs(
+            labels[part.held_out],
+            recipe.validation_pairs,
+            np.random.default_rng([0, _VALIDATION_STREAM]),
+            "held-out",
         )
         with seeded(seed):
             model = SimilarityModel(recipe.projection_weight, recipe.projection_bias)
         # channels_last takes a quarter off the time of a step on the CPU.
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
-        self._optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self._scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self._optimizer, patience=recipe.plateau_patience, factor=recipe.plateau_factor
-        )
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
+        self._average = make_average(recipe, self.model)
+        self._optimizer = make_optimizer(recipe, self.model)
+        self._schedule = make_schedule(recipe, self._optimizer, self._objective.steps)
+        self._precision = network_precision(recipe, self.device)
+        scaled = self._precision is torch.float16  # whose gradients would otherwise vanish
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+
+    @property
+    def kept_model(self) -> SimilarityModel:
+        """The model that is validated and kept: the averaged one, where the recipe averages."""
+        if self._average is None:
+            return self.model
+        assert isinstance(self._average.module, SimilarityModel)
+        return self._average.module
 
     @property
     def best(self) -> EpochRecord:
@@ -118,8 +132,8 @@ class Trainer:
             improved = epoch == 1 or record.val_loss < self.best.val_loss
             if improved:
                 self.best_epoch = epoch
-                save_checkpoint(self.folder / BEST_CHECKPOINT, self.model.state_dict())
-            self._scheduler.step(record.val_loss)
+                save_checkpoint(self.folder / BEST_CHECKPOINT, self.kept_model.state_dict())
+            self._schedule.after_epoch(record.val_loss)
             save_checkpoint(self.folder / LAST_CHECKPOINT, self._state())
             on_epoch(record, improved)
 
@@ -149,7 +163,9 @@ class Trainer:
         load_model(self.folder / BEST_CHECKPOINT)  # missed now, not when the run is over
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._scheduler.load_state_dict(state["scheduler"])
+        self._schedule.load_state_dict(state["scheduler"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         if scaled:
             self._scaler.load_state_dict(state["scaler"])
         self.history = [EpochRecord(**row) for row in state["history"]]
@@ -157,22 +173,19 @@ class Trainer:
 
     def validate(self) -> LossAndAccuracy:
         """Loss and accuracy on the fixed held-out pairs, embedding each held-out image once."""
-        vectors = embed(self.model, self._held_out)  # (5000, 128)
+        vectors = embed(self.kept_model, self._held_out)  # (5000, 128)
         table = self._validation
         first, second = vectors[table.first], vectors[table.second]  # (P, 128)
         same = torch.from_numpy(table.same).to(self.device, torch.float32)  # (P,)
         with torch.inference_mode():
-            logits = self.model.project(F.cosine_similarity(first, second))  # (P,)
+            logits = self.kept_model.project(F.cosine_similarity(first, second))  # (P,)
             loss = F.binary_cross_entropy_with_logits(logits, same)
         return LossAndAccuracy(float(loss), float(((logits > 0) == (same > 0)).float().mean()))
 
     def _run_epoch(self, epoch: int, on_step: StepCallback) -> EpochRecord:
         started = time.perf_counter()
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
-        table = _draw_pairs(
-            self._labels, self.recipe.pairs_per_epoch, _generator(self.seed, _PAIR_STREAM, epoch), "training"
-        )
-        training = self._train_on(table, epoch, on_step)
+        training = self._train_on(epoch, on_step)
         validation = self.validate()
         return EpochRecord(
             epoch=epoch,
@@ -184,33 +197,28 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
-    def _train_on(self, table: PairTable, epoch: int, on_step: StepCallback) -> LossAndAccuracy:
+    def _train_on(self, epoch: int, on_step: StepCallback) -> LossAndAccuracy:
         self.model.train()
-        loader = self._loader(PairDataset(self._images, table))
-        loss_sum = torch.zeros((), device=self.device)
-        right = torch.zeros((), device=self.device)
-        for step, batch in enumerate(loader, start=1):
-            first, second, same = (part.to(self.device, non_blocking=True) for part in batch)
-            with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-                logits = self.model(first, second)  # (B,)
-                loss = F.binary_cross_entropy_with_logits(logits, same)
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)  # of loss and accuracy
+        samples, steps = 0, self._objective.steps
+        for number, step in enumerate(self._objective.epoch(epoch), start=1):
+            with torch.autocast(
+                self.device.type, self._precision, enabled=self._precision is not torch.float32
+            ):
+                logits, same, weights, count = step(self.model)
+                loss = pair_loss(logits, same, weights)
             self._optimizer.zero_grad(set_to_none=True)
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self._scaler.step(self._optimizer)
             self._scaler.update()
-            loss_sum += loss.detach() * len(same)
-            right += ((logits.detach() > 0) == (same > 0)).sum()
-            on_step(epoch, step, len(loader))
-        return LossAndAccuracy(float(loss_sum) / len(table), float(right) / len(table))
-
-    def _loader(self, dataset: PairDataset) -> DataLoader[PairBatch]:
-        return DataLoader(
-            dataset,
-            batch_size=self.recipe.batch_size,
-            collate_fn=as_is,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-        )
+            self._schedule.after_step()
+            if self._average is not None:
+                self._average.update_parameters(self.model)
+            totals += torch.stack((loss.detach(), pair_accuracy(logits.detach(), same, weights))) * count
+            samples += count
+            on_step(epoch, number, steps)
+        mean = totals / samples
+        return LossAndAccuracy(float(mean[0]), float(mean[1]))
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -218,7 +226,8 @@ class Trainer:
             "seed": self.seed,
             "model": self.model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
-            "scheduler": self._scheduler.state_dict(),
+            "average": {} if self._average is None else self._average.state_dict(),
+            "scheduler": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
             "history": [asdict(record) for record in self.history],
             "best_epoch": self.best_epoch,
@@ -226,7 +235,7 @@ class Trainer:
 
     def _state_after(self, epochs: int) -> dict[str, Any]:
         """A state of the form that this run's has after some epochs; its values mean nothing."""
-        parameters = list(self.model.parameters())
+        parameters = [one for group in self._optimizer.param_groups for one in group["params"]]
         state = self._state()
         state["optimizer"]["state"] = {
             number: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
@@ -241,6 +250,19 @@ def embed(model: SimilarityModel, images: Tensor) -> Tensor:
     model.eval()
     with torch.inference_mode():
         return torch.cat([model.embedding(part) for part in torch.split(images, _EVALUATION_BATCH)])
+
+
+def pair_loss(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
+    """Binary cross-entropy of pairs, weighted where weights are given; float32, ()."""
+    if weights is None:
+        return F.binary_cross_entropy_with_logits(logits, same)
+    return F.binary_cross_entropy_with_logits(logits, same, weights, reduction="sum")
+
+
+def pair_accuracy(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
+    """Share of pairs on the right side of probability 0.5, weighted like the loss; float64, ()."""
+    right = ((logits > 0) == (same > 0)).double()  # (P,)
+    return right.mean() if weights is None else (right * weights).sum()
 
 
 def configure_torch(*, deterministic: bool = False, threads: int = 0) -> None:
@@ -272,17 +294,3 @@ def _hold_out(total: int, count: int) -> HoldOut:
         raise BadInputError(
             f"{error}, which choose the checkpoint", hint="choose fewer with --set held_out_images=NUMBER"
         ) from None
-
-
-def _draw_pairs(labels: NDArray[np.int64], count: int, rng: np.random.Generator, part: str) -> PairTable:
-    try:
-        return draw_pairs(labels, count, rng)
-    except ValueError as error:
-        raise BadInputError(
-            f"the {len(labels)} {part} images cannot be paired: {error}",
-            hint="give every class more images, or change their share with --set held_out_images=NUMBER",
-        ) from None
-
-
-def _generator(seed: int, *stream: int) -> np.random.Generator:
-    return np.random.default_rng([seed, *stream])

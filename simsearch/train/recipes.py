@@ -14,41 +14,83 @@ from simsearch.holdout import HELD_OUT_IMAGES
 class Recipe:
     """One way of training; saved with every run.
 
-    Each epoch draws `pairs_per_epoch` fresh random pairs, half of them of one class, from the images
-    that are not held out. After each epoch the loss on `validation_pairs` fixed pairs of held-out
-    images decides which weights are kept, and when the learning rate is multiplied by
-    `plateau_factor`: after more than `plateau_patience` epochs without an improvement.
+    `pairing` says which pairs are compared: "sampled" draws `pairs_per_epoch` fresh random pairs an
+    epoch, half of them of one class; "batch" compares all images of a batch with each other, and an
+    epoch sees every image once. `schedule` is "plateau" (the rate is multiplied by `plateau_factor`
+    after more than `plateau_patience` epochs without an improvement) or "one-cycle" (a cosine up during
+    the share `warm_up` of all steps, then down; Smith and Topin 2018).
+
+    With an `average` above 0 the weights that are validated and kept are an exponential moving average
+    of the trained ones, with that decay a step. The last five fields are bounds of random distortions.
+    After each epoch the loss on `validation_pairs` fixed pairs of held-out images decides which weights
+    are kept.
     """
 
     name: str
     summary: str
+    pairing: str
     epochs: int
     batch_size: int
-    pairs_per_epoch: int
     learning_rate: float
     weight_decay: float
-    plateau_patience: int
-    plateau_factor: float
+    optimizer: str  # "adam", or "adamw", which decays only the weights of layers
+    schedule: str
+    pairs_per_epoch: int = 20_000
+    plateau_patience: int = 2
+    plateau_factor: float = 0.5
+    warm_up: float = 0.2
+    average: float = 0.0
+    precision: str = "float32"  # or "bfloat16" inside the network, where the processor has it
     projection_weight: float = 10.0
     projection_bias: float = -5.0
     validation_pairs: int = 5_000
     held_out_images: int = HELD_OUT_IMAGES
+    rotation: float = 0.0  # degrees
+    scale: float = 0.0  # of the logarithm of each side's scale
+    shear: float = 0.0  # tangent of the slant
+    shift: float = 0.0  # pixels
+    elastic: float = 0.0  # pixels
 
 
 SIAMESE_PAIRS = Recipe(
     name="siamese-pairs",
     summary="random balanced pairs, binary cross-entropy on the projected cosine, Adam",
+    pairing="sampled",
     epochs=30,
     batch_size=256,
     pairs_per_epoch=20_000,
     learning_rate=1e-2,
     weight_decay=1e-5,
-    plateau_patience=2,
-    plateau_factor=0.5,
+    optimizer="adam",
+    schedule="plateau",
+)
+BATCH_PAIRS = Recipe(
+    name="batch-pairs",
+    summary="every pair inside a batch, small distortions, one cycle, averaged weights",
+    pairing="batch",
+    epochs=20,
+    batch_size=256,
+    learning_rate=1e-2,
+    weight_decay=1e-2,
+    optimizer="adamw",
+    schedule="one-cycle",
+    average=0.999,
+    precision="bfloat16",
+    rotation=15.0,
+    scale=0.15,
+    shear=0.2,
+    shift=2.0,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS,)}
-DEFAULT_RECIPE = SIAMESE_PAIRS.name
+RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS)}
+DEFAULT_RECIPE = BATCH_PAIRS.name
+_CHOICES = {
+    "pairing": ("sampled", "batch"),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("plateau", "one-cycle"),
+    "precision": ("float32", "bfloat16"),
+}
+_FIXED = ("name", "summary")
 _MOST = 10**7  # of any whole number: far above what is of use, far below what cannot be counted
 
 
@@ -69,16 +111,15 @@ def configure(name: str, settings: Iterable[str] = ()) -> Recipe:
     :raises BadInputError: If a field does not exist, or a value is not of its type or cannot be used.
     """
     recipe = get_recipe(name)
-    types = {field.name: type(getattr(recipe, field.name)) for field in fields(Recipe)}
-    changes: dict[str, int | float] = {}
+    types = {
+        field.name: type(getattr(recipe, field.name)) for field in fields(Recipe) if field.name not in _FIXED
+    }
+    changes: dict[str, int | float | str] = {}
     for setting in settings:
         field, _, value = setting.partition("=")
         kind = types.get(field)
-        if kind not in (int, float):
-            numbers = [known for known, known_kind in types.items() if known_kind is not str]
-            raise BadInputError(
-                f"a recipe has no field {field!r} to set", hint=f"fields: {', '.join(numbers)}"
-            )
+        if kind is None:
+            raise BadInputError(f"a recipe has no field {field!r} to set", hint=f"fields: {', '.join(types)}")
         try:
             changes[field] = kind(value)
         except ValueError:
@@ -104,13 +145,21 @@ def _check(recipe: Recipe) -> None:
         raise BadInputError(
             f"batch_size must be at least 2, not {recipe.batch_size}: batch normalisation needs two"
         )
-    if recipe.pairs_per_epoch % recipe.batch_size == 1:
+    for field, choices in _CHOICES.items():
+        if getattr(recipe, field) not in choices:
+            raise BadInputError(f"{field} must be {' or '.join(choices)}, not {getattr(recipe, field)!r}")
+    if recipe.pairing == "sampled" and recipe.pairs_per_epoch % recipe.batch_size == 1:
         raise BadInputError(
             f"{recipe.pairs_per_epoch} pairs_per_epoch in batches of {recipe.batch_size} leave a last batch"
             " of one pair: batch normalisation needs two"
         )
     if recipe.plateau_patience < 0:
         raise BadInputError(f"plateau_patience must not be negative, not {recipe.plateau_patience}")
+    if not 0 <= recipe.average < 1 or not 0 < recipe.warm_up < 1:
+        raise BadInputError("average must be from 0 to below 1, warm_up between 0 and 1")
+    for field in ("rotation", "scale", "shear", "shift", "elastic"):
+        if getattr(recipe, field) < 0:
+            raise BadInputError(f"{field} must not be negative, not {getattr(recipe, field)}")
     if not recipe.learning_rate > 0 or not 0 < recipe.plateau_factor < 1 or recipe.weight_decay < 0:
         raise BadInputError(
             "learning_rate must be positive, plateau_factor between 0 and 1, weight_decay not negative"

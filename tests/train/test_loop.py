@@ -18,10 +18,10 @@ from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
 from simsearch.holdout import hold_out
 from simsearch.images import to_batch
 from simsearch.pairs import draw_pairs
-from simsearch.train import loop
+from simsearch.train import loop, objectives
 from simsearch.train.checkpoints import load_model, read_checkpoint, save_checkpoint
 from simsearch.train.loop import LossAndAccuracy, Trainer, configure_torch, embed, seeded
-from simsearch.train.recipes import SIAMESE_PAIRS
+from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 
 TINY = replace(
     SIAMESE_PAIRS, epochs=3, batch_size=16, pairs_per_epoch=40, validation_pairs=60, held_out_images=80
@@ -99,21 +99,25 @@ def test_another_seed_gives_other_weights_from_the_start_and_other_pairs(trainer
     assert not torch.equal(first.model.embedding.conv1.weight, second.model.embedding.conv1.weight)
 
 
-def test_every_epoch_draws_other_pairs_but_judges_itself_on_the_same(trainer, monkeypatch):
+def spy_on_tables(monkeypatch):
+    """The tables of training pairs, as epochs draw them."""
     tables = []
-    train_on = Trainer._train_on
+    dataset = objectives.PairDataset
     monkeypatch.setattr(
-        Trainer,
-        "_train_on",
-        lambda self, table, *rest: tables.append((table, self._validation)) or train_on(self, table, *rest),
+        objectives, "PairDataset", lambda images, table: tables.append(table) or dataset(images, table)
     )
-    trainer("a").run()
-    trainer("b", seed=5, epochs=1).run()
+    return tables
 
-    firsts = [table.first.tolist() for table, _ in tables]
-    assert len({tuple(first) for first in firsts}) == 4
-    assert len({tuple(validation.first.tolist()) for _, validation in tables}) == 1
-    assert [(len(table), int(table.same.sum())) for table, _ in tables] == [(40, 20)] * 4
+
+def test_every_epoch_draws_other_pairs_but_judges_itself_on_the_same(trainer, monkeypatch):
+    tables = spy_on_tables(monkeypatch)
+    runs = [trainer("a"), trainer("b", seed=5, epochs=1)]
+    for made in runs:
+        made.run()
+
+    assert len({tuple(table.first.tolist()) for table in tables}) == 4
+    assert len({tuple(made._validation.first.tolist()) for made in runs}) == 1
+    assert [(len(table), int(table.same.sum())) for table in tables] == [(40, 20)] * 4
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine of one core
@@ -177,10 +181,10 @@ KILLED = """
     from simsearch import atomic
     from simsearch.datasets import load_split
     from simsearch.train.loop import Trainer, configure_torch
-    from simsearch.train.recipes import SIAMESE_PAIRS
+    from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 
     folder, data_dir, changes = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
-    replaced, replace_file = [], atomic._replace
+    replaced, replace_file = [], atomic.replace_file
 
     def replace_or_die(source, target):
         replaced.append(target.name)
@@ -188,7 +192,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
         replace_file(source, target)
 
-    atomic._replace = replace_or_die
+    atomic.replace_file = replace_or_die
     configure_torch(threads=1)
     split = load_split("mnist", "train", data_dir=data_dir).take(np.arange(200))
     recipe = replace(SIAMESE_PAIRS, **changes)
@@ -319,11 +323,7 @@ def test_training_figures_are_means_over_all_pairs_of_the_epoch_also_with_a_shor
     made = trainer(epochs=1, learning_rate=1e-30, weight_decay=0.0, pairs_per_epoch=40, batch_size=16)
     seen = []
     made.model.register_forward_hook(lambda _, __, logits: seen.append(logits.detach().double()))
-    tables = []
-    train_on = made._train_on
-    monkeypatch.setattr(
-        made, "_train_on", lambda table, *rest: tables.append(table) or train_on(table, *rest)
-    )
+    tables = spy_on_tables(monkeypatch)
 
     made.run()
 
@@ -581,3 +581,120 @@ def test_the_states_above_are_broken_by_their_damage_alone(trainer, last_state):
 
     assert len(made.history) == made.best_epoch == 1
     assert equal(weights(made.model), state["model"])
+
+
+TINY_BATCHES = {
+    "pairing": "batch",
+    "optimizer": "adamw",
+    "schedule": "one-cycle",
+    "average": 0.5,
+    "precision": "bfloat16",
+    "rotation": 10.0,
+    "elastic": 0.5,
+    "batch_size": 16,
+}
+
+
+def test_a_resumed_run_of_every_lever_ends_as_if_never_interrupted(trainer):
+    whole = trainer("whole", epochs=3, **TINY_BATCHES)
+    whole.run()
+
+    def stop(record, _):
+        if record.epoch == 1:
+            raise InterruptedByTestError
+
+    with pytest.raises(InterruptedByTestError):
+        trainer("parts", epochs=3, **TINY_BATCHES).run(on_epoch=stop)
+    resumed = trainer("parts", epochs=3, **TINY_BATCHES)
+    resumed.resume()
+    resumed.run()
+
+    assert equal(weights(resumed.model), weights(whole.model))
+    assert equal(weights(resumed.kept_model), weights(whole.kept_model))
+    assert figures(resumed.history) == figures(whole.history)
+    files = [(made.folder / "best_model.pt").read_bytes() for made in (whole, resumed)]
+    assert files[0] == files[1]
+
+
+def test_the_averaged_weights_are_the_ones_that_are_validated_and_kept(trainer):
+    made = trainer(epochs=1, **TINY_BATCHES)
+    made.run()
+
+    kept = load_model(made.folder / "best_model.pt")
+    assert equal(weights(kept), weights(made.kept_model))
+    assert not equal(weights(kept), weights(made.model))
+    judged = made.validate()
+    made._average = None
+    assert made.validate() != judged
+    assert made.history[0].val_loss == judged.loss
+
+
+def test_the_average_is_an_exponential_moving_one(trainer):
+    made = trainer(epochs=1, **TINY_BATCHES)
+    seen = []
+    made._optimizer.register_step_post_hook(
+        lambda *_: seen.append(made.model.embedding.linear.weight.detach().clone())
+    )
+    made.run()
+
+    expected = seen[0]
+    for weight in seen[1:]:
+        expected = 0.5 * expected + 0.5 * weight
+    assert len(seen) == made._objective.steps > 2
+    assert torch.allclose(made.kept_model.embedding.linear.weight, expected, atol=1e-6)
+
+
+def test_one_cycle_rises_to_the_recipes_rate_and_falls_to_almost_nothing(trainer):
+    made = trainer(epochs=10, **TINY_BATCHES)
+    rates = []
+    made.run(on_step=lambda *_: rates.append(made._optimizer.param_groups[0]["lr"]))
+
+    peak = int(np.argmax(rates))
+    assert len(rates) == 10 * made._objective.steps
+    assert max(rates) == pytest.approx(made.recipe.learning_rate, rel=1e-3)
+    assert peak / len(rates) == pytest.approx(made.recipe.warm_up, abs=0.03)
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-6
+
+
+def test_only_layer_weights_decay_under_adamw(trainer):
+    made = trainer(**TINY_BATCHES)
+    decayed, spared = made._optimizer.param_groups
+    network = made.model.embedding
+    assert {id(p) for p in decayed["params"]} == {
+        id(layer.weight) for layer in (network.conv1, network.conv2, network.linear)
+    }
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (made.recipe.weight_decay, 0.0)
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(made.model.parameters()))
+
+
+def test_half_precision_stays_close_to_single_precision(trainer):
+    single, half = (
+        trainer(precision, epochs=1, **{**TINY_BATCHES, "precision": precision, "learning_rate": 1e-4})
+        for precision in ("float32", "bfloat16")
+    )
+    single.run()
+    half.run()
+
+    assert half.history[0].train_loss == pytest.approx(single.history[0].train_loss, rel=0.02)
+    if half._precision is torch.bfloat16:
+        assert not equal(weights(single.model), weights(half.model))
+
+
+def test_every_pair_in_a_batch_teaches_more_than_sampled_pairs_of_the_same_images(mnist_train, tmp_path):
+    """The same number of embedded images: 2 epochs of 1,536 against 1,536 sampled pairs."""
+    data = mnist_train.take(np.arange(2_036))
+    common = {"epochs": 2, "batch_size": 128, "held_out_images": 500, "validation_pairs": 2_000}
+    batch = replace(BATCH_PAIRS, average=0.0, precision="float32", **common)
+    sampled = replace(SIAMESE_PAIRS, pairs_per_epoch=768, **common)
+    accuracies = []
+    for recipe in (batch, sampled):
+        folder = tmp_path / recipe.name
+        folder.mkdir()
+        made = Trainer(recipe, data.images, data.labels, folder)
+        made.run()
+        held_out = hold_out(len(data), 500).held_out
+        vectors = embed(made.kept_model, torch.from_numpy(to_batch(data.images[held_out]))).numpy()
+        accuracies.append(r_precision(vectors, data.labels[held_out]))
+    assert accuracies[0] > accuracies[1] + 0.03

@@ -10,8 +10,9 @@ from simsearch.errors import BadInputError
 from simsearch.train.recipes import DEFAULT_RECIPE, RECIPES, configure, get_recipe
 
 SETTABLE = (
-    "epochs, batch_size, pairs_per_epoch, learning_rate, weight_decay, plateau_patience, plateau_factor,"
-    " projection_weight, projection_bias, validation_pairs, held_out_images"
+    "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
+    " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
+    " validation_pairs, held_out_images, rotation, scale, shear, shift, elastic"
 )
 
 
@@ -21,6 +22,13 @@ def test_siamese_pairs_is_the_described_recipe():
 
     assert settings == {
         "name": "siamese-pairs",
+        "pairing": "sampled",
+        "optimizer": "adam",
+        "schedule": "plateau",
+        "precision": "float32",
+        "warm_up": 0.2,
+        "average": 0.0,
+        **dict.fromkeys(("rotation", "scale", "shear", "shift", "elastic"), 0.0),
         "epochs": 30,
         "batch_size": 256,
         "pairs_per_epoch": 20_000,

@@ -205,7 +205,7 @@ KILLED = """
     from simsearch.train.run import train
 
     folder, data_dir, changes = Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3])
-    replaced, replace_file = [], atomic._replace
+    replaced, replace_file = [], atomic.replace_file
 
     def replace_or_die(source, target):
         replaced.append(target.name)
@@ -213,7 +213,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
         replace_file(source, target)
 
-    atomic._replace = replace_or_die
+    atomic.replace_file = replace_or_die
     split = load_split("mnist", "train", data_dir=data_dir).take(np.arange(200))
     train(replace(SIAMESE_PAIRS, **changes), split, folder, seed=3, threads=1)
 """

@@ -1,0 +1,105 @@
+"""Distortions of a batch: what each one does to a picture, by hand."""
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+
+import numpy as np
+import torch
+
+from simsearch.datasets import Split
+from simsearch.images import to_batch
+from simsearch.train.augment import Augmentation
+
+BACKGROUND = -0.1307 / 0.3081
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(*pixels: tuple[int, int]) -> torch.Tensor:
+    """White pixels on black, normalised, (1, 1, 28, 28)."""
+    grey = np.zeros((1, 28, 28), np.uint8)
+    for row, column in pixels:
+        grey[0, row, column] = 255
+    return torch.from_numpy(to_batch(grey))
+
+
+def centre(images: torch.Tensor) -> torch.Tensor:
+    """Centre of mass of the ink, (N, 2): row, column."""
+    ink = (images - BACKGROUND)[:, 0]
+    place = torch.arange(28.0)
+    mass = ink.sum((1, 2))
+    return torch.stack([(ink.sum(2) @ place) / mass, (ink.sum(1) @ place) / mass], dim=1)
+
+
+def test_no_distortion_changes_nothing() -> None:
+    images = torch.rand(5, 1, 28, 28)
+    nothing = Augmentation()
+    assert not nothing
+    assert torch.allclose(nothing(images, generator()), images, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["rotation", "scale", "shear", "shift", "elastic"])
+def test_each_bound_makes_an_augmentation(name: str) -> None:
+    augmentation = Augmentation(**{name: 0.5})
+    assert augmentation
+    images = picture((5, 14), (20, 9)).expand(4, 1, 28, 28)
+    distorted = augmentation(images, generator())
+    assert distorted.shape == images.shape
+    assert torch.isfinite(distorted).all()
+    assert (distorted - images).abs().amax((1, 2, 3)).max() > 0.1
+    assert len({tuple(image.flatten().tolist()) for image in distorted}) == 4
+
+
+def test_shifts_move_the_centre_uniformly_within_the_bound_and_leave_background_behind() -> None:
+    images = picture((14, 14), (13, 13), (13, 14), (14, 13)).expand(2_000, 1, 28, 28)
+    shifted = Augmentation(shift=3.0)(images, generator())
+    moved = centre(shifted) - 13.5
+    assert moved.abs().max() <= 3.001
+    assert moved.abs().max() > 2.9
+    assert moved.mean(0).abs().max() < 0.15
+    assert moved.std(0).tolist() == pytest.approx([3 / 3**0.5] * 2, rel=0.05)  # of a uniform distribution
+    assert shifted[:, 0, 0, 0].tolist() == pytest.approx([BACKGROUND] * 2_000, abs=1e-5)
+
+
+def test_rotation_keeps_the_distance_from_the_centre_and_stays_within_the_bound() -> None:
+    arm = picture(*((row, 13) for row in range(3, 7)), *((row, 14) for row in range(3, 7)))
+    turned = centre(Augmentation(rotation=30.0)(arm.expand(1_000, 1, 28, 28), generator())) - 13.5
+    distance = turned.norm(dim=1)
+    angle = torch.rad2deg(torch.atan2(turned[:, 1], -turned[:, 0]))
+    assert distance.tolist() == pytest.approx([9.0] * 1_000, abs=0.15)
+    assert angle.abs().max() < 30.5
+    assert angle.abs().max() > 29
+    assert angle.mean().abs() < 1.5
+
+
+def test_scale_multiplies_and_divides_alike() -> None:
+    arm = picture((4, 13), (4, 14))
+    scaled = 13.5 - centre(Augmentation(scale=0.2)(arm.expand(1_000, 1, 28, 28), generator()))[:, 0]
+    ratio = torch.log(scaled / 9.5)
+    assert ratio.abs().max() == pytest.approx(0.2, abs=0.02)
+    assert ratio.mean().abs() < 0.02
+
+
+def test_elastic_distortion_moves_parts_differently_and_stays_smooth() -> None:
+    dots = picture(*((row, column) for row in range(4, 25, 5) for column in range(4, 25, 5)))
+    field = Augmentation(elastic=1.0)._displacements(400, generator()) * 14  # pixels
+    assert field.shape == (400, 28, 28, 2)
+    neighbours = (field[:, 1:] - field[:, :-1]).abs().mean()
+    apart = (field[:, 14:] - field[:, :14]).abs().mean()
+    assert neighbours < 0.5 * apart
+    spread = field.std(dim=(1, 2, 3))
+    assert spread.max() < 1.3
+    assert spread.mean() == pytest.approx(0.35, abs=0.1)
+    assert not torch.equal(Augmentation(elastic=1.0)(dots, generator()), dots)
+
+
+def test_a_distorted_digit_is_still_near_the_original(mnist_test: Split) -> None:
+    images = torch.from_numpy(to_batch(mnist_test.images[:256]))
+    distorted = Augmentation(15.0, 0.15, 0.2, 2.0, 0.8)(images, generator())
+    ink, before = distorted - BACKGROUND, images - BACKGROUND
+    assert ink.min() > -1e-4
+    assert ink.max() <= before.max() + 1e-4
+    assert (ink.sum((1, 2, 3)) / before.sum((1, 2, 3))).mean() == pytest.approx(1.0, abs=0.05)

@@ -1,0 +1,135 @@
+"""What is compared in a step: sampled pairs, and every pair of a batch."""
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from simsearch.errors import BadInputError
+from simsearch.train.loop import pair_accuracy, pair_loss
+from simsearch.train.model import SimilarityModel
+from simsearch.train.objectives import BatchPairs, SampledPairs, make_objective, torch_generator
+from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
+
+CPU = torch.device("cpu")
+IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 28, 28)
+LABELS = np.array([0, 1] * 5)
+PLAIN = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
+
+
+class Directions(torch.nn.Module):
+    """Stands in for the model: image i has the i-th of four unit vectors 45 degrees apart."""
+
+    def embedding(self, images: torch.Tensor) -> torch.Tensor:
+        angle = images[:, 0, 0, 0] * torch.pi / 4
+        return torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+
+    def project(self, similarity: torch.Tensor) -> torch.Tensor:
+        return 10 * similarity - 5
+
+
+def batch_pairs(batch_size: int = 4, seed: int = 0, **changes: float) -> BatchPairs:
+    recipe = replace(BATCH_PAIRS, batch_size=batch_size, **{**PLAIN, **changes})
+    return BatchPairs(recipe, IMAGES, LABELS, seed=seed, device=CPU)
+
+
+def test_every_pair_of_a_batch_is_compared_once_by_hand() -> None:
+    pairs = BatchPairs(
+        replace(BATCH_PAIRS, batch_size=4, **PLAIN), IMAGES[:4], np.array([0, 0, 0, 1]), seed=0, device=CPU
+    )
+    vectors = Directions().embedding(IMAGES[:4])
+    logits, same, weights, samples = pairs._compare(Directions(), vectors, torch.tensor([0, 0, 0, 1]))
+    root = 2**-0.5
+    cosines = torch.tensor([root, 0, -root, root, 0, root])  # 01 02 03 12 13 23
+    assert torch.allclose(logits, 10 * cosines - 5, atol=1e-5)
+    assert same.tolist() == [1, 1, 0, 1, 0, 0]
+    assert weights is not None
+    assert torch.allclose(weights, torch.full((6,), 1 / 6))  # half over three of each kind
+    assert samples == 4
+    losses = [float(torch.nn.functional.softplus(-z if s else z)) for z, s in zip(logits, same, strict=True)]
+    assert float(pair_loss(logits, same, weights)) == pytest.approx(sum(losses) / 6, rel=1e-5)
+    assert float(pair_accuracy(logits, same, weights)) == pytest.approx(4 / 6)  # wrong: 02 and 23
+
+
+def test_positives_and_negatives_weigh_the_same_however_many_there_are() -> None:
+    pairs = batch_pairs()
+    for labels in ([0, 0, 0, 1], [0, 1, 2, 2], [0, 0, 0, 0], [0, 1, 2, 3]):
+        vectors = Directions().embedding(IMAGES[:4])
+        _, same, weights, _ = pairs._compare(Directions(), vectors, torch.tensor(labels))
+        assert weights is not None
+        assert torch.isfinite(weights).all()
+        for kind in (same > 0, same == 0):
+            assert float(weights[kind].sum()) == pytest.approx(0.5 if kind.any() else 0.0)
+
+
+def rows_of(objective: BatchPairs, epoch: int) -> list[list[int]]:
+    """Which images each step of an epoch embeds."""
+    seen: list[list[int]] = []
+
+    class Spy(Directions):
+        def embedding(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images[:, 0, 0, 0].int().tolist())
+            return super().embedding(images)
+
+    for step in objective.epoch(epoch):
+        step(Spy())
+    return seen
+
+
+def test_an_epoch_sees_every_image_at_most_once_in_an_order_of_its_own() -> None:
+    objective = batch_pairs()
+    first, again, second = rows_of(objective, 1), rows_of(objective, 1), rows_of(objective, 2)
+    assert objective.steps == len(first) == 2  # the incomplete third batch is left out
+    assert len({row for batch in first for row in batch}) == 8
+    assert first == again != second
+    assert rows_of(batch_pairs(seed=1), 1) != first
+
+
+def test_a_whole_epoch_can_be_one_batch_and_no_batch_can_be_larger() -> None:
+    assert batch_pairs(10).steps == 1
+    with pytest.raises(BadInputError, match="10 training images do not fill a batch of 11") as refused:
+        batch_pairs(11)
+    assert refused.value.hint == "choose a smaller one with --set batch_size=NUMBER"
+
+
+def test_distortions_differ_from_epoch_to_epoch_and_repeat_with_the_seed() -> None:
+    images = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+    def embedded(objective: BatchPairs | SampledPairs, epoch: int) -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        model = SimilarityModel().eval()
+        model.embedding.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+        for step in objective.epoch(epoch):
+            step(model)
+        return torch.cat(seen)
+
+    for recipe in (BATCH_PAIRS, replace(SIAMESE_PAIRS, rotation=10.0)):
+        small = replace(recipe, batch_size=6, pairs_per_epoch=6)
+        make = lambda seed, small=small: make_objective(  # noqa: E731
+            small, images, np.array([0, 1] * 3), seed=seed, device=CPU
+        )
+        once = embedded(make(0), 1)
+        assert torch.equal(embedded(make(0), 1), once)
+        assert not torch.equal(embedded(make(0), 2), once)
+        assert not torch.equal(embedded(make(1), 1), once)
+
+
+def test_the_recipe_names_the_objective() -> None:
+    made = {
+        recipe.name: type(make_objective(replace(recipe, batch_size=2), IMAGES, LABELS, seed=0, device=CPU))
+        for recipe in (SIAMESE_PAIRS, BATCH_PAIRS)
+    }
+    assert made == {"siamese-pairs": SampledPairs, "batch-pairs": BatchPairs}
+
+
+def test_streams_of_one_seed_are_independent() -> None:
+    drawn = {
+        tuple(torch.rand(3, generator=torch_generator(seed, *stream)).tolist())
+        for seed in (0, 1)
+        for stream in ((1, 1), (1, 2), (2, 1))
+    }
+    assert len(drawn) == 6
