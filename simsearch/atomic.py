@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,15 +24,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Like `write_atomically`, leaving it to the caller to flush the folder once after many files."""
-    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
-    temporary = Path(name)
+    temporary = _temporary_beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        _replace(temporary, path)
+        replace_file(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -44,16 +42,14 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
     :raises BadInputError: If it cannot be written; `path` is then what it was.
     """
+    temporary = _temporary_beside(path)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
-        temporary = Path(name)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with temporary.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            _replace(temporary, path)
+            replace_file(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -80,7 +76,7 @@ def sweep_temporaries(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _replace(source: Path, target: Path, *, tries: int = 20) -> None:
+def replace_file(source: Path, target: Path, *, tries: int = 20) -> None:
     """Rename over the target; on Windows a reader that has it open makes this fail for a moment."""
     for remaining in reversed(range(tries)):
         try:
@@ -92,8 +88,6 @@ def _replace(source: Path, target: Path, *, tries: int = 20) -> None:
             time.sleep(0.05)
 
 
-def _umask() -> int:
-    """The process's file mode mask; mkstemp ignores it and creates files only the owner can read."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _temporary_beside(path: Path) -> Path:
+    """A name nobody has. Opened with "x" it gets the mode of any new file, which mkstemp would not give it."""
+    return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import xxhash
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from simsearch.atomic import sweep_temporaries, sync_folder, write_atomically
+from simsearch.atomic import replace_file, sweep_temporaries, sync_folder, write_atomically
 from simsearch.encoder import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, BusyError, MissingBundleError
 from simsearch.images import PREPROCESSING_VERSION, Images
@@ -33,6 +34,7 @@ MANIFEST = "manifest.json"
 LOCK = ".lock"
 _REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
+_UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
 
 
 class Sources(Sequence[str]):
@@ -44,8 +46,8 @@ class Sources(Sequence[str]):
 
     @classmethod
     def pack(cls, entries: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
-        """The text and the ends of these entries."""
-        parts = [entry.encode("utf-8", "surrogateescape") for entry in entries]
+        """The text and the ends of these entries; halves of characters that no bytes gave are spelt out."""
+        parts = [_UNPAIRED.sub(_spell, entry).encode("utf-8", "surrogateescape") for entry in entries]
         return b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -129,12 +131,19 @@ Writer = Callable[[Path], None]
 def bundle_lock(folder: Path) -> Iterator[None]:
     """Hold an index folder's lock, creating the folder; one writer at a time.
 
+    A new folder that nothing was written into is gone afterwards.
+
     :raises BusyError: If another process is writing it.
     """
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / LOCK, timeout=0):
-            yield
+            try:
+                yield
+            finally:
+                if is_new:
+                    _remove_if_empty(folder)
     except Timeout:
         raise BusyError(f"another process is writing {folder}", hint="wait for it, then try again") from None
 
@@ -150,7 +159,7 @@ def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
         entry = FileEntry.of(role, path.stat().st_size, checksum(path))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-        path.replace(folder / entry.name)
+        _give_name(path, folder / entry.name, entry)
     return entry
 
 
@@ -185,6 +194,27 @@ def checksum(path: Path) -> str:
     """XXH3-128 of a file's content, as hexadecimal digits."""
     with path.open("rb") as file, _mapped(file) as content:
         return xxhash.xxh3_128_hexdigest(content)
+
+
+def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
+    try:
+        replace_file(path, target)
+    except PermissionError:
+        # Windows: a reader has a file of this name mapped. The name is a checksum: the content may be there.
+        if os.name != "nt" or checksum(target) != entry.xxh3_128:
+            raise
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds a lock and nothing else, while it is held."""
+    if {path.name for path in folder.iterdir()} <= {LOCK}:
+        with contextlib.suppress(OSError):  # Windows keeps a file that is open
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _spell(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:

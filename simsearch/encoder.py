@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol, TypeAlias
@@ -50,14 +51,9 @@ class OnnxEncoder:
         :param threads: Threads that share one batch; 0 uses every core.
         :raises BrokenModelError: If onnxruntime cannot load it, or it is no image encoder.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a dozen classes of its own
-            raise BrokenModelError(f"onnxruntime cannot load the encoder ({type(error).__name__})") from error
-        self._model = model
+        self._model, self._threads = model, threads
+        self._session, self._process = _open_session(model, threads), os.getpid()
+        self._inherited: list[onnxruntime.InferenceSession] = []
         self._input, self._output, self.dim = _check_signature(self._session)
 
     @cached_property
@@ -72,13 +68,21 @@ class OnnxEncoder:
 
     def encode(self, images: Images, *, on_progress: Callable[[int], None] = lambda _: None) -> Vectors:
         """Embed images; see `Encoder.encode`."""
+        session = self._own_session()
         vectors = np.empty((len(images), self.dim), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch = to_batch(images[start : start + BATCH_SIZE])  # (B, 1, 28, 28)
-            vectors[start : start + len(batch)] = self._session.run([self._output], {self._input: batch})[0]
+            vectors[start : start + len(batch)] = session.run([self._output], {self._input: batch})[0]
             on_progress(len(batch))
         check_unit_rows(vectors)
         return vectors
+
+    def _own_session(self) -> onnxruntime.InferenceSession:
+        """This process's session: onnxruntime's threads do not come along into a forked child."""
+        if self._process != os.getpid():
+            self._inherited.append(self._session)  # closing it would wait for those threads
+            self._session, self._process = _open_session(self._model, self._threads), os.getpid()
+        return self._session
 
 
 def check_unit_rows(vectors: Vectors) -> None:
@@ -93,6 +97,16 @@ def check_unit_rows(vectors: Vectors) -> None:
             f"the encoder gave no unit vector for image {wrong[0]} (length {lengths[wrong[0]]:.3g})",
             hint="the model is damaged or the image is empty; `simsearch doctor` checks the installation",
         )
+
+
+def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen classes of its own
+        raise BrokenModelError(f"onnxruntime cannot load the encoder ({type(error).__name__})") from error
 
 
 def _check_signature(session: onnxruntime.InferenceSession) -> tuple[str, str, int]:

@@ -7,6 +7,7 @@ more candidates than needed, and these are scored again from the stored vectors 
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
+
+if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
+    os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
 
 
 class FaissStore:
