@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -23,9 +24,15 @@ from simsearch.history import EpochRecord
 _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
 
 
+class _Results(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave a closed pipe to the commands; rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def results() -> Console:
     """The console for results: stdout."""
-    return Console(highlight=False, soft_wrap=False)
+    return _Results(highlight=False, soft_wrap=False)
 
 
 def notes() -> Console:
@@ -35,7 +42,12 @@ def notes() -> Console:
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON, whatever stdout is."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 def note(message: str) -> None:
