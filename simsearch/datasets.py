@@ -20,12 +20,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.distortions import distort_images
 from simsearch.errors import BadDatasetError, BadImageError
+from simsearch.holdout import hold_out
 from simsearch.images import prepare_image
 from simsearch.mnist import Note, default_data_dir, fetch_mnist, silent
 from simsearch.mnist_files import open_decompressed, sha256_of
 
 SPLITS = ("train", "test")
+MNIST_SPLITS = (*SPLITS, "kept", "held-out", "distorted")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _IDX_IMAGES = re.compile(r"(?P<stem>.*?)[-_.]?images[-.]idx3-ubyte(\.gz)?")
@@ -80,13 +83,15 @@ def load_split(
     """Load a gallery by its name, or from a folder of IDX files or images.
 
     :param split: "train" or "test". A folder of images has no splits, unless its sub-folders are `train`
-        and `test`.
+        and `test`. MNIST's training split also comes as "kept" and "held-out", the 5,000 images on which
+        every choice is made, and these once more as "distorted" (see `simsearch.distortions`).
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
     """
-    if split not in SPLITS:
-        raise BadDatasetError(f"there is no split {split!r}", hint=f"choose one of: {', '.join(SPLITS)}")
+    splits = MNIST_SPLITS if dataset in GALLERIES else SPLITS
+    if split not in splits:
+        raise BadDatasetError(f"there is no split {split!r}", hint=f"choose one of: {', '.join(splits)}")
     if dataset in GALLERIES:
         return GALLERIES[dataset](split, data_dir or default_data_dir(), note)
     folder = _existing_folder(dataset)
@@ -103,7 +108,7 @@ def load_named(name: str, *, data_dir: Path | None = None, note: Note = silent) 
     :raises BadDatasetError: As `load_split`.
     """
     dataset, _, split = name.rpartition(":")
-    if dataset and split in SPLITS:
+    if dataset and split in MNIST_SPLITS:
         return load_split(dataset, split, data_dir=data_dir, note=note)
     return load_split(name, data_dir=data_dir, note=note)
 
@@ -238,11 +243,22 @@ def _split_from_idx(images_file: Path, labels_file: Path | None, name: str, spli
 
 
 def _load_mnist(split: str, data_dir: Path, note: Note) -> Split:
+    if split not in SPLITS:
+        return _part_of_training(_load_mnist("train", data_dir, note), split)
     raw = fetch_mnist(data_dir, split=split, note=note)
     prefix = {"train": "train", "test": "t10k"}[split]
     return _split_from_idx(
         raw / f"{prefix}-images-idx3-ubyte", raw / f"{prefix}-labels-idx1-ubyte", "mnist", split
     )
+
+
+def _part_of_training(train: Split, part: str) -> Split:
+    """The images that training keeps, those held out from it, or the latter distorted."""
+    rows = hold_out(len(train))
+    split = replace(train.take(rows.train if part == "kept" else rows.held_out), name=f"mnist-{part}")
+    if part != "distorted":
+        return split
+    return replace(split, images=distort_images(split.images))
 
 
 GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType({"mnist": _load_mnist})
