@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from simsearch import __version__
 from simsearch.errors import BadInputError, SimsearchError, require
-from simsearch.interrupts import end_interrupted, end_quietly, run_program
+from simsearch.interrupts import end_interrupted, end_quietly, interruption_behind, run_program
 from simsearch.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index, index_folder
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise typer.Exit(end_quietly()) from None
         except Exception as error:
+            if stop := interruption_behind(error):
+                raise typer.Exit(end_interrupted(stop)) from None
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None

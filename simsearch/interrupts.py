@@ -42,6 +42,14 @@ def end_interrupted(stop: KeyboardInterrupt) -> int:
     return TERMINATED if terminated else INTERRUPTED
 
 
+def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C or SIGTERM that an error came from: libraries in C turn it into an ImportError, say."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
 def end_quietly() -> int:
     """Send what is still buffered for a closed pipe nowhere, or Python complains of it; the exit code."""
     with contextlib.suppress(OSError, ValueError):
