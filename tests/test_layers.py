@@ -13,8 +13,8 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "interrupts", "intervals", "locations", "seal"),
-    ("metrics", "pairs", "ranking", "versions"),
+    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations", "seal"),
+    ("interrupts", "metrics", "pairs", "ranking", "versions"),
     ("images", "mnist_files", "verification"),
     ("encoder", "mnist_sources", "report"),
     ("mnist",),
