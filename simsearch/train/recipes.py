@@ -68,18 +68,19 @@ BATCH_PAIRS = Recipe(
     name="batch-pairs",
     summary="every pair inside a batch, small distortions, one cycle, averaged weights",
     pairing="batch",
-    epochs=20,
+    epochs=60,
     batch_size=256,
     learning_rate=1e-2,
-    weight_decay=1e-2,
+    weight_decay=2e-2,
     optimizer="adamw",
     schedule="one-cycle",
-    average=0.999,
+    average=0.9995,
     precision="bfloat16",
     rotation=15.0,
     scale=0.15,
     shear=0.2,
     shift=2.0,
+    elastic=0.8,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS)}
