@@ -12,6 +12,7 @@ import mmap
 import os
 import re
 import tempfile
+import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,13 @@ from simsearch.encoder import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, BusyError, MissingBundleError
 from simsearch.images import PREPROCESSING_VERSION, Images
 from simsearch.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.stores.base import Ids
+from simsearch.seal import read_small_file
+from simsearch.stores.base import Ids, is_unit
 from simsearch.stores.faiss import FaissStore, read_faiss_index
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-_REBUILD = "build it again with `simsearch build-index`"
+REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
 
@@ -91,7 +93,7 @@ def open_bundle(folder: Path, *, threads: int = 0) -> Bundle:
             current = read_manifest(folder)
             if current == manifest:
                 name = Path(error.filename or "a file").name
-                raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=_REBUILD) from None
+                raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
             manifest = current
     raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
 
@@ -104,22 +106,22 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BrokenBundleError(f"{path} is too large to be a manifest", hint=_REBUILD)
-        data = path.read_bytes()
+        data = read_small_file(path, MAX_MANIFEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingBundleError(f"there is no index in {folder}", hint=_REBUILD) from None
+        raise MissingBundleError(f"there is no index in {folder}", hint=REBUILD) from None
     except OSError as error:
-        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=_REBUILD) from error
+        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
+    if data is None:
+        raise BrokenBundleError(f"{path} is too large to be a manifest", hint=REBUILD)
     try:
         manifest = Manifest.from_json(data)
     except ValueError as error:
-        raise BrokenBundleError(f"{path} cannot be used: {error}", hint=_REBUILD) from error
+        raise BrokenBundleError(f"{path} cannot be used: {error}", hint=REBUILD) from error
     if manifest.preprocessing != PREPROCESSING_VERSION:
         raise BrokenBundleError(
             f"the index in {folder} was made with preprocessing version {manifest.preprocessing}, "
             f"this simsearch has {PREPROCESSING_VERSION}",
-            hint=_REBUILD,
+            hint=REBUILD,
         )
     return manifest
 
@@ -219,7 +221,7 @@ def _spell(match: re.Match[str]) -> str:
 
 def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
     for entry in manifest.files.values():
-        _verify(folder / entry.name, entry)
+        check_file(folder, entry)
     paths = {role: folder / entry.name for role, entry in manifest.files.items()}
     count, dim = manifest.count, manifest.dim
     try:
@@ -233,25 +235,33 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
         )
         sources = _load_sources(paths["sources"], paths["source_ends"], count)
         store = FaissStore(read_faiss_index(paths["index"], dim=dim, count=count), ids, vectors)
+        if not is_unit(store.all_vectors()):
+            raise ValueError("a stored vector is not finite and of length 1")
         encoder = OnnxEncoder(paths["encoder"].read_bytes(), threads=threads)
         if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):
             raise ValueError("its encoder is not the one that made its vectors")
     except FileNotFoundError:
         raise
-    except (ValueError, OSError, EOFError, BrokenModelError) as error:
-        raise BrokenBundleError(f"the index in {folder} is inconsistent: {error}", hint=_REBUILD) from error
+    except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
+        raise BrokenBundleError(f"the index in {folder} is inconsistent: {error}", hint=REBUILD) from error
     return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
 
 
-def _verify(path: Path, entry: FileEntry) -> None:
+def check_file(folder: Path, entry: FileEntry) -> None:
+    """Compare the size, then the checksum, of one of an index's files with the manifest.
+
+    :raises FileNotFoundError: If it is not there.
+    :raises BrokenBundleError: If it cannot be read, or is another.
+    """
+    path = folder / entry.name
     try:
         damaged = path.stat().st_size != entry.size or checksum(path) != entry.xxh3_128
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=_REBUILD) from error
+        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
     if damaged:
-        raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=_REBUILD)
+        raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
 
 
 def _load(path: Path, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True) -> NDArray[Any]:

@@ -407,6 +407,42 @@ def info(
 
 
 @app.command(rich_help_panel=_LOOKING_AFTER)
+def verify(
+    target: Annotated[
+        str, typer.Argument(metavar="[INDEX|MODEL]", help="Name or folder of an index, or a model's folder.")
+    ] = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    check_all: Annotated[
+        bool, typer.Option("--all", help="Encode and search for every item again, not a sample of 256.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the sample.")] = 0,
+    as_json: JsonOption = False,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Check an index or a model: every file, all they say of each other, and what they compute.
+
+    Example: simsearch verify mnist-test
+    """
+    from dataclasses import asdict
+
+    from simsearch import terminal, views
+    from simsearch.verify import is_model
+    from simsearch.verify import verify as run_checks
+
+    folder = Path(target) if is_model(Path(target)) else find_index(target, index_dir)
+    checks = list(run_checks(folder, seed=seed, everything=check_all, threads=threads))
+    passed = all(check.passed is not False for check in checks)
+    if as_json:
+        document = {"folder": str(folder), "passed": passed, "checks": [asdict(check) for check in checks]}
+        terminal.print_json(document)
+    else:
+        found = [(check.passed, check.name, check.detail) for check in checks]
+        terminal.results().print(views.checks_view(found))
+    if not passed:
+        raise typer.Exit(3)
+
+
+@app.command(rich_help_panel=_LOOKING_AFTER)
 def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOption = None) -> None:
     """Check the installation; say what is wrong and how to mend it.
 

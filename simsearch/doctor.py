@@ -6,13 +6,13 @@ import importlib.util
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from simsearch.checks import Check, guarded
 from simsearch.errors import SimsearchError
 from simsearch.locations import DEFAULT_INDEX, find_index
 from simsearch.mnist_files import FILES, find_defects, raw_dir
@@ -24,21 +24,12 @@ _NMS_ERROR = "operator torchvision::nms does not exist"
 _IMPORT_TIMEOUT_S = 120
 
 
-@dataclass(frozen=True)
-class Check:
-    """One finding. `passed` is None for something optional that is not there."""
-
-    name: str
-    passed: bool | None
-    detail: str
-
-
 def run_checks(index_dir: Path, data_dir: Path) -> Iterator[Check]:
     """Run every check, in the order in which a failure would explain the next one."""
     yield Check("python", True, f"{platform.python_version()} on {platform.platform(terse=True)}")
     yield Check("packages", True, ", ".join(f"{name} {metadata.version(name)}" for name in _CORE))
-    yield _guarded("shipped model", _check_model)
-    yield _guarded(f"index {DEFAULT_INDEX}", lambda: _check_index(find_index(DEFAULT_INDEX, index_dir)))
+    yield guarded("shipped model", _check_model)
+    yield guarded(f"index {DEFAULT_INDEX}", lambda: _check_index(find_index(DEFAULT_INDEX, index_dir)))
     yield _check_mnist(data_dir)
     yield check_torch()
 
@@ -73,13 +64,6 @@ def explain_torch_failure(stderr: str) -> str:
         )
     last = stderr.strip().splitlines()[-1:] or ["no message"]
     return f"importing it fails: {last[0]}"
-
-
-def _guarded(name: str, check: Callable[[], str]) -> Check:
-    try:
-        return Check(name, True, check())
-    except SimsearchError as error:
-        return Check(name, False, f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
 def _check_model() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ from simsearch.calibration import Projection
 from simsearch.encoder import OnnxEncoder
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.images import PREPROCESSING_VERSION
-from simsearch.seal import check_seal, seal
+from simsearch.seal import check_seal, read_small_file, seal
 
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
 BEST_CHECKPOINT = "best_model.pt"
 FORMAT_VERSION = 1
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_CARD_BYTES = 2**20
 MAX_ENCODER_BYTES = 64 * 2**20
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -111,7 +114,7 @@ def read_model_card(folder: Path) -> ModelCard:
     """
     path = folder / MODEL_CARD
     try:
-        data = path.read_bytes()
+        data = read_small_file(path, MAX_CARD_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingModelError(
             f"there is no model in {folder} (no {MODEL_CARD})",
@@ -119,6 +122,8 @@ def read_model_card(folder: Path) -> ModelCard:
         ) from None
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
+    if data is None:
+        raise BrokenModelError(f"{path} is too large to be a model card", hint=_RETRAIN)
     try:
         return ModelCard.from_json(data)
     except ValueError as error:
@@ -160,6 +165,8 @@ def _check_types(card: ModelCard) -> None:
     if not isinstance(card.training, dict):
         raise TypeError("training is not an object")
     for name, record in card.files.items():
+        if not _FILE_NAME.fullmatch(name):
+            raise TypeError(f"it names a file outside its folder: {name!r}")
         if type(record.size) is not int or type(record.sha256) is not str:
             raise TypeError(f"the record of {name} is not a size and a hash")
 

@@ -596,17 +596,17 @@ def test_a_file_that_is_swept_after_it_was_verified_makes_the_reader_start_again
 ):
     folder = build_toy(GALLERY, factory="SQ8")
     files = read_manifest(folder).files
-    verify = bundle_module._verify
+    check_file = bundle_module.check_file
 
-    def verify_then_rebuild(path: Path, entry) -> None:
-        verify(path, entry)
-        if path == folder / list(files.values())[-1].name:  # all are verified, none is read
+    def check_then_rebuild(folder: Path, entry) -> None:
+        check_file(folder, entry)
+        if entry.name == list(files.values())[-1].name:  # all are verified, none is read
             build_toy(OTHER)
             for name in set(files) - {role}:
                 (folder / files[name].name).write_bytes(contents[name])
 
     contents = {name: (folder / entry.name).read_bytes() for name, entry in files.items()}
-    monkeypatch.setattr(bundle_module, "_verify", verify_then_rebuild)
+    monkeypatch.setattr(bundle_module, "check_file", check_then_rebuild)
     assert open_bundle(folder).manifest.dataset == "other"
 
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "train",
     "export",
     "info",
+    "verify",
     "doctor",
     "data fetch",
 )

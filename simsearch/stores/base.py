@@ -66,6 +66,6 @@ def check_queries(queries: Vectors, dim: int, k: int) -> None:
 
 def is_unit(vectors: Vectors) -> bool:
     """Whether every row is finite and of length 1, to the precision that float32 arithmetic leaves."""
-    with np.errstate(over="ignore"):
-        lengths = np.linalg.norm(vectors, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # without a copy of all vectors
     return bool((np.abs(lengths - 1) < UNIT_TOLERANCE).all())  # False for NaN

@@ -15,7 +15,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.errors import BrokenBundleError
 from simsearch.stores.base import Hits, Ids, Vectors, check_queries, is_unit
+from simsearch.stores.faiss_structure import check_structure
 
 FLAT = "Flat"
 _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
@@ -23,6 +25,7 @@ _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose own scores are approxim
 _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
+_REBUILD = "build the index again with `simsearch build-index`"
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
 
 if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
@@ -68,6 +71,8 @@ class FaissStore:
         vectors = np.ascontiguousarray(vectors)
         try:
             index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+            if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for
+                raise RuntimeError("it cannot compare by inner product")
             index.train(vectors)
             index.add(vectors)
             _set_search_effort(index)
@@ -103,7 +108,7 @@ class FaissStore:
             asked = queries[pending]
             scores, rows = self.index.search(asked, fetch)
             if (rows >= len(self)).any():
-                raise ValueError("the FAISS index answered with a row that does not exist")
+                raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
             short = (rows < 0).any(1)  # an approximate index found too few: look at every vector
             whole = ~short & ((fetch == len(self)) | _gap(scores[:, k - 1], scores[:, -1]))
             if short.any():
@@ -202,6 +207,7 @@ def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
         raise ValueError("it does not compare by inner product")
     if (index.d, index.ntotal) != (dim, count):
         raise ValueError(f"it holds {index.ntotal} vectors of length {index.d}, not {count} of {dim}")
+    check_structure(index)
     return index
 
 
