@@ -12,11 +12,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from simsearch.errors import BrokenModelError
-from simsearch.images import Images, to_batch
+from simsearch.errors import BadImageError, BrokenModelError
+from simsearch.images import SIDE, Images, to_batch
+from simsearch.onnx_graph import check_graph
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 
+_ANY_PICTURE = np.arange(SIDE * SIDE).reshape(1, SIDE, SIDE).astype(np.uint8)  # grey nearly everywhere
 BATCH_SIZE = 64  # larger batches fall out of the processor's cache
 
 
@@ -37,7 +39,8 @@ class Encoder(Protocol):
         :param images: uint8 (N, 28, 28), as `simsearch.images.prepare_image` makes them.
         :param on_progress: Called with the number of images of each finished batch.
         :return: Unit rows, float32 (N, D).
-        :raises BrokenModelError: If a vector is not finite or has no direction.
+        :raises BadImageError: If an image has no vector: it is not finite, or has no direction.
+        :raises BrokenModelError: If no image has.
         """
 
 
@@ -51,6 +54,10 @@ class OnnxEncoder:
         :param threads: Threads that share one batch; 0 uses every core.
         :raises BrokenModelError: If onnxruntime cannot load it, or it is no image encoder.
         """
+        try:
+            check_graph(model)
+        except ValueError as error:
+            raise BrokenModelError(f"the encoder cannot be used: {error}") from error
         self._model, self._threads = model, threads
         self._session, self._process = _open_session(model, threads), os.getpid()
         self._inherited: list[onnxruntime.InferenceSession] = []
@@ -72,9 +79,23 @@ class OnnxEncoder:
         vectors = np.empty((len(images), self.dim), np.float32)
         for start in range(0, len(images), BATCH_SIZE):
             batch = to_batch(images[start : start + BATCH_SIZE])  # (B, 1, 28, 28)
-            vectors[start : start + len(batch)] = session.run([self._output], {self._input: batch})[0]
+            vectors[start : start + len(batch)] = self._run(session, batch)
             on_progress(len(batch))
-        check_unit_rows(vectors)
+        try:
+            check_unit_rows(vectors)
+        except BrokenModelError as error:
+            check_unit_rows(self._run(session, to_batch(_ANY_PICTURE)))  # or the encoder is to blame
+            raise BadImageError(error.message, hint="this picture shows nothing: leave it out") from None
+        return vectors
+
+    def _run(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> Vectors:
+        try:
+            vectors: Vectors = session.run([self._output], {self._input: batch})[0]
+        except Exception as error:  # of onnxruntime's own classes
+            raise BrokenModelError(f"onnxruntime cannot run the encoder ({type(error).__name__})") from error
+        if vectors.shape != (len(batch), self.dim) or vectors.dtype != np.float32:
+            found = f"{vectors.dtype} {vectors.shape}"
+            raise BrokenModelError(f"the encoder gave {found} for {len(batch)} images")
         return vectors
 
     def _own_session(self) -> onnxruntime.InferenceSession:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import toy_split
+from toys import toy_encoder, toy_split
 
 from simsearch.calibration import Projection
 from simsearch.datasets import Split, load_split
 from simsearch.encoder import OnnxEncoder
-from simsearch.images import MEAN, PREPROCESSING_VERSION, STD
+from simsearch.images import PREPROCESSING_VERSION
 from simsearch.indexing import build_index
 from simsearch.mnist import default_data_dir, fetch_mnist
 from simsearch.models import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
@@ -48,40 +48,9 @@ def shipped() -> Searcher:
 
 @pytest.fixture(scope="session")
 def toy_onnx() -> bytes:
-    """An encoder whose vector is the four quadrants' mean grey, scaled to length 1; black gives NaN.
-
-    So a picture of quadrants 3, 4, 0, 0 (times any factor) has the vector 0.6, 0.8, 0, 0.
-    """
-    onnx = pytest.importorskip("onnx")
-    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
-
-    def constant(name: str, value: float) -> object:
-        return helper.make_tensor(name, floats, [1], [value])
-
-    nodes = [
-        helper.make_node("Mul", ["images", "std"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "mean"], ["grey"]),
-        helper.make_node("AveragePool", ["grey"], ["quadrants"], kernel_shape=[14, 14], strides=[14, 14]),
-        helper.make_node("Flatten", ["quadrants"], ["flat"]),
-        helper.make_node("Mul", ["flat", "levels"], ["levelled"]),
-        helper.make_node("Round", ["levelled"], ["whole"]),
-        helper.make_node("ReduceL2", ["whole", "axes"], ["length"], keepdims=1),
-        helper.make_node("Div", ["whole", "length"], ["vectors"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "quadrants",
-        [helper.make_tensor_value_info("images", floats, ["batch", 1, 28, 28])],
-        [helper.make_tensor_value_info("vectors", floats, ["batch", 4])],
-        [
-            constant("std", STD),
-            constant("mean", MEAN),
-            constant("levels", 255.0),
-            helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    return model.SerializeToString()
+    """The toy encoder; see `toys.toy_encoder`."""
+    pytest.importorskip("onnx")
+    return toy_encoder()
 
 
 @pytest.fixture(scope="session")

@@ -238,7 +238,7 @@ THUMBNAILS = GALLERY.images
         ("source_ends", np.array([-1, 10, 15, 20, 25]), "the items' sources do not cover their text"),
         ("source_ends", np.array([2**63 - 1, -2, 15, 20, 25]), "the items' sources do not cover their text"),
         ("sources", b"toy/0", "the items' sources do not cover their text"),
-        ("encoder", b"no onnx", "onnxruntime cannot load the encoder (InvalidProtobuf)"),
+        ("encoder", b"no onnx", "the encoder cannot be used: it is no ONNX model"),
         ("index", b"IxFI" + b"\xff" * 200, None),
         ("index", b"", None),
         ("ids", b"PK\x03\x04 a zip archive", None),

@@ -7,7 +7,7 @@ import pytest
 from toys import quadrant_image
 
 from simsearch.encoder import BATCH_SIZE, OnnxEncoder, check_unit_rows
-from simsearch.errors import BrokenModelError
+from simsearch.errors import BadImageError, BrokenModelError
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,10 @@ def test_an_image_without_a_vector_is_named_and_its_batch_refused(encoder):
     images[66] = 0  # a black picture has no direction: NaN
 
     with pytest.raises(
-        BrokenModelError, match=r"^the encoder gave no unit vector for image 66 \(length nan\)$"
-    ):
+        BadImageError, match=r"^the encoder gave no unit vector for image 66 \(length nan\)$"
+    ) as caught:
         encoder.encode(images)
+    assert (caught.value.exit_code, caught.value.hint) == (2, "this picture shows nothing: leave it out")
 
 
 @pytest.mark.parametrize("row", [[0, 0], [1, 1], [np.inf, 0], [0, np.nan], [0.998, 0], [1.002, 0]], ids=str)
@@ -108,7 +109,10 @@ def test_rows_of_length_one_pass_to_the_precision_of_float32():
     "data", [b"", b"not an onnx file", bytes(1000), b"\xff" * 1000], ids=["empty", "text", "zeros", "ones"]
 )
 def test_bytes_that_are_no_model_are_refused(data):
-    with pytest.raises(BrokenModelError, match=r"^onnxruntime cannot load the encoder \(\w+\)$"):
+    with pytest.raises(
+        BrokenModelError,
+        match=r"^(onnxruntime cannot load the encoder \(\w+\)|the encoder cannot be used: it is no ONNX model)$",
+    ):
         OnnxEncoder(data)
 
 

@@ -13,10 +13,10 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations", "seal"),
-    ("checks", "interrupts", "metrics", "pairs", "ranking", "versions"),
+    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations"),
+    ("checks", "interrupts", "metrics", "onnx_graph", "pairs", "ranking", "seal", "versions"),
     ("images", "mnist_files", "verification"),
-    ("encoder", "mnist_sources", "report"),
+    ("distortions", "encoder", "mnist_sources", "report"),
     ("mnist",),
     ("datasets",),
     ("models", "stores.base", "stores.faiss_structure", "manifest"),

@@ -1,4 +1,4 @@
-"""Galleries of quadrant pictures, whose toy vectors can be computed in the head."""
+"""Galleries of quadrant pictures and an encoder of them, whose vectors can be computed in the head."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.datasets import Split
+from simsearch.images import MEAN, STD
 
 Quadrants = tuple[int, int, int, int]
 
@@ -32,3 +33,42 @@ def toy_split(
         sha256={},
         skipped=(),
     )
+
+
+def toy_encoder() -> bytes:
+    """An ONNX encoder whose vector is the four quadrants' mean grey, scaled to length 1; black gives NaN.
+
+    So a picture of quadrants 3, 4, 0, 0 (times any factor) has the vector 0.6, 0.8, 0, 0.
+    """
+    import onnx
+
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+
+    def constant(name: str, value: float) -> object:
+        return helper.make_tensor(name, floats, [1], [value])
+
+    nodes = [
+        helper.make_node("Mul", ["images", "std"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "mean"], ["grey"]),
+        helper.make_node("AveragePool", ["grey"], ["quadrants"], kernel_shape=[14, 14], strides=[14, 14]),
+        helper.make_node("Flatten", ["quadrants"], ["flat"]),
+        helper.make_node("Mul", ["flat", "levels"], ["levelled"]),
+        helper.make_node("Round", ["levelled"], ["whole"]),
+        helper.make_node("ReduceL2", ["whole", "axes"], ["length"], keepdims=1),
+        helper.make_node("Div", ["whole", "length"], ["vectors"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quadrants",
+        [helper.make_tensor_value_info("images", floats, ["batch", 1, 28, 28])],
+        [helper.make_tensor_value_info("vectors", floats, ["batch", 4])],
+        [
+            constant("std", STD),
+            constant("mean", MEAN),
+            constant("levels", 255.0),
+            helper.make_tensor("axes", onnx.TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    content: bytes = model.SerializeToString()
+    return content
