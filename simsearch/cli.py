@@ -197,8 +197,12 @@ def evaluate(
         str | None,
         typer.Option(help="Ask about these instead: mnist:train, or a folder of images or IDX files."),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Cut of P@k, hit@k, recall@k and nDCG@k.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the random pairs.")] = 0,
+    k: Annotated[
+        int, typer.Option("--k", "-k", min=1, max=2**31 - 1, help="Cut of P@k, hit@k, recall@k and nDCG@k.")
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the bootstrap and of the random pairs.")
+    ] = 0,
     as_json: JsonOption = False,
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report, one self-contained file.")
@@ -246,7 +250,9 @@ def evaluate(
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="An evaluation written with --json.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another of the same queries and gallery.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the random permutations and the bootstrap.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the random permutations and the bootstrap.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Say which of two evaluations is better, metric by metric, and how sure that is.
@@ -312,7 +318,7 @@ def build_index(
 def train(
     recipe: Annotated[str, typer.Option(help="batch-pairs or siamese-pairs.")] = "batch-pairs",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE-seedN by default.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of initial weights and pairs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of initial weights and pairs.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
     ] = None,

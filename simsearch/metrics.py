@@ -122,8 +122,9 @@ def ndcg_at(ranks: RelevantRanks, k: int) -> Values:
     Järvelin, Kekäläinen: "Cumulated gain-based evaluation of IR techniques", TOIS 2002.
     """
     gains = ranks.total(_within(ranks, k) / np.log2(ranks.rank + 1))
-    ideal = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))))  # (k + 1,)
-    return _over_one(ranks, gains / ideal[np.clip(ranks.relevant, 1, k)])
+    most = min(k, int(ranks.relevant.max(initial=1)))  # k may be far beyond the gallery
+    ideal = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, most + 2)))))  # (most + 1,)
+    return _over_one(ranks, gains / ideal[np.clip(ranks.relevant, 1, most)])
 
 
 def r_precision(ranks: RelevantRanks) -> Values:

@@ -190,6 +190,11 @@ def test_ranks_with_many_ties_agree_with_a_stable_sort() -> None:
     assert_array_equal(ranks.rank, place + 1)
 
 
+def test_a_cut_far_beyond_the_gallery_takes_no_memory() -> None:
+    ranks = ranks_of("-+")
+    assert ndcg_at(ranks, 2**62).tolist() == ndcg_at(ranks, 2).tolist()
+
+
 def test_ndcg_agrees_with_scikit_learn(
     random_case: tuple[NDArray[np.float32], NDArray[np.bool_]],
 ) -> None:
