@@ -37,8 +37,8 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise typer.Exit(end_quietly()) from None
         except Exception as error:
-            if stop := interruption_behind(error):
-                raise typer.Exit(end_interrupted(stop)) from None
+            if signalled := interruption_behind(error):
+                raise typer.Exit(end_interrupted(signalled)) from None
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None
@@ -81,7 +81,7 @@ DataDirOption = Annotated[
     typer.Option(help="Folder for datasets; the platform's own by default.", envvar="SIMSEARCH_DATA_DIR"),
 ]
 ThreadsOption = Annotated[
-    int, typer.Option(min=0, help="Threads for encoding; 0 uses every core.", envvar="SIMSEARCH_THREADS")
+    int, typer.Option(min=0, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS")
 ]
 PreprocessOption = Annotated[
     Literal["auto", "mnist", "none"],
@@ -139,6 +139,7 @@ def query(
     from simsearch.search import Searcher, outcomes_to_dict
 
     searcher = Searcher.open(find_index(index, index_dir), threads=threads)
+    _limit_threads(threads)
     if k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
     outcomes = list(searcher.query_files(images, k=k, preprocess=Preprocess(preprocess), invert=invert))
@@ -216,6 +217,7 @@ def evaluate(
         int, typer.Option(min=0, help="Items a query in the TREC run; 0 for the whole gallery.")
     ] = 1_000,
     data_dir: DataDirOption = None,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Measure how good an index's answers are: each item asked about against all others.
 
@@ -227,7 +229,8 @@ def evaluate(
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
-    bundle = open_bundle(find_index(index, index_dir))
+    bundle = open_bundle(find_index(index, index_dir), threads=threads)
+    _limit_threads(threads)
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
     with terminal.progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
         result = evaluation.evaluate(
@@ -236,6 +239,7 @@ def evaluate(
             k=k,
             seed=seed,
             command=shlex.join(["simsearch", *sys.argv[1:]]),
+            threads=threads,
             on_progress=advance,
         )
     for path in outputs.write(wanted, bundle, split, result):
@@ -307,6 +311,7 @@ def build_index(
         terminal.note(f"skipped {skipped}")
     folder = index_folder(index_dir, name or gallery.name)
     opened = _open_model(model, threads)
+    _limit_threads(threads)
     started = time.perf_counter()
     with terminal.progress("Encoding", len(gallery)) as advance:
         manifest = build(gallery, opened, folder, factory=factory, on_progress=advance)
@@ -480,6 +485,14 @@ def data_fetch(
     from simsearch.datasets import fetch
 
     typer.echo(fetch(dataset, data_dir, note=terminal.note))
+
+
+def _limit_threads(threads: int) -> None:
+    """Limit the libraries that have no setting of their own, FAISS and BLAS, for the rest of this process."""
+    if threads:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
 
 
 def _open_model(folder: Path | None, threads: int = 0) -> Model:

@@ -82,6 +82,7 @@ def evaluate(
     k: int = 10,
     seed: int = 0,
     command: str = "",
+    threads: int = 0,
     on_progress: Progress = lambda _: None,
 ) -> Report:
     """Evaluate an index.
@@ -90,13 +91,15 @@ def evaluate(
     :param k: Where P@k, hit@k, recall@k and nDCG@k cut the ranking.
     :param seed: Of the bootstrap and of the random pairs for verification.
     :param command: Recorded in the report.
+    :param threads: How many rank the gallery side by side; 0 uses every core.
     :param on_progress: Called with the number of queries of each finished block.
     :raises BadInputError: If gallery or queries have no labels, or no query has a relevant item.
     :raises ValueError: If k < 1.
     """
     labels = _gallery_labels(bundle)
     asked = prepare_queries(bundle, queries)
-    ranked = rank_gallery(asked, bundle.store.all_vectors(), labels, k=k, on_progress=on_progress)
+    vectors = bundle.store.all_vectors()
+    ranked = rank_gallery(asked, vectors, labels, k=k, threads=threads, on_progress=on_progress)
     valid = ~np.isnan(ranked.values["P@1"])
     if not valid.any():
         raise BadInputError(
@@ -146,9 +149,10 @@ def rank_gallery(
     labels: NDArray[np.int64],
     *,
     k: int = 10,
+    threads: int = 0,
     on_progress: Progress = lambda _: None,
 ) -> Ranked:
-    """Rank the whole gallery for every query, a block of queries at a time, on every core.
+    """Rank the whole gallery for every query, a block of queries at a time, on every core or some threads.
 
     A query is left out of its own ranking by its row, whatever its score; duplicates of it stay in.
 
@@ -169,7 +173,7 @@ def rank_gallery(
         )
 
     # One thread of BLAS for each worker: more would wait for each other, spinning.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         blocks = list(pool.map(rank_block, _blocks(len(queries), len(gallery))))
     return Ranked(
         values={name: np.concatenate([block.values[name] for block in blocks]) for name in table},

@@ -83,7 +83,10 @@ class Similarity:
 
 
 class Searcher:
-    """An open index that answers queries; safe to share between threads."""
+    """An open index that answers queries; safe to share between threads, and with a process forked from this.
+
+    A process started in another way opens its own.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         """Answer from an open bundle."""
@@ -94,7 +97,8 @@ class Searcher:
     def open(cls, folder: str | Path, *, threads: int = 0) -> Searcher:
         """Open an index folder.
 
-        :param threads: Threads for encoding; 0 uses every core.
+        :param threads: Threads for encoding; 0 uses every core. FAISS's are set for the whole process:
+            `OMP_NUM_THREADS`, or `faiss.omp_set_num_threads`.
         :raises MissingBundleError: If there is no index in the folder.
         :raises BrokenBundleError: If it is damaged.
         """

@@ -1,16 +1,22 @@
+import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
 from toys import quadrant_image, toy_split
 
 from simsearch.datasets import Split
 from simsearch.errors import BadImageError
 from simsearch.images import PreparedImage, Preprocess, prepare_image
-from simsearch.models import Model
+from simsearch.indexing import build_index
+from simsearch.models import Model, open_model
 from simsearch.search import ClassRank, Hit, Searcher, Similarity, measure_similarity, outcomes_to_dict
 
 NONE = Preprocess.NONE
@@ -76,11 +82,88 @@ def test_an_answer_in_a_batch_is_the_answer_alone(shipped: Searcher, mnist_test:
         )
 
 
-def test_sixteen_threads_get_the_serial_answers(shipped: Searcher, mnist_test: Split) -> None:
-    images = list(mnist_test.images[:64])
-    serial = [shipped.query(image).to_dict() for image in images]
+@pytest.mark.parametrize("factory", ["shipped", "HNSW32", "IVF40,Flat", "SQ8"])
+def test_sixteen_threads_get_the_serial_answers(
+    shipped: Searcher, mnist_test: Split, tmp_path: Path, factory: str
+) -> None:
+    searcher = shipped
+    if factory != "shipped":
+        model = open_model()
+        build_index(mnist_test.take(np.arange(2_000)), model, tmp_path / "approximate", factory=factory)
+        searcher = Searcher.open(tmp_path / "approximate")
+    tasks = [(image, (1, 10, 100, 1_000)[row % 4]) for row, image in enumerate(mnist_test.images[-64:])]
+
+    def ask(task: tuple[np.ndarray, int]) -> dict:
+        return searcher.query(task[0], k=task[1]).to_dict()
+
+    serial = [ask(task) for task in tasks]
     with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(lambda image: shipped.query(image).to_dict(), images)) == serial
+        assert list(pool.map(ask, tasks)) == serial
+    assert [len(answer["hits"]) for answer in serial[:4]] == [1, 10, 100, 1_000]
+
+
+PROCESSES = """
+import multiprocessing, os, sys
+import numpy as np
+from simsearch.search import Searcher
+
+def scores(searcher):
+    answers = [searcher.query(pixels).to_dict() for pixels in np.array(searcher.bundle.thumbnails[:5])]
+    return [hit["score"] for answer in answers for hit in answer["hits"]]
+
+def inherited(queue):
+    queue.put(scores(searcher))
+
+def opened(queue):
+    queue.put(scores(Searcher.open(sys.argv[1])))
+
+if __name__ == "__main__":
+    searcher = Searcher.open(sys.argv[1], threads=int(sys.argv[3]))
+    expected = scores(searcher)  # the threads of onnxruntime and FAISS are running now
+    context = multiprocessing.get_context(sys.argv[2])
+    queue = context.Queue()
+    work = inherited if sys.argv[2] == "fork" else opened
+    children = [context.Process(target=work, args=(queue,)) for _ in range(2)]
+    for child in children:
+        child.start()
+    try:
+        assert all(queue.get(timeout=60) == expected for _ in children)
+    finally:
+        for child in children:
+            child.join(5)
+            child.kill()
+    assert scores(searcher) == expected
+    print([child.exitcode for child in children])
+"""
+
+
+@pytest.mark.parametrize(("method", "threads"), [("fork", 0), ("fork", 1), ("fork", 4), ("spawn", 4)])
+def test_other_processes_get_the_same_answers(tmp_path: Path, method: str, threads: int) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
+    script = tmp_path / "processes.py"
+    script.write_text(PROCESSES)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", script, SHIPPED_INDEX, method, str(threads)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout) == (0, "[0, 0]\n"), done.stderr
+
+
+def test_threads_reach_every_library() -> None:
+    code = (
+        "import sys, threadpoolctl\n"
+        f"sys.argv = ['simsearch', 'query', {str(ROOT / 'docs' / 'digit.png')!r}, '--threads', '1']\n"
+        "from simsearch.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('LIMITS', *{pool['num_threads'] for pool in threadpoolctl.threadpool_info()})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "LIMITS 1"
 
 
 def test_a_bad_file_does_not_stop_the_others(searcher: Searcher, tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""Processes that are killed, or run out of space, at a chosen step of their writing; for the crash tests.
+
+`python faults.py` reads a line of jobs in JSON and does each in a fork of itself: a job costs no imports.
+The faults are put in from outside, by an audit hook and around `os.fsync`: the package knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from toys import quadrant_image, toy_split
+
+from simsearch.datasets import Split
+
+GALLERY = toy_split([((100, 0, 0, 0), 0), ((60, 80, 0, 0), 0), ((0, 100, 0, 0), 1), ((0, 0, 60, 80), 2)])
+OTHER = replace(toy_split([((0, 0, 0, 9), 1), ((3, 4, 0, 0), 0)], classes=("x", "y")), name="other")
+SPLITS = {split.name: split for split in (GALLERY, OTHER)}
+QUERY = quadrant_image(30, 40, 0, 0)  # the vector .6, .8, 0, 0
+BEST_SCORES = {"toy": [1.0, 0.8], "other": [1.0, 0.0]}  # of the two nearest items
+OLD, NEW = {"weights": [1.0]}, {"weights": [2.0] * 20_000}
+_WRITES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+
+
+class Faults:
+    """A process that does jobs, each in a fork of its own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))},
+        )
+
+    def do(self, job: str, folder: Path, **options: Any) -> tuple[int, str]:
+        """One job: how its process ended (a negative number is a signal), and the error that it met."""
+        return self.do_together([{"job": job, "folder": str(folder), **options}])[0]
+
+    def do_together(self, jobs: list[dict[str, Any]]) -> list[tuple[int, str]]:
+        """Several jobs at the same time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(jobs) + "\n")
+        self._process.stdin.flush()
+        return [(status, said) for status, said in json.loads(self._process.stdout.readline())]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def die_at(step: int, folder: str) -> None:
+    """Kill this process at its n-th step (from 0) that changes something below the folder."""
+    steps = itertools.count()
+
+    def count() -> None:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _WRITES and str(arguments[0]).startswith(folder) and "rb" not in arguments:
+            count()
+
+    flush = os.fsync
+    os.fsync = lambda descriptor: (count(), flush(descriptor))[1]  # type: ignore[assignment]
+    sys.addaudithook(audit)
+
+
+# --- the jobs
+
+
+def build(folder: Path, *, split: str, parts: str, **_: object) -> None:
+    from simsearch.indexing import build_index
+
+    build_index(SPLITS[split], _toy_model(parts), folder)
+
+
+def checkpoint(folder: Path, **_: object) -> None:
+    import torch
+
+    from simsearch.train.checkpoints import save_checkpoint
+
+    save_checkpoint(folder / "last.pt", {key: torch.tensor(value) for key, value in NEW.items()})
+
+
+def train(folder: Path, *, resume: bool = False, **_: object) -> None:
+    """A run of two tiny epochs. Its encoder is a digest of the weights: exporting takes seconds."""
+    from simsearch.train import run
+    from simsearch.train.recipes import SIAMESE_PAIRS
+
+    def digest(network: Any) -> bytes:
+        values = [value.numpy().tobytes() for value in network.state_dict().values()]
+        return hashlib.sha256(b"".join(values)).digest()
+
+    run.export_onnx = digest
+    recipe = replace(
+        SIAMESE_PAIRS, epochs=2, batch_size=16, pairs_per_epoch=32, validation_pairs=40, held_out_images=40
+    )
+    run.train(recipe, training_split(), folder, seed=3, resume=resume, threads=1)
+
+
+def evaluate(folder: Path, *, index: str, **_: object) -> None:
+    from simsearch import outputs
+    from simsearch.bundle import open_bundle
+    from simsearch.evaluation import evaluate as run
+
+    bundle = open_bundle(Path(index), threads=1)
+    wanted = evaluation_outputs(folder)
+    for _path in outputs.write(wanted, bundle, None, run(bundle)):
+        pass
+
+
+def fetch(folder: Path, *, raw: str, **_: object) -> None:
+    from simsearch.mnist import fetch_mnist
+    from simsearch.mnist_sources import FolderSource
+
+    fetch_mnist(folder, sources=[FolderSource(Path(raw))])
+
+
+def write_rounds(folder: Path, *, rounds: int, parts: str, **_: object) -> None:
+    """Build the two galleries in turn, beside another process that does the same."""
+    from simsearch.errors import BusyError
+    from simsearch.indexing import build_index
+
+    model, built = _toy_model(parts), 0
+    while built < rounds:
+        try:
+            build_index((GALLERY, OTHER)[built % 2], model, folder)
+            built += 1
+        except BusyError:
+            continue
+
+
+def read_rounds(folder: Path, *, rounds: int, **_: object) -> None:
+    """Open the index again and again; each must be one gallery in everything, and answer as it must."""
+    from simsearch.images import Preprocess
+    from simsearch.search import Searcher
+
+    for _round in range(rounds):
+        searcher = Searcher.open(folder, threads=1)
+        bundle = searcher.bundle
+        split = SPLITS[bundle.manifest.dataset]
+        assert np.array_equal(bundle.thumbnails, split.images), "thumbnails"
+        assert bundle.labels is not None
+        assert split.labels is not None
+        assert np.array_equal(bundle.labels, split.labels), "labels"
+        assert list(bundle.sources) == list(split.sources), "sources"
+        hits = searcher.query(QUERY, k=2, preprocess=Preprocess.NONE).hits
+        assert np.allclose([hit.score for hit in hits], BEST_SCORES[split.name], atol=1e-6), "scores"
+        assert hits[0].label == split.classes[split.labels[hits[0].id]], "label"
+
+
+JOBS: dict[str, Callable[..., None]] = {
+    job.__name__: job for job in (build, checkpoint, train, evaluate, fetch, write_rounds, read_rounds)
+}
+
+
+def training_split() -> Split:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (120, 28, 28), np.uint8)
+    return Split(images, np.arange(120) % 10, tuple(map(str, range(120))), "noise", tuple("0123456789"))
+
+
+def evaluation_outputs(folder: Path) -> Any:
+    from simsearch.outputs import Outputs
+
+    names = ("report.html", "table.csv", "run.txt", "qrels.txt")
+    return Outputs(*(folder / name for name in names))
+
+
+def _toy_model(parts: str) -> Any:
+    from simsearch.encoder import OnnxEncoder
+    from simsearch.models import Model, ModelCard
+
+    card = ModelCard.from_json((Path(parts) / "card").read_bytes())
+    return Model(OnnxEncoder((Path(parts) / "onnx").read_bytes(), threads=1), card)
+
+
+# --- the process that forks
+
+
+def _run(job: dict[str, Any], said: int) -> int:
+    """What a fork does: the fault is armed, the job done, its error reported."""
+    if "uid" in job:
+        os.setgroups([])
+        os.setuid(job["uid"])
+    if "limit" in job:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], resource.RLIM_INFINITY))
+    if "kill" in job:
+        die_at(job["kill"], job["folder"])
+    try:
+        JOBS[job["job"]](**{**job, "folder": Path(job["folder"])})
+    except BaseException as error:
+        os.write(said, f"{type(error).__name__}: {error}".encode())
+        return 1
+    return 0
+
+
+def _fork(job: dict[str, Any]) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 9
+        try:
+            code = _run(job, writing)
+        finally:
+            os._exit(code)
+    os.close(writing)
+    return child, reading
+
+
+def _serve(lines: Iterator[str]) -> None:
+    import importlib.readers  # noqa: F401  a fork that becomes another user may not be able to import
+
+    from PIL import Image
+
+    import simsearch.evaluation
+    import simsearch.indexing
+    import simsearch.mnist_sources
+    import simsearch.outputs
+
+    Image.preinit()
+    for line in lines:
+        jobs = json.loads(line)
+        if any(job["job"] in ("train", "checkpoint") for job in jobs):
+            import torch._dynamo  # noqa: F401  the optimiser imports it when it is made, for over a second
+
+            import simsearch.train.run  # noqa: F401
+        forks = [_fork(job) for job in jobs]
+        ends = []
+        for child, reading in forks:
+            with os.fdopen(reading, "rb") as pipe:
+                said = pipe.read().decode(errors="replace")
+            ends.append((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said))
+        print(json.dumps(ends), flush=True)
+
+
+if __name__ == "__main__":
+    _serve(iter(sys.stdin.readline, ""))
