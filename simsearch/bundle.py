@@ -16,6 +16,7 @@ import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,8 @@ def write_array(array: NDArray[Any]) -> Writer:
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+            # Given the file itself, NumPy writes past Python and does not notice that the disk is full.
+            np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
     return write
 

@@ -331,6 +331,21 @@ def test_a_limit_on_file_sizes_leaves_the_old_files(
     assert names(folder) == []
 
 
+def test_an_array_cut_short_by_any_number_of_bytes_is_noticed(
+    faults: Faults, toy_model: Model, parts: Path, tmp_path: Path
+) -> None:
+    """NumPy writes the end of an array without looking; an index was once committed with half its pictures."""
+    folder = tmp_path / "toy"
+    build_index(OTHER, toy_model, folder)
+    largest = max(path.stat().st_size for path in folder.glob("thumbnails-*"))
+    build_index(GALLERY, toy_model, folder)
+    for limit in [*range(0, largest, 61), largest - 1]:
+        code, said = faults.do("build", folder, split="other", parts=str(parts), limit=limit)
+        assert (code, said) == (1, f"BadInputError: {folder} cannot be written: File too large"), limit
+        assert_holds(folder, GALLERY)
+        assert_tidy(folder)
+
+
 # --- folders that may not be written
 
 

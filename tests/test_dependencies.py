@@ -60,6 +60,8 @@ def imported(path_glob: str, root=PACKAGE) -> dict[str, set[str]]:
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [str(node.module)]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
+                names = [ast.literal_eval(node.args[0])]
             for name in names:
                 top = name.split(".")[0]
                 if top not in sys.stdlib_module_names and top != "simsearch":
