@@ -89,5 +89,5 @@ def replace_file(source: Path, target: Path, *, tries: int = 20) -> None:
 
 
 def _temporary_beside(path: Path) -> Path:
-    """A name nobody has. Opened with "x" it gets the mode of any new file, which mkstemp would not give it."""
+    """A name nobody has. Opened with "x" it gets any new file's mode, which mkstemp would not give it."""
     return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}")

@@ -334,7 +334,7 @@ def test_a_limit_on_file_sizes_leaves_the_old_files(
 def test_an_array_cut_short_by_any_number_of_bytes_is_noticed(
     faults: Faults, toy_model: Model, parts: Path, tmp_path: Path
 ) -> None:
-    """NumPy writes the end of an array without looking; an index was once committed with half its pictures."""
+    """NumPy writes the end of an array without looking; an index was once committed with half of them."""
     folder = tmp_path / "toy"
     build_index(OTHER, toy_model, folder)
     largest = max(path.stat().st_size for path in folder.glob("thumbnails-*"))

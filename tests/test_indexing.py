@@ -13,10 +13,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from toys import toy_split
 
-from simsearch import __version__
-from simsearch.bundle import open_bundle, read_manifest
+from simsearch import __version__, bundle
+from simsearch.bundle import Sources, open_bundle, read_manifest, write_array, write_data_file
 from simsearch.calibration import Projection
-from simsearch.errors import BadDatasetError, BadInputError, BrokenModelError
+from simsearch.errors import BadDatasetError, BadImageError, BadInputError
 from simsearch.indexing import build_index
 
 
@@ -112,13 +112,13 @@ def test_an_empty_gallery_is_refused_and_nothing_is_written(toy_gallery, toy_mod
 def test_an_image_without_a_vector_is_named_and_no_index_is_written(toy_gallery, toy_model, tmp_path):
     images = toy_gallery.images.copy()
     images[4] = 0
-    with pytest.raises(BrokenModelError) as caught:
+    with pytest.raises(BadImageError) as caught:
         build_index(replace(toy_gallery, images=images), toy_model, tmp_path / "toy")
     assert (caught.value.exit_code, str(caught.value)) == (
-        3,
+        2,
         "the encoder gave no unit vector for image 4 (length nan)",
     )
-    assert "the image is empty" in caught.value.hint
+    assert caught.value.hint == "this picture shows nothing: leave it out"
     assert not (tmp_path / "toy").exists()
 
 
@@ -144,3 +144,27 @@ def test_ids_count_from_0_in_the_order_of_the_gallery(toy_gallery, build_toy):
     np.testing.assert_allclose(
         bundle.store.all_vectors(), [[0, 0, 0.6, 0.8], [1, 0, 0, 0], [0, 1, 0, 0]], atol=1e-6
     )
+
+
+def test_half_a_character_in_a_source_is_spelt_out():
+    """Windows allows it in names of files; UTF-8 has no bytes for it. Bytes that are no UTF-8 come back."""
+    found = list(Sources(*Sources.pack(["a\ud800b", "\udfff", "\udc80\udcff", "ok"])))
+    assert found == [r"a\ud800b", r"\udfff", "\udc80\udcff", "ok"]
+
+
+def test_on_windows_a_data_file_that_is_there_already_may_be_in_use(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "mapped by a reader")
+
+    entry = write_data_file(tmp_path, "ids", write_array(np.arange(3)))
+    before = (tmp_path / entry.name).read_bytes()
+    monkeypatch.setattr(bundle, "replace_file", refuse)
+    with pytest.raises(PermissionError):  # elsewhere it is an error
+        write_data_file(tmp_path, "ids", write_array(np.arange(3)))
+    source, windows = tmp_path / "source", type("Windows", (), {"name": "nt"})
+    source.write_bytes(before)
+    monkeypatch.setattr(bundle, "os", windows)
+    bundle._give_name(source, tmp_path / entry.name, entry)
+    (tmp_path / entry.name).write_bytes(b"damaged")
+    with pytest.raises(PermissionError):
+        bundle._give_name(source, tmp_path / entry.name, entry)
