@@ -158,7 +158,12 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
             "FAISS cannot build 'Junk': could not parse index string Junk",
             "`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries",
         ),
-        (["train", "--recipe", "magic"], 2, "there is no recipe 'magic'", "choose one of: siamese-pairs, batch-pairs"),
+        (
+            ["train", "--recipe", "magic"],
+            2,
+            "there is no recipe 'magic'",
+            "choose one of: siamese-pairs, batch-pairs",
+        ),
         (["train", "--set", "epochs=0"], 2, "epochs must be at least 1, not 0", None),
         (["export", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),
         (["info", "--model", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),

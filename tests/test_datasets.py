@@ -123,7 +123,10 @@ def test_an_impossible_name_is_refused(dataset):
 
 def test_an_unknown_split_is_refused_with_the_known_ones():
     error = refusal("mnist", "validation")
-    assert (error.message, error.hint) == ("there is no split 'validation'", "choose one of: train, test, kept, held-out, distorted")
+    assert (error.message, error.hint) == (
+        "there is no split 'validation'",
+        "choose one of: train, test, kept, held-out, distorted",
+    )
 
 
 # --- IDX folders
