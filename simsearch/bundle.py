@@ -245,7 +245,8 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
     except FileNotFoundError:
         raise
     except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
-        raise BrokenBundleError(f"the index in {folder} is inconsistent: {error}", hint=REBUILD) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy explains at length
+        raise BrokenBundleError(f"the index in {folder} is inconsistent: {reason}", hint=REBUILD) from error
     return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
 
 

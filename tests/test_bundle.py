@@ -179,6 +179,22 @@ def test_a_damaged_manifest_is_named(build_toy, content, message):
     assert str(refusal(folder)) == f"{folder / MANIFEST} {message}"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_manifest_that_is_a_pipe_is_refused_and_never_waited_for(build_toy):
+    folder = build_toy(GALLERY)
+    (folder / MANIFEST).unlink()
+    os.mkfifo(folder / MANIFEST)
+    assert str(refusal(folder)) == f"{folder / MANIFEST} cannot be read: Not a regular file"
+
+
+def test_one_changed_digit_of_the_projection_is_noticed(build_toy):
+    folder = build_toy(GALLERY)
+    (folder / MANIFEST).write_bytes((folder / MANIFEST).read_bytes().replace(b"-5.0", b"-6.0"))
+    assert str(refusal(folder)) == (
+        f"{folder / MANIFEST} cannot be used: it is damaged: its checksum is wrong"
+    )
+
+
 def test_a_manifest_that_is_a_folder_is_named(build_toy):
     folder = build_toy(GALLERY)
     (folder / MANIFEST).unlink()
@@ -243,6 +259,9 @@ THUMBNAILS = GALLERY.images
         ("index", b"", None),
         ("ids", b"PK\x03\x04 a zip archive", None),
         ("ids", b"\x93NUMPY\x01\x00\x10\x00{'descr': !!}   ", None),
+        ("ids", b"\x93NUMPY\x01\x00\x10\x00{'descr': (((((  ", None),  # a TokenError of Python's tokenizer
+        ("vectors", np.full((5, 4), np.nan, np.float32), "a stored vector is not finite and of length 1"),
+        ("vectors", np.zeros((5, 4), np.float32), "a stored vector is not finite and of length 1"),
         ("ids", b"", None),
     ],
 )
@@ -255,6 +274,13 @@ def test_an_array_that_declares_a_giant_shape_is_refused_before_it_is_allocated(
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1000000000000000,), }"
     content = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + header.ljust(117) + b"\n"
     assert resealed(build_toy(GALLERY), "ids", content)
+
+
+def test_an_array_with_a_giant_header_is_refused_in_one_line(build_toy):
+    content = b"\x93NUMPY\x01\x00" + (20_000).to_bytes(2, "little") + b"{".ljust(20_000)
+    assert resealed(build_toy(GALLERY), "ids", content) == (
+        "Header info length (20000) is large and may not be safe to load securely."
+    )
 
 
 def test_pickled_objects_are_not_loaded(build_toy, tmp_path):

@@ -106,7 +106,11 @@ class FaissStore:
         while len(pending):
             fetch = min(fetch, len(self))
             asked = queries[pending]
-            scores, rows = self.index.search(asked, fetch)
+            try:
+                scores, rows = self.index.search(asked, fetch)
+            except RuntimeError as error:
+                reason = f"FAISS cannot search the index: {_reason(error)}"
+                raise BrokenBundleError(reason, _REBUILD) from error
             if (rows >= len(self)).any():
                 raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
             short = (rows < 0).any(1)  # an approximate index found too few: look at every vector

@@ -1,0 +1,95 @@
+"""What verifying the shipped index costs when it is opened.
+
+Times, best and median of a number of rounds with warm file caches, in one process: comparing size and
+XXH3-128 of every file; SHA-256 of every file, the alternative; the checks of the FAISS index's structure, the
+encoder's ONNX file and the vectors' lengths; and all of `open_bundle`, with and without verification.
+
+    python tests/benchmarks/opening.py --rounds 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from unittest import mock
+
+from simsearch import bundle as bundles
+from simsearch.bundle import check_file, open_bundle, read_manifest
+from simsearch.onnx_graph import check_graph
+from simsearch.stores import faiss as stores
+from simsearch.stores.base import is_unit
+from simsearch.stores.faiss_structure import check_structure
+
+INDEX = Path(__file__).parents[2] / "indexes" / "mnist-test"
+LIBRARIES = ("numpy", "faiss-cpu", "onnxruntime", "xxhash")
+
+
+def milliseconds(rounds: int, work: Callable[[], object]) -> tuple[float, float]:
+    """Best and median time of a call."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - started))
+    return min(times), statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=30)
+    rounds = parser.parse_args().rounds
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES))
+    manifest, opened = read_manifest(INDEX), open_bundle(INDEX, threads=1)
+    entries = manifest.files.values()
+    print(f"{INDEX.name}: {sum(entry.size for entry in entries) / 1e6:.1f} MB in {len(entries)} files")
+
+    def hash_all() -> None:
+        for entry in entries:
+            check_file(INDEX, entry)
+
+    def sha256_all() -> None:
+        for entry in entries:
+            hashlib.sha256((INDEX / entry.name).read_bytes()).hexdigest()
+
+    def open_unverified() -> None:
+        with (
+            mock.patch.object(bundles, "check_file"),
+            mock.patch.object(bundles, "is_unit", return_value=True),
+            mock.patch.object(stores, "check_structure"),
+            mock.patch("simsearch.encoder.check_graph"),
+        ):
+            open_bundle(INDEX, threads=1)
+
+    def verify() -> None:
+        hash_all()
+        check_structure(opened.store.index)
+        check_graph(opened.encoder.model)
+        is_unit(opened.store.all_vectors())
+
+    print(f"{'':44s} best  median, ms of {rounds} rounds")
+    for name, work in {
+        "files: size and XXH3-128": hash_all,
+        "files: SHA-256, the alternative": sha256_all,
+        "FAISS structure": lambda: check_structure(opened.store.index),
+        "ONNX graph": lambda: check_graph(opened.encoder.model),
+        "unit vectors": lambda: is_unit(opened.store.all_vectors()),
+        "all verification": verify,
+        "open_bundle": lambda: open_bundle(INDEX, threads=1),
+        "open_bundle without verification": open_unverified,
+    }.items():
+        best, median = milliseconds(rounds, work)
+        print(f"{name:40s} {best:8.2f} {median:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
