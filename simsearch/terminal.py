@@ -51,8 +51,8 @@ def print_json(value: Any) -> None:
 
 
 def note(message: str) -> None:
-    """Print one line to stderr."""
-    notes().print(Text(message, style="dim"))
+    """Print one line to stderr, however long it is."""
+    notes().print(Text(message, style="dim"), soft_wrap=True)
 
 
 @contextmanager

@@ -385,7 +385,10 @@ def test_another_users_folder_is_searched_and_not_written(
         if parent.owner() == "root" and parent.is_relative_to("/tmp"):
             parent.chmod(parent.stat().st_mode | 0o055)
     before = contents(folder)
-    assert faults.do("read_rounds", folder, rounds=1, uid=NOBODY) == (0, "")
+    read = faults.do("read_rounds", folder, rounds=1, uid=NOBODY)
+    if "No module named" in read[1]:
+        pytest.skip("another user cannot read this checkout")
+    assert read == (0, "")
     code, said = faults.do("build", folder, split="other", parts=str(parts), uid=NOBODY)
     assert (code, said) == (1, f"BadInputError: {folder} cannot be written: Permission denied")
     code, said = faults.do("evaluate", tmp_path, index=str(folder), uid=NOBODY)
