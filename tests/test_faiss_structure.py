@@ -35,6 +35,12 @@ def array(vector: Any) -> np.ndarray:
         *(
             "SQ8,RFlat",
             "IVF4,SQ8,RFlat",
+            "RaBitQfs",
+            "IVF4,RaBitQfs",
+            "RQ2x4fs",
+            "IVF4,LSQ2x4fsr",
+            "PQ4x4fs_64",
+            "IVF4,PQ4x4fs_64",
             "L2norm,HNSW4",
             "RQ2x4",
             "IVF4,RaBitQ",
@@ -132,6 +138,28 @@ def test_an_index_inside_another_is_checked() -> None:
     index = built("L2norm,HNSW4")
     graph_leads_outside(faiss.downcast_index(index.index))
     with pytest.raises(ValueError, match=r"^its graph leads nowhere$"):
+        check_structure(index)
+
+
+FASTSCAN = {
+    "ntotal2": (2**48, "its codes do not fit its vectors"),
+    "bbs": (33, "its codes are in blocks of another size"),
+    "M2": (64, "its codes are of another size than its quantiser's"),
+    "ksub": (17, "its codes are of another size than its quantiser's"),
+    "M": (3, "its quantiser has another number of parts"),
+    "implem": (32, "it asks for a search meant for experiments"),
+    "qbs": (7, "it asks for a search meant for experiments"),
+}
+
+
+@pytest.mark.parametrize("field", FASTSCAN)
+@pytest.mark.parametrize("factory", ["PQ4x4fs", "IVF4,PQ4x4fs"])
+def test_blocks_of_codes_of_another_size_are_refused(factory: str, field: str) -> None:
+    index, (value, reason) = built(factory), FASTSCAN[field]
+    if not hasattr(index, field):
+        pytest.skip(f"an index of this kind has no {field}")
+    setattr(index, field, value)
+    with pytest.raises(ValueError, match=f"^{reason}$"):
         check_structure(index)
 
 

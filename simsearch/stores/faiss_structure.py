@@ -32,6 +32,28 @@ def _check_codes(index: Any) -> None:
     _require(index.code_size == index.sa_code_size(), "its codes are of another size than its quantiser's")
 
 
+def _check_scan(index: Any) -> None:
+    """Quantised codes in blocks, inside inverted lists or not, that are read a block at a time."""
+    _require(index.bbs > 0 and index.bbs % 32 == 0, "its codes are in blocks of another size")
+    _require(index.M <= index.M2 <= index.M + 1, "its codes are of another size than its quantiser's")
+    _require((index.nbits, index.ksub) == (4, 16), "its codes are of another size than its quantiser's")
+    quantiser = getattr(index, "pq", None)
+    _require(quantiser is None or quantiser.M == index.M, "its quantiser has another number of parts")
+    _require(not (index.implem or index.qbs or index.skip), "it asks for a search meant for experiments")
+    width = max(index.code_size, index.M2 // 2)  # bytes a vector
+    if hasattr(index, "invlists"):
+        _require(index.invlists is not None, "a part of it is missing")
+        lists: Any = faiss.downcast_InvertedLists(index.invlists)
+        blocks = getattr(lists, "n_per_block", 0), getattr(lists, "block_size", 0)
+        _require(blocks == (index.bbs, index.bbs * width), "its lists are in blocks of another size")
+    else:
+        _require(
+            index.ntotal <= index.ntotal2 < index.ntotal + index.bbs
+            and index.codes.size() >= index.ntotal2 * width,
+            "its codes do not fit its vectors",
+        )
+
+
 def _check_graph(index: Any) -> None:
     graph, count = index.hnsw, index.ntotal
     levels, offsets, links = _view(graph.levels), _view(graph.offsets), _view(graph.neighbors)
@@ -117,6 +139,8 @@ def _require(holds: bool | np.bool_, otherwise: str) -> None:
 
 _CHECKS: tuple[tuple[Any, Callable[[Any], None]], ...] = (
     (faiss.IndexFlatCodes, _check_codes),
+    (faiss.IndexFastScan, _check_scan),
+    (faiss.IndexIVFFastScan, _check_scan),
     (faiss.IndexHNSW, _check_graph),
     (faiss.IndexIVF, _check_lists),
     (faiss.IndexPreTransform, _check_transforms),
