@@ -133,6 +133,10 @@ def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
 def _check_signature(session: onnxruntime.InferenceSession) -> tuple[str, str, int]:
     """Names of the input and the output, and the dimension of the vectors."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
+    try:
+        [(node.name, node.shape) for node in (*inputs, *outputs)]
+    except UnicodeDecodeError as error:  # onnxruntime decodes names only when it is asked for them
+        raise BrokenModelError("the ONNX model has names that are not text") from error
     if (
         len(inputs) != 1
         or len(outputs) != 1

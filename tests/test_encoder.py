@@ -145,3 +145,10 @@ def test_a_model_of_another_signature_is_refused(signature):
 
 def test_the_models_above_are_refused_for_their_signature_alone():
     assert OnnxEncoder(onnx_model()).dim == 784
+
+
+def test_a_model_whose_names_are_not_text_is_refused(toy_onnx):
+    """Found by fuzzing: onnxruntime loads it and fails only when asked for the name of its batch axis."""
+    assert b"batch" in toy_onnx
+    with pytest.raises(BrokenModelError, match="names that are not text"):
+        OnnxEncoder(toy_onnx.replace(b"batch", b"b\x80tch"))
