@@ -71,7 +71,7 @@ def check_weights(state: Mapping[str, Any], model: nn.Module, path: Path) -> Non
     expected = model.state_dict()
     if state.keys() != expected.keys():
         odd = sorted(state.keys() ^ expected.keys(), key=str)
-        raise BrokenModelError(f"{path} holds other weights than a SimilarityModel's: {odd[0]}")
+        raise BrokenModelError(f"{path} holds other weights than a SimilarityModel's: {_named(odd[0])}")
     for name, reference in expected.items():
         reason = _mismatch(state[name], reference)
         if reason:
@@ -90,7 +90,7 @@ def check_form(value: object, reference: object, where: str) -> None:
         raise BrokenModelError(f"{where} is {type(value).__name__}, not {type(reference).__name__}")
     elif isinstance(reference, dict) and isinstance(value, dict):
         if odd := sorted(value.keys() ^ reference.keys(), key=str):
-            raise BrokenModelError(f"{where} has too much or too little: {odd[0]}")
+            raise BrokenModelError(f"{where} has too much or too little: {_named(odd[0])}")
         for key in reference:
             check_form(value[key], reference[key], f"{where}, {key}")
     elif isinstance(reference, list) and isinstance(value, list):
@@ -115,6 +115,12 @@ def _check_archive(data: bytes) -> None:
 def _contiguous(state: Mapping[str, Any]) -> dict[str, Any]:
     """The same state in the standard memory layout, whatever layout training used."""
     return {key: value.contiguous() if isinstance(value, Tensor) else value for key, value in state.items()}
+
+
+def _named(key: object) -> str:
+    """A key out of a file, fit for one line."""
+    text = str(key)[:100]
+    return text if text.isprintable() else ascii(text)
 
 
 def _mismatch(value: object, reference: Tensor) -> str:

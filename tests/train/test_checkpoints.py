@@ -273,6 +273,15 @@ def test_weights_that_do_not_fit_are_refused_with_the_first_reason(path, state, 
     assert caught.value.message == f"{path}{reason}"
 
 
+def test_a_name_that_would_break_the_line_is_spelt_out(path, state):
+    save_checkpoint(path, {**state, "a\nb\x1b[31m": torch.ones(1)})
+
+    with pytest.raises(BrokenModelError) as caught:
+        load_model(path)
+
+    assert caught.value.message == f"{path} holds other weights than a SimilarityModel's: 'a\\nb\\x1b[31m'"
+
+
 def test_a_tensor_that_only_declares_a_huge_shape_is_refused_by_its_shape(path, state):
     huge = torch.zeros(1).expand(10**6, 10**6)  # 3.6 TB if anyone looked at its values
     torch.save({**state, CONV: huge}, path)
