@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from simsearch.calibration import Calibration
 from simsearch.charts import BOTTOM, TOP, Axis, svg_chart, svg_label, svg_points
 from simsearch.html_parts import cell, escape, facts_list, html_table, picture
 from simsearch.mistakes import Mistake, Neighbour
+from simsearch.reliability import Reliability
 from simsearch.report import Approximation, Figure, Report
 from simsearch.verification import Histogram, Verification
 
@@ -260,7 +260,7 @@ def _score_histogram(histogram: Histogram, threshold: float) -> str:
     return svg_chart("scores", "Scores of pairs", x, y, body, keys)
 
 
-def _reliability(calibration: Calibration) -> str:
+def _reliability(calibration: Reliability) -> str:
     """Observed against predicted, with a band above 1 for the number of pairs in each bin."""
     x = Axis("predicted probability", 0, 1, _FIFTHS)
     y = Axis("observed share of one class", 0, 1.3, _FIFTHS)
@@ -276,7 +276,7 @@ def _reliability(calibration: Calibration) -> str:
     return svg_chart("reliability", "Reliability of probabilities", x, y, body, keys)
 
 
-def _bins(calibration: Calibration) -> str:
+def _bins(calibration: Reliability) -> str:
     number = len(calibration.counts)
     columns = zip(calibration.counts, calibration.predicted, calibration.observed, strict=True)
     rows = (

@@ -87,6 +87,7 @@ def _build(
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
         files=_write_files(split, model, folder, store),
+        calibration=model.card.calibration,
     )
     commit(folder, manifest)
     return manifest

@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from simsearch.calibration import Projection
+from simsearch.calibration import Calibration, Projection
 from simsearch.seal import check_seal, seal
 
 FORMAT_VERSION = 1
@@ -63,6 +62,12 @@ class Manifest:
     files: Mapping[str, FileEntry]
     dtype: str = "float32"
     metric: str = "inner_product"
+    calibration: Calibration | None = None  # absent in indexes from before there was one
+
+    @property
+    def pairs(self) -> Projection:
+        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+        return self.projection if self.calibration is None else self.calibration.pairs
 
     def to_json(self) -> bytes:
         """The content of `manifest.json`."""
@@ -86,7 +91,9 @@ class Manifest:
         check_seal(raw)
         del raw["format"]
         try:
-            raw["projection"] = Projection(**_numbers(raw["projection"]))
+            raw["projection"] = Projection.from_json(raw["projection"])
+            if raw.get("calibration") is not None:
+                raw["calibration"] = Calibration.from_json(raw["calibration"])
             raw["files"] = {role: FileEntry(**entry) for role, entry in raw["files"].items()}
             if type(raw["classes"]) is not list:
                 raise TypeError("classes is not a list")
@@ -102,12 +109,6 @@ def is_data_file(name: str) -> bool:
     """Whether a name is one that a bundle writer gives to its data files."""
     match = _FILE_NAME.fullmatch(name)
     return match is not None and ROLES.get(match["role"]) == match["suffix"]
-
-
-def _numbers(raw: Mapping[str, Any]) -> dict[str, float]:
-    if not all(type(value) in (int, float) for value in raw.values()):
-        raise TypeError("the projection holds something that is no number")
-    return {key: float(value) for key, value in raw.items()}
 
 
 def _check(manifest: Manifest) -> None:

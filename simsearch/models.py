@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simsearch.atomic import write_atomically
-from simsearch.calibration import Projection
+from simsearch.calibration import Calibration, Projection
 from simsearch.encoder import OnnxEncoder
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.images import PREPROCESSING_VERSION
@@ -56,6 +56,12 @@ class ModelCard:
     projection: Projection
     files: Mapping[str, FileRecord]
     training: Mapping[str, Any]
+    calibration: Calibration | None = None  # absent in models that were never calibrated
+
+    @property
+    def pairs(self) -> Projection:
+        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+        return self.projection if self.calibration is None else self.calibration.pairs
 
     def to_json(self) -> bytes:
         """The content of `model.json`."""
@@ -76,7 +82,9 @@ class ModelCard:
         check_seal(raw)
         del raw["format"]
         try:
-            raw["projection"] = Projection(**_numbers(raw["projection"]))
+            raw["projection"] = Projection.from_json(raw["projection"])
+            if raw.get("calibration") is not None:
+                raw["calibration"] = Calibration.from_json(raw["calibration"])
             raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}
             card = cls(**raw)
             _check_types(card)
@@ -147,12 +155,6 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     if FileRecord.of(data) != record:
         raise BrokenModelError(f"{path} is not the file that {MODEL_CARD} describes", hint=_RETRAIN)
     return data
-
-
-def _numbers(raw: Mapping[str, Any]) -> dict[str, float]:
-    if not all(type(value) in (int, float) for value in raw.values()):
-        raise TypeError("the projection holds something that is no number")
-    return {key: float(value) for key, value in raw.items()}
 
 
 def _check_types(card: ModelCard) -> None:

@@ -1,26 +1,51 @@
-"""Asking an index: images in, nearest items and a ranking of the classes out."""
+"""Asking an index: images in, nearest items, a ranking of the classes and a verdict out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.bundle import Bundle, open_bundle
+from simsearch.calibration import MATCH, UNKNOWN
 from simsearch.errors import BadImageError
+from simsearch.familiarity import gather_evidence
 from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.models import Model
 from simsearch.ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
 from simsearch.stores.base import Hits, Vectors
 
-ANSWER_VERSION = 1
+ANSWER_VERSION = 2
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an answer's decisions are taken at; None takes what is stored with the index.
+
+    An item is a match from the score `min_score` on, and from the pair probability `min_probability` on; if
+    either is given, the stored one does not count. A picture less familiar than `unknown_below` is unknown.
+    """
+
+    min_score: float | None = None  # cosine, in [-1, 1]
+    min_probability: float | None = None  # in [0, 1]
+    unknown_below: float | None = None  # in [0, 1]
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing can lie on one side of."""
+        for name, least in (("min_score", -1), ("min_probability", 0), ("unknown_below", 0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= 1:
+                raise ValueError(f"{name} must lie in {least} to 1, not {value}")
+
+
+STORED_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -31,8 +56,9 @@ class Hit:
     id: int
     label: str | None
     score: float  # cosine similarity
-    probability: float  # that query and item show the same class
+    probability: float  # that query and item show the same class, as likely as not beforehand
     source: str
+    match: bool | None = None  # whether it counts as the query's class; None without a limit for it
 
 
 @dataclass(frozen=True)
@@ -45,6 +71,23 @@ class ClassRank:
     mean: float
     probability: float  # of the best score
     example: int  # id
+    posterior: float | None = None  # that the query is of this class, if of any; None without a calibration
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the whole query shows, and what that was decided on.
+
+    It is known if its familiarity reaches `unknown_below` and the best item of the top class is a match.
+    """
+
+    label: str | None  # the top class; None if unknown
+    probability: float  # posterior of the top class, given that the picture shows one of the classes
+    known: bool
+    familiarity: float  # share of known pictures that are less familiar, in [0, 1]
+    unknown_below: float
+    best: float  # score of the top class's best item
+    min_score: float  # of a match
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +97,13 @@ class Answer:
     query: PreparedImage
     hits: tuple[Hit, ...]
     classes: tuple[ClassRank, ...]  # empty in a gallery without labels
+    verdict: Verdict | None = None  # None in a gallery without labels, or an index without a calibration
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, scores at full precision."""
         return {
             "notes": list(self.query.notes),
+            "verdict": None if self.verdict is None else asdict(self.verdict),
             "hits": [asdict(hit) for hit in self.hits],
             "classes": [asdict(row) for row in self.classes],
         }
@@ -114,27 +159,35 @@ class Searcher:
         k: int = 10,
         preprocess: Preprocess = Preprocess.AUTO,
         invert: bool | None = None,
+        limits: Limits = STORED_LIMITS,
     ) -> Answer:
         """Find the k items most similar to an image.
 
         :param image: A path, the bytes of an image file, a Pillow image, or uint8 pixels.
         :param k: How many; a smaller gallery is answered whole.
         :param invert: Whether the ink is dark on light; None decides from the picture.
+        :param limits: What counts as a match and as unknown, other than what is stored.
         :raises BadImageError: If the image cannot be read or shows nothing.
         :raises ValueError: If k < 1.
         """
-        return self.query_prepared([prepare_image(image, preprocess=preprocess, invert=invert)], k=k)[0]
+        prepared = prepare_image(image, preprocess=preprocess, invert=invert)
+        return self.query_prepared([prepared], k=k, limits=limits)[0]
 
-    def query_prepared(self, images: Sequence[PreparedImage], *, k: int = 10) -> list[Answer]:
+    def query_prepared(
+        self, images: Sequence[PreparedImage], *, k: int = 10, limits: Limits = STORED_LIMITS
+    ) -> list[Answer]:
         """Answer several prepared images at once; each answer is what it would be alone."""
         if not images:
             return []
         vectors = self.bundle.encoder.encode(np.stack([image.pixels for image in images]))
         hits = self.bundle.store.search(vectors, k)
-        rankings = self._rank_classes(vectors)
+        least = self._least_score(limits)
+        rankings, verdicts = self._rank_and_judge(vectors, least, limits)
         return [
-            Answer(image, self._hits(scores, ids), classes)
-            for image, scores, ids, classes in zip(images, hits.scores, hits.ids, rankings, strict=True)
+            Answer(image, self._hits(scores, ids, least), classes, verdict)
+            for image, scores, ids, classes, verdict in zip(
+                images, hits.scores, hits.ids, rankings, verdicts, strict=True
+            )
         ]
 
     def query_files(
@@ -144,11 +197,13 @@ class Searcher:
         k: int = 10,
         preprocess: Preprocess = Preprocess.AUTO,
         invert: bool | None = None,
+        limits: Limits = STORED_LIMITS,
     ) -> Iterator[Outcome]:
         """Answer files one after the other; one that cannot be used does not stop the rest."""
         for path in paths:
             try:
-                yield Outcome(str(path), self.query(path, k=k, preprocess=preprocess, invert=invert))
+                answer = self.query(path, k=k, preprocess=preprocess, invert=invert, limits=limits)
+                yield Outcome(str(path), answer)
             except BadImageError as error:
                 yield Outcome(str(path), error=error)
 
@@ -160,10 +215,12 @@ class Searcher:
         pixels: NDArray[np.uint8] = self.bundle.thumbnails[self._rows([item])[0]]
         return pixels
 
-    def _hits(self, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> tuple[Hit, ...]:
+    def _hits(
+        self, scores: NDArray[np.float32], ids: NDArray[np.int64], least: float | None
+    ) -> tuple[Hit, ...]:
         bundle = self.bundle
         rows = self._rows(ids)
-        probabilities = bundle.manifest.projection.probability(scores)
+        probabilities = bundle.manifest.pairs.probability(scores)
         return tuple(
             Hit(
                 rank=position + 1,
@@ -172,33 +229,61 @@ class Searcher:
                 score=float(scores[position]),
                 probability=float(probabilities[position]),
                 source=bundle.sources[row],
+                match=None if least is None else bool(scores[position] >= least),
             )
             for position, row in enumerate(rows)
         )
 
-    def _rank_classes(self, vectors: Vectors) -> list[tuple[ClassRank, ...]]:
-        """The class ranking of each query (Q, D), from exact searches inside each class."""
+    def _least_score(self, limits: Limits) -> float | None:
+        """The score from which on an item is a match; None where nothing says so."""
+        manifest = self.bundle.manifest
+        least = [] if limits.min_score is None else [limits.min_score]
+        if limits.min_probability is not None:
+            least.append(manifest.pairs.score(limits.min_probability))
+        if not least and manifest.calibration is not None:
+            least.append(manifest.calibration.thresholds[MATCH].value)
+        return max(least, default=None)
+
+    def _rank_and_judge(
+        self, vectors: Vectors, least: float | None, limits: Limits
+    ) -> tuple[list[tuple[ClassRank, ...]], list[Verdict | None]]:
+        """The class ranking of each query (Q, D), from exact searches inside each class, and the verdict."""
         if not self._class_ids:
-            return [()] * len(vectors)
-        store = self.bundle.store
+            return [()] * len(vectors), [None] * len(vectors)
+        store, calibration = self.bundle.store, self.bundle.manifest.calibration
         nearest = [store.search(vectors, NEAREST_PER_CLASS, among=ids) for ids in self._class_ids.values()]
         scores = np.stack([_padded(hits, NEAREST_PER_CLASS) for hits in nearest], axis=1)  # (Q, C, 5)
         examples = np.stack([hits.ids[:, 0] for hits in nearest], axis=1)  # (Q, C)
         labels = np.array(list(self._class_ids))
-        return [self._named(rank_classes(labels, scores[q], examples[q])) for q in range(len(vectors))]
+        rankings = [self._named(rank_classes(labels, scores[q], examples[q])) for q in range(len(vectors))]
+        if calibration is None or least is None:
+            return rankings, [None] * len(vectors)
+        familiarity = calibration.familiarity
+        shares = familiarity.share(familiarity.logit(gather_evidence(scores)))
+        below = limits.unknown_below
+        below = calibration.thresholds[UNKNOWN].value if below is None else below
+        return rankings, [
+            _judge(ranking[0], float(share), below, least)
+            for ranking, share in zip(rankings, shares, strict=True)
+        ]
 
-    def _named(self, ranking: Iterable[ClassScore]) -> tuple[ClassRank, ...]:
-        manifest = self.bundle.manifest
+    def _named(self, ranking: Sequence[ClassScore]) -> tuple[ClassRank, ...]:
+        manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
+        probabilities = manifest.pairs.probability([row.best for row in ranking])
+        posterior = None
+        if calibration is not None:
+            posterior = calibration.classes.probability([row.mean for row in ranking])
         return tuple(
             ClassRank(
-                rank=position,
+                rank=position + 1,
                 label=manifest.classes[row.label],
                 best=row.best,
                 mean=row.mean,
-                probability=float(manifest.projection.probability(row.best)),
+                probability=float(probabilities[position]),
                 example=row.example,
+                posterior=None if posterior is None else float(posterior[position]),
             )
-            for position, row in enumerate(ranking, start=1)
+            for position, row in enumerate(ranking)
         )
 
     def _label(self, row: int) -> str | None:
@@ -213,7 +298,7 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     """Compare two images with a model alone, without an index."""
     vectors = model.encoder.encode(np.stack([first.pixels, second.pixels])).astype(np.float64)
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
-    projection = model.card.projection
+    projection = model.card.pairs
     return Similarity(score, float(projection.logit(score)), float(projection.probability(score)))
 
 
@@ -230,6 +315,20 @@ def outcomes_to_dict(searcher: Searcher, outcomes: Iterable[Outcome]) -> dict[st
         },
         "queries": [_outcome_to_dict(outcome) for outcome in outcomes],
     }
+
+
+def _judge(top: ClassRank, familiarity: float, unknown_below: float, min_score: float) -> Verdict:
+    """The verdict on a query whose ranking starts with this class."""
+    known = familiarity >= unknown_below and top.best >= min_score
+    return Verdict(
+        label=top.label if known else None,
+        probability=cast("float", top.posterior),
+        known=known,
+        familiarity=familiarity,
+        unknown_below=unknown_below,
+        best=top.best,
+        min_score=min_score,
+    )
 
 
 def _outcome_to_dict(outcome: Outcome) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.calibration import Calibration, Projection, measure_calibration
+from simsearch.calibration import Projection
 from simsearch.intervals import RESAMPLES, Interval
 from simsearch.pairs import PairTable, draw_pairs
+from simsearch.reliability import Reliability, measure_reliability
 
 PAIRS = 100_000
 HISTOGRAM_BINS = 50
@@ -43,7 +44,7 @@ class Verification:
     accuracy_interval: Interval
     roc_auc: float
     equal_error_rate: float
-    calibration: Calibration
+    calibration: Reliability
     histogram: Histogram
 
 
@@ -75,7 +76,7 @@ def verify_pairs(
         accuracy_interval=_accuracy_interval(right, table, len(labels), np.random.default_rng(seed)),
         roc_auc=roc_auc(scores, table.same),
         equal_error_rate=equal_error_rate(scores, table.same),
-        calibration=measure_calibration(projection.probability(scores), table.same),
+        calibration=measure_reliability(projection.probability(scores), table.same),
         histogram=_histogram(scores, table.same),
     )
 

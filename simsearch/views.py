@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from simsearch.calibration import Projection
+from simsearch.calibration import Calibration, Projection
 from simsearch.compare import Comparison
 from simsearch.manifest import Manifest
 from simsearch.models import ModelCard
@@ -114,6 +114,7 @@ def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
         "projection": _projection(manifest.projection),
+        **_calibration_facts(manifest.calibration),
         "preprocessing": f"version {manifest.preprocessing}",
         "created": manifest.created,
         "made with": _versions(manifest.versions),
@@ -127,6 +128,7 @@ def model_facts(card: ModelCard) -> dict[str, str]:
         "model": card.name,
         "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
         "projection": _projection(card.projection),
+        **_calibration_facts(card.calibration),
         "preprocessing": f"version {card.preprocessing}",
         "trained on": str(card.training.get("dataset", "unknown")),
         "chosen": _chosen(best) if isinstance(best, dict) else "unknown",
@@ -270,6 +272,19 @@ def _chosen(best: Mapping[str, Any]) -> str:
 
 def _projection(projection: Projection) -> str:
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
+
+
+def _calibration_facts(calibration: Calibration | None) -> dict[str, str]:
+    if calibration is None:
+        return {"calibration": "none: probabilities are the network's own, and nothing is called unknown"}
+    return {
+        "calibration": f"{_projection(calibration.pairs)}, on {calibration.fitted_on}",
+        "posterior": f"softmax of {calibration.classes.weight:.3f} x mean cosine of a class's five nearest",
+        **{
+            f"threshold {name}": f"{threshold.value:.4f}, {threshold.target}"
+            for name, threshold in calibration.thresholds.items()
+        },
+    }
 
 
 def _versions(versions: Mapping[str, str]) -> str:

@@ -18,11 +18,11 @@ from PIL import Image
 from toys import quadrant_image
 
 import simsearch.html_report
-from simsearch.calibration import Calibration
 from simsearch.evaluation import metric_table
 from simsearch.html_report import PAIR_DEFINITIONS, render_report
 from simsearch.intervals import Interval
 from simsearch.mistakes import Mistake, Neighbour
+from simsearch.reliability import Reliability
 from simsearch.report import Approximation, ClassRow, Figure, PerQuery, Report
 from simsearch.verification import Histogram, Verification
 
@@ -38,7 +38,7 @@ VERIFICATION = Verification(
     accuracy_interval=Interval(0.9, 0.925),
     roc_auc=0.987654,
     equal_error_rate=0.0625,
-    calibration=Calibration(0.0123, 0.0456, (1100, 0, 100), (0.05, None, 0.9), (0.1, None, 0.8)),
+    calibration=Reliability(0.0123, 0.0456, (1100, 0, 100), (0.05, None, 0.9), (0.1, None, 0.8)),
     histogram=Histogram(-0.2, 1.0, (0, 9, 99), (999, 0, 0)),
 )
 REPORT = Report(

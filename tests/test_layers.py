@@ -13,8 +13,19 @@ PACKAGE = ROOT / "simsearch"
 # From the bottom to the top; a module imports only from lines above its own.
 LAYERS = (
     ("__init__", "errors"),
-    ("atomic", "calibration", "charts", "decoding", "history", "holdout", "intervals", "locations"),
-    ("checks", "interrupts", "metrics", "onnx_graph", "pairs", "ranking", "seal", "versions"),
+    ("atomic", "charts", "decoding", "familiarity", "history", "holdout", "intervals", "locations"),
+    (
+        "calibration",
+        "checks",
+        "interrupts",
+        "metrics",
+        "onnx_graph",
+        "pairs",
+        "ranking",
+        "reliability",
+        "seal",
+        "versions",
+    ),
     ("images", "mnist_files", "verification"),
     ("distortions", "encoder", "mnist_sources", "report"),
     ("mnist",),

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import TOY_CALIBRATION
 
 from simsearch.calibration import Projection
 from simsearch.manifest import ROLES, FileEntry, Manifest, is_data_file
@@ -76,6 +77,23 @@ def test_one_changed_digit_of_the_projection_is_noticed():
     assert refusal(MANIFEST.to_json().replace(b"10.5", b"11.5")) == "it is damaged: its checksum is wrong"
 
 
+def test_a_manifest_of_before_there_were_calibrations_is_read():
+    assert Manifest.from_json(edited("calibration", DELETE)) == MANIFEST
+    assert MANIFEST.pairs == MANIFEST.projection
+
+
+def test_a_calibration_survives_the_round_trip():
+    manifest = replace(MANIFEST, calibration=TOY_CALIBRATION)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.pairs == TOY_CALIBRATION.pairs
+
+
+def test_a_broken_calibration_is_refused():
+    assert refusal(edited("calibration", {"pairs": {}})) == (
+        "the calibration is incomplete or malformed ('familiarity')"
+    )
+
+
 def test_optional_files_may_be_absent():
     required = {role: MANIFEST.files[role] for role in ROLES if role not in ("labels", "vectors")}
     manifest = replace(MANIFEST, files=required, classes=())
@@ -104,11 +122,12 @@ def test_the_json_is_this():
         "versions": {"numpy": "2.4"},
         "dtype": "float32",
         "metric": "inner_product",
+        "calibration": None,
     }
 
 
 TEXTS = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
-REQUIRED_FIELDS = sorted({*unsealed()} - {"format", "dtype", "metric"})
+REQUIRED_FIELDS = sorted({*unsealed()} - {"calibration", "format", "dtype", "metric"})
 
 
 @pytest.mark.parametrize("field", REQUIRED_FIELDS)

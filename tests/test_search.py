@@ -176,7 +176,7 @@ def test_a_bad_file_does_not_stop_the_others(searcher: Searcher, tmp_path: Path)
     assert outcomes[1].answer is not None
     assert [hit.id for hit in outcomes[1].answer.hits] == [3]
     document = outcomes_to_dict(searcher, outcomes)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["index"] == {
         "name": "toy",
         "items": 6,
@@ -188,6 +188,7 @@ def test_a_bad_file_does_not_stop_the_others(searcher: Searcher, tmp_path: Path)
         "error": f"cannot decode {bad}: not a picture, or damaged",
     }
     assert document["queries"][1]["query"] == str(good)
+    assert document["queries"][1]["verdict"] is None
     assert document["queries"][1]["hits"][0]["source"] == "toy/3"
 
 

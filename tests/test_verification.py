@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from simsearch.calibration import Projection, measure_calibration
+from simsearch.calibration import Projection
+from simsearch.reliability import measure_reliability
 from simsearch.search import Searcher
 from simsearch.verification import equal_error_rate, roc_auc, verify_pairs
 
@@ -62,7 +63,7 @@ def test_pair_accuracy_is_the_share_on_the_right_side_of_probability_one_half() 
 
 def test_calibration_by_hand() -> None:
     # Two bins of 15 in use: 0.1 twice (one right), 0.9 twice (both right).
-    figures = measure_calibration(np.array([0.1, 0.1, 0.9, 0.9]), np.array([True, False, True, True]))
+    figures = measure_reliability(np.array([0.1, 0.1, 0.9, 0.9]), np.array([True, False, True, True]))
     assert figures.ece == pytest.approx((2 * 0.4 + 2 * 0.1) / 4)
     assert figures.brier == pytest.approx((0.81 + 0.01 + 0.01 + 0.01) / 4)
     assert figures.counts == (0, 2, *[0] * 11, 2, 0)
@@ -71,12 +72,12 @@ def test_calibration_by_hand() -> None:
 
 
 def test_probabilities_of_zero_and_one_fall_into_the_outer_bins() -> None:
-    figures = measure_calibration(np.array([0.0, 1.0]), np.array([False, True]))
+    figures = measure_reliability(np.array([0.0, 1.0]), np.array([False, True]))
     assert (figures.ece, figures.brier) == (0, 0)
     assert (figures.counts[0], figures.counts[-1]) == (1, 1)
     for wrong in ([1.1], [-0.1], [np.nan], []):
         with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\]"):
-            measure_calibration(np.array(wrong), np.zeros(len(wrong), bool))
+            measure_reliability(np.array(wrong), np.zeros(len(wrong), bool))
 
 
 def test_the_shipped_models_figures_agree_with_scikit_learn(shipped: Searcher) -> None:

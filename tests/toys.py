@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.calibration import Calibration, ClassPosterior, Familiarity, Projection, Threshold
 from simsearch.datasets import Split
 from simsearch.images import MEAN, STD
+
+TOY_CALIBRATION = Calibration(
+    pairs=Projection(8.0, -4.0),
+    classes=ClassPosterior(10.0),
+    familiarity=Familiarity({"best": 4.0, "margin": 1.0}, -2.0, (0.0, 0.5, 1.0), (-1.0, 1.0, 3.0)),
+    thresholds={
+        "match": Threshold(0.75, "by hand"),
+        "f1": Threshold(0.5, "by hand"),
+        "unknown": Threshold(0.25, "by hand"),
+    },
+    fitted_on="nothing",
+)
 
 Quadrants = tuple[int, int, int, int]
 

@@ -1,0 +1,55 @@
+"""How far probabilities can be taken at their word: calibration error and its table. Pure numpy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far probabilities can be taken at their word.
+
+    `ece` is the expected calibration error over 15 equal bins (Guo et al., "On Calibration of Modern
+    Neural Networks", ICML 2017); `brier` the mean squared error (Brier 1950). For each bin:
+    `counts`, the mean predicted probability, and the observed share; None in an empty bin.
+    """
+
+    ece: float
+    brier: float
+    counts: tuple[int, ...]
+    predicted: tuple[float | None, ...]
+    observed: tuple[float | None, ...]
+
+
+def measure_reliability(probabilities: NDArray[np.float64], truth: NDArray[np.bool_]) -> Reliability:
+    """Compare predicted probabilities with what was true.
+
+    :param probabilities: In [0, 1], float64 (P,).
+    :param truth: bool (P,).
+    :raises ValueError: If there are none, or one lies outside [0, 1].
+    """
+    if not len(probabilities) or not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1], and there must be at least one")
+    bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
+    counts = np.bincount(bins, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        predicted = np.bincount(bins, probabilities, BINS) / counts
+        observed = np.bincount(bins, truth.astype(np.float64), BINS) / counts
+    gaps = np.where(counts > 0, np.abs(predicted - observed), 0.0)
+    return Reliability(
+        ece=float(counts @ gaps / len(probabilities)),
+        brier=float(np.mean((probabilities - truth) ** 2)),
+        counts=tuple(int(count) for count in counts),
+        predicted=_without_nan(predicted),
+        observed=_without_nan(observed),
+    )
+
+
+def _without_nan(values: NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(None if math.isnan(value) else float(value) for value in values)
