@@ -1,7 +1,7 @@
 """An evaluation as one HTML document: opens from a file, asks nobody for anything, runs no script.
 
-Charts are inline SVG, pictures are data URIs, the look is `report.css`. Every text that comes from data
-passes through `escape`; every other function here returns HTML.
+Charts are inline SVG, pictures are data URIs, the look is `report.css` in the colours of `palette.css`.
+Every text that comes from data passes through `escape`; every other function here returns HTML.
 """
 
 from __future__ import annotations
@@ -89,7 +89,10 @@ def render_report(report: Report, mistakes: Sequence[Mistake]) -> str:
     anchors = {title: title.lower().replace(" ", "-") for title in sections}
     return _DOCUMENT.format(
         title=f"Evaluation of {escape(report.index)}",
-        style=resources.files("simsearch").joinpath("report.css").read_text("utf-8"),
+        style="".join(
+            resources.files("simsearch").joinpath(name).read_text("utf-8")
+            for name in ("palette.css", "report.css")
+        ),
         facts=facts_list(_about(report)),
         links="".join(f'<li><a href="#{anchor}">{title}</a></li>\n' for title, anchor in anchors.items()),
         sections="".join(

@@ -495,7 +495,7 @@ def test_characters_that_a_document_cannot_hold_are_replaced() -> None:
 
 
 def test_text_contrasts_at_least_4_5_to_1_in_both_schemes() -> None:
-    css = (Path(simsearch.html_report.__file__).parent / "report.css").read_text("utf-8")
+    css = (Path(simsearch.html_report.__file__).parent / "palette.css").read_text("utf-8")
     schemes = [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in css.split(":root {")[1:]]
     assert len(schemes) == 2
     assert set(schemes[0]) == set(schemes[1])
