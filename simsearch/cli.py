@@ -26,6 +26,13 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 class Commands(TyperGroup):
     """The root command: turns errors into one line each, and into exit codes."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(end_interrupted(stop)) from None
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         try:

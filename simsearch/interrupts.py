@@ -1,4 +1,7 @@
-"""How a program ends when it is told to: Ctrl-C, SIGTERM or a closed pipe, without a traceback."""
+"""How a program ends when it is told to: Ctrl-C, SIGTERM, a closed terminal or pipe, without a traceback.
+
+A signal that the parent process had ignored stays ignored: `nohup` and a script's `&` ask for that.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import NoReturn
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
+HUNG_UP = 129  # 128 + SIGHUP
 CLOSED_PIPE = 141  # 128 + SIGPIPE
 
 
@@ -18,10 +22,16 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM; it unwinds the program as Ctrl-C does, so that nothing half-written stays."""
 
 
+class HungUp(KeyboardInterrupt):
+    """SIGHUP: the terminal is gone, and whatever runs in it is to end."""
+
+
 def run_program(program: Callable[[], object]) -> None:
-    """Run a program that is this whole process: heed SIGTERM, and end quietly if nobody reads its output."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    """Run a program that is this whole process: heed signals, and end quietly if nobody reads its output."""
+    for name, handler in (("SIGTERM", _terminate), ("SIGHUP", _hang_up)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handler)
     _spell_unprintable()
     try:
         try:
@@ -36,14 +46,18 @@ def run_program(program: Callable[[], object]) -> None:
 
 def end_interrupted(stop: KeyboardInterrupt) -> int:
     """Say in one line what ended the program; the exit code."""
-    terminated = isinstance(stop, Terminated)
+    word, code = "interrupted", INTERRUPTED
+    if isinstance(stop, Terminated):
+        word, code = "terminated", TERMINATED
+    elif isinstance(stop, HungUp):
+        word, code = "hung up", HUNG_UP
     with contextlib.suppress(OSError):
-        print("terminated" if terminated else "interrupted", file=sys.stderr)
-    return TERMINATED if terminated else INTERRUPTED
+        print(word, file=sys.stderr)
+    return code
 
 
 def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """The Ctrl-C or SIGTERM that an error came from: libraries in C turn it into an ImportError, say."""
+    """The signal that an error came from: libraries in C turn it into an ImportError, say."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, KeyboardInterrupt):
         cause = cause.__cause__ or cause.__context__
@@ -61,6 +75,10 @@ def end_quietly() -> int:
 
 def _terminate(*_: object) -> NoReturn:
     raise Terminated
+
+
+def _hang_up(*_: object) -> NoReturn:
+    raise HungUp
 
 
 def _spell_unprintable() -> None:

@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT, SHIPPED_INDEX
 
 from simsearch.bundle import open_bundle
-from simsearch.interrupts import Terminated, end_interrupted, interruption_behind
+from simsearch.interrupts import HungUp, Terminated, end_interrupted, interruption_behind
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc")
@@ -29,7 +29,21 @@ DIGIT = ROOT / "docs" / "digit.png"
 AT_ONCE_S = 20.0  # under 2 s on a machine that does nothing else; a command that is not heard takes longer
 PATIENCE_S = 90.0
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+HEEDED = ("SIGINT", "SIGTERM", "SIGHUP")
 every_signal = pytest.mark.parametrize(("number", "code", "word"), SIGNALS, ids=["SIGINT", "SIGTERM"])
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_heeded() -> Iterator[None]:
+    """A job in a script's background inherits an ignored SIGINT, and hands it on: here no child may."""
+    before = {name: signal.getsignal(getattr(signal, name)) for name in HEEDED}
+    for name in HEEDED:
+        signal.signal(
+            getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+        )
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
 
 
 class Command:
@@ -131,6 +145,15 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def start_ignoring(start: Callable[..., Command], number: int, *arguments: object) -> Command:
+    """What `nohup`, or a script's `&`, does."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        return start(*arguments)
+    finally:
+        signal.signal(number, before)
+
+
 def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -141,6 +164,25 @@ def test_a_first_build_leaves_nothing(start, gallery, tmp_path, number, code, wo
     command.wait_for(lambda: "Encoding" in command.shown)
     assert_ended(command, number, code, word)
     assert files_below(tmp_path) == []
+
+
+def test_a_closed_terminal_ends_a_build_and_leaves_nothing(start, gallery, tmp_path) -> None:
+    command = start("build-index", "--dataset", gallery, "--name", "new", "--index-dir", tmp_path)
+    command.wait_for(lambda: "Encoding" in command.shown)
+    assert_ended(command, signal.SIGHUP, 129, "hung up")
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_signal_that_the_parent_had_ignored_stays_ignored(start, gallery, tmp_path, name) -> None:
+    number = getattr(signal, name)
+    target = ("--dataset", gallery, "--name", "new", "--index-dir", tmp_path)
+    command = start_ignoring(start, number, "build-index", *target)
+    command.wait_for(lambda: "Encoding" in command.shown)
+    command.process.send_signal(number)
+    encoded = command.shown.count("Encoding")
+    command.wait_for(lambda: command.shown.count("Encoding") > encoded + 3)
+    assert_ended(command, *SIGNALS[1])
 
 
 def test_a_rebuild_leaves_the_old_index(start, gallery, build_toy, toy_gallery, tmp_path) -> None:
@@ -219,7 +261,26 @@ def test_an_interrupt_inside_another_error_is_found() -> None:
         found = interruption_behind(error)
     assert isinstance(found, Terminated)
     assert end_interrupted(found) == 143
+    assert end_interrupted(HungUp()) == 129
     assert interruption_behind(ValueError()) is None
+
+
+@pytest.mark.parametrize("function", ["<module>", "parse_args"])
+def test_an_interrupt_before_the_command_begins_is_one_word(function: str) -> None:
+    """While the commands are loaded, and while the command line is read: at the first such call in Typer."""
+    code = (
+        "import signal, sys\n"
+        "def interrupt(frame, event, _):\n"
+        f"    if frame.f_code.co_name == {function!r} and 'typer' in frame.f_code.co_filename:\n"
+        "        sys.setprofile(None)\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "from simsearch.__main__ import main\n"
+        "sys.argv = ['simsearch', 'info']\n"
+        "sys.setprofile(interrupt)\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
 # --- closed pipes
