@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from simsearch.distortions import distort_images
 from simsearch.errors import BadDatasetError, BadImageError
 from simsearch.holdout import hold_out
+from simsearch.image_files import image_files, name_below, visible
 from simsearch.images import prepare_image
 from simsearch.mnist import Note, default_data_dir, fetch_mnist, silent
 from simsearch.mnist_files import open_decompressed, sha256_of
+from simsearch.words import did_you_mean
 
 SPLITS = ("train", "test")
 MNIST_SPLITS = (*SPLITS, "kept", "held-out", "distorted")
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _IDX_IMAGES = re.compile(r"(?P<stem>.*?)[-_.]?images[-.]idx3-ubyte(\.gz)?")
 _DECODERS = 4
@@ -95,9 +96,9 @@ def load_split(
     if dataset in GALLERIES:
         return GALLERIES[dataset](split, data_dir or default_data_dir(), note)
     folder = _existing_folder(dataset)
-    if any(_IDX_IMAGES.fullmatch(path.name) for path in _visible(folder)):
+    if any(_IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
         return load_idx_folder(folder, split)
-    if {"train", "test"} <= {path.name for path in _visible(folder) if path.is_dir()}:
+    if {"train", "test"} <= {path.name for path in visible(folder) if path.is_dir()}:
         return replace(load_image_folder(folder / split), name=f"{folder.resolve().name}-{split}")
     return load_image_folder(folder)
 
@@ -127,7 +128,7 @@ def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) ->
 def load_idx_folder(folder: Path, split: str) -> Split:
     """Load the split's `*images-idx3-ubyte` with its `*labels-idx1-ubyte`, if there; either may be `.gz`."""
     found: dict[str, Path] = {}  # file name without .gz -> the file, the plain one where both exist
-    for path in _visible(folder):
+    for path in visible(folder):
         match = _IDX_IMAGES.fullmatch(path.name)
         if match and set(re.split(r"[-_.]", match["stem"])) & set(_SPLIT_WORDS[split]):
             found.setdefault(path.name.removesuffix(".gz"), path)
@@ -152,11 +153,11 @@ def load_image_folder(folder: Path) -> Split:
     :raises BadDatasetError: If the folder mixes both kinds, or holds no readable image.
     """
     skipped: list[str] = []
-    loose = _image_files(folder, folder, skipped, deep=False)
+    loose = image_files(folder, folder, skipped, deep=False)
     by_class = {
         path.name: files
-        for path in _visible(folder)
-        if path.is_dir() and not path.is_symlink() and (files := _image_files(path, folder, skipped))
+        for path in visible(folder)
+        if path.is_dir() and not path.is_symlink() and (files := image_files(path, folder, skipped))
     }
     if loose and by_class:
         raise BadDatasetError(
@@ -168,7 +169,9 @@ def load_image_folder(folder: Path) -> Split:
     with ThreadPoolExecutor(_DECODERS) as pool:
         decoded = list(pool.map(_pixels_or_reason, files))
     skipped += [
-        f"{_name(file, folder)}: {d}" for file, d in zip(files, decoded, strict=True) if isinstance(d, str)
+        f"{name_below(file, folder)}: {d}"
+        for file, d in zip(files, decoded, strict=True)
+        if isinstance(d, str)
     ]
     rows = [row for row, d in enumerate(decoded) if not isinstance(d, str)]
     if not rows:
@@ -179,7 +182,7 @@ def load_image_folder(folder: Path) -> Split:
     return Split(
         images=np.stack([cast("NDArray[np.uint8]", decoded[row]) for row in rows]),
         labels=None if loose else labels[rows].astype(np.int64),
-        sources=tuple(_name(files[row], folder) for row in rows),
+        sources=tuple(name_below(files[row], folder) for row in rows),
         name=folder.resolve().name,
         classes=tuple(by_class),
         skipped=tuple(skipped),
@@ -266,8 +269,6 @@ GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType({
 
 def _existing_folder(dataset: str) -> Path:
     """The folder of this name, or an error that guesses what was meant."""
-    import difflib
-
     folder = Path(dataset)
     try:
         if dataset and folder.is_dir():
@@ -275,43 +276,11 @@ def _existing_folder(dataset: str) -> Path:
         problem = "is not a folder" if dataset and folder.exists() else "is no known dataset and no folder"
     except OSError as error:
         problem = f"cannot be opened ({error.strerror})"
-    close = difflib.get_close_matches(dataset.lower(), GALLERIES, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
+    guess = did_you_mean(dataset, GALLERIES)
     raise BadDatasetError(
         f"dataset {dataset!r} {problem}",
         hint=f"{guess}known datasets: {', '.join(GALLERIES)}; or give the path of a folder",
     )
-
-
-def _visible(folder: Path) -> list[Path]:
-    """The folder's entries without the hidden ones, "9" before "10"."""
-    try:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise BadDatasetError(f"{folder} cannot be read: {error.strerror}") from error
-    return sorted(entries, key=lambda path: _natural(path.name))
-
-
-def _natural(name: str) -> tuple[list[int | str], str]:
-    parts = re.split(r"(\d+)", name.casefold())
-    return [int(part) if part.isdecimal() else part for part in parts], name
-
-
-def _image_files(folder: Path, base: Path, skipped: list[str], *, deep: bool = True) -> list[Path]:
-    """The image files in a folder and below it, in natural order; what cannot be used goes to `skipped`."""
-    found: list[Path] = []
-    for path in _visible(folder):
-        if path.is_dir():
-            if path.is_symlink():
-                skipped.append(f"{_name(path, base)}: a link to a folder, not followed")
-            elif deep:
-                found += _image_files(path, base, skipped)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            if _name(path, base) == path.relative_to(base).as_posix():
-                found.append(path)
-            else:
-                skipped.append(f"{_name(path, base)}: its name is not valid UTF-8")
-    return found
 
 
 def _pixels_or_reason(file: Path) -> NDArray[np.uint8] | str:
@@ -319,11 +288,6 @@ def _pixels_or_reason(file: Path) -> NDArray[np.uint8] | str:
         return prepare_image(file).pixels
     except (BadImageError, OSError) as error:
         return str(error).replace(str(file), "it")
-
-
-def _name(path: Path, base: Path) -> str:
-    """The path below the given folder; bytes that are no UTF-8 are spelt out."""
-    return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
 
 
 def _bad_idx(path: Path, problem: str) -> BadDatasetError:

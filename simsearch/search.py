@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -13,14 +13,14 @@ from PIL import Image
 
 from simsearch.bundle import Bundle, open_bundle
 from simsearch.calibration import MATCH, UNKNOWN
-from simsearch.errors import BadImageError
+from simsearch.candidates import NOTHING, join, leave_out, widen
+from simsearch.errors import BadInputError
 from simsearch.familiarity import gather_evidence
 from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.models import Model
 from simsearch.ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
-from simsearch.stores.base import Hits, Vectors
-
-ANSWER_VERSION = 2
+from simsearch.stores.base import Hits, Ids, Vectors
+from simsearch.words import did_you_mean, listed
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
 
@@ -94,7 +94,7 @@ class Verdict:
 class Answer:
     """What the index says about one query."""
 
-    query: PreparedImage
+    query: PreparedImage | None  # None where the query is not one picture
     hits: tuple[Hit, ...]
     classes: tuple[ClassRank, ...]  # empty in a gallery without labels
     verdict: Verdict | None = None  # None in a gallery without labels, or an index without a calibration
@@ -102,20 +102,11 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, scores at full precision."""
         return {
-            "notes": list(self.query.notes),
-            "verdict": None if self.verdict is None else asdict(self.verdict),
-            "hits": [asdict(hit) for hit in self.hits],
-            "classes": [asdict(row) for row in self.classes],
+            "notes": list(self.query.notes) if self.query else [],
+            "verdict": dict(vars(self.verdict)) if self.verdict else None,
+            "hits": [dict(vars(hit)) for hit in self.hits],
+            "classes": [dict(vars(row)) for row in self.classes],
         }
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """One file of a batch: its answer, or why there is none."""
-
-    name: str
-    answer: Answer | None = None
-    error: BadImageError | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +148,7 @@ class Searcher:
         image: ImageSource,
         *,
         k: int = 10,
+        labels: Sequence[str] = (),
         preprocess: Preprocess = Preprocess.AUTO,
         invert: bool | None = None,
         limits: Limits = STORED_LIMITS,
@@ -165,47 +157,76 @@ class Searcher:
 
         :param image: A path, the bytes of an image file, a Pillow image, or uint8 pixels.
         :param k: How many; a smaller gallery is answered whole.
+        :param labels: Names of the only classes that hits may have; then exact whatever the index. The class
+            ranking and the verdict are always those of the whole gallery.
         :param invert: Whether the ink is dark on light; None decides from the picture.
         :param limits: What counts as a match and as unknown, other than what is stored.
         :raises BadImageError: If the image cannot be read or shows nothing.
+        :raises BadInputError: If there is no such class.
         :raises ValueError: If k < 1.
         """
         prepared = prepare_image(image, preprocess=preprocess, invert=invert)
-        return self.query_prepared([prepared], k=k, limits=limits)[0]
+        return self.query_prepared([prepared], k=k, labels=labels, limits=limits)[0]
+
+    def query_item(
+        self, item: int, *, k: int = 10, labels: Sequence[str] = (), limits: Limits = STORED_LIMITS
+    ) -> Answer:
+        """Ask about the item of this id, which itself is left out of hits and classes before any cut.
+
+        :raises ValueError: If there is no such item, or k < 1.
+        """
+        vectors = self.bundle.store.vectors(np.array([item], np.int64))
+        images = [PreparedImage(self.thumbnail(item))]
+        return self.query_vectors(vectors, images, k=k, labels=labels, left_out=[item], limits=limits)[0]
 
     def query_prepared(
-        self, images: Sequence[PreparedImage], *, k: int = 10, limits: Limits = STORED_LIMITS
+        self,
+        images: Sequence[PreparedImage],
+        *,
+        k: int = 10,
+        labels: Sequence[str] = (),
+        limits: Limits = STORED_LIMITS,
     ) -> list[Answer]:
         """Answer several prepared images at once; each answer is what it would be alone."""
         if not images:
             return []
         vectors = self.bundle.encoder.encode(np.stack([image.pixels for image in images]))
-        hits = self.bundle.store.search(vectors, k)
-        least = self._least_score(limits)
-        rankings, verdicts = self._rank_and_judge(vectors, least, limits)
-        return [
-            Answer(image, self._hits(scores, ids, least), classes, verdict)
-            for image, scores, ids, classes, verdict in zip(
-                images, hits.scores, hits.ids, rankings, verdicts, strict=True
-            )
-        ]
+        return self.query_vectors(vectors, images, k=k, labels=labels, limits=limits)
 
-    def query_files(
+    def query_vectors(
         self,
-        paths: Iterable[Path],
+        vectors: Vectors,
+        images: Sequence[PreparedImage | None],
         *,
         k: int = 10,
-        preprocess: Preprocess = Preprocess.AUTO,
-        invert: bool | None = None,
+        labels: Sequence[str] = (),
+        left_out: Sequence[int | None] | None = None,
         limits: Limits = STORED_LIMITS,
-    ) -> Iterator[Outcome]:
-        """Answer files one after the other; one that cannot be used does not stop the rest."""
-        for path in paths:
-            try:
-                answer = self.query(path, k=k, preprocess=preprocess, invert=invert, limits=limits)
-                yield Outcome(str(path), answer)
-            except BadImageError as error:
-                yield Outcome(str(path), error=error)
+    ) -> list[Answer]:
+        """Answer several vectors at once.
+
+        :param vectors: Unit rows, float32 (Q, D).
+        :param images: The picture behind each vector, where it is one.
+        :param left_out: For each query the id of an item that is no answer to it: itself.
+        :raises BadInputError: If a label is no class of the gallery.
+        :raises ValueError: If a query is no unit vector, or k < 1.
+        """
+        among, items = self._among(labels), None
+        if left_out is not None and any(item is not None for item in left_out):
+            items = np.array([NOTHING if item is None else item for item in left_out], np.int64)
+        nearest = [self._search(vectors, NEAREST_PER_CLASS, ids, items) for ids in self._class_ids.values()]
+        hits = self._search(vectors, k, among, items)
+        if among is None and not self.bundle.store.is_exact:
+            for found in nearest:  # what an approximate index missed, and the class ranking shows
+                hits = join(hits, found, k)
+        least = self._least_score(limits)
+        judged = self._rank_and_judge(nearest, least, limits) if nearest else [((), None)] * len(vectors)
+        return [
+            Answer(image, self._hits(scores, ids, least), classes, verdict)
+            for image, scores, ids, (classes, verdict) in zip(
+                images, hits.scores, hits.ids, judged, strict=True
+            )
+        ]
 
     def thumbnail(self, item: int) -> NDArray[np.uint8]:
         """The picture of the item of this id, uint8 (28, 28).
@@ -215,23 +236,62 @@ class Searcher:
         pixels: NDArray[np.uint8] = self.bundle.thumbnails[self._rows([item])[0]]
         return pixels
 
-    def _hits(
-        self, scores: NDArray[np.float32], ids: NDArray[np.int64], least: float | None
-    ) -> tuple[Hit, ...]:
+    def label(self, item: int) -> str | None:
+        """The class of the item of this id, or None in a gallery without labels.
+
+        :raises ValueError: If there is no such item.
+        """
+        return self._label(self._rows([item])[0])
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Check that the gallery has these classes.
+
+        :raises BadInputError: Naming the first that it has not.
+        """
+        manifest = self.bundle.manifest
+        for label in labels:
+            if not self._class_ids:
+                raise BadInputError(f"there is no class {label!r}: {manifest.name} has no labels")
+            if label not in manifest.classes:
+                guess = did_you_mean(label, manifest.classes)
+                hint = f"{guess}its classes: {listed(manifest.classes)}"
+                raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
+
+    def _search(self, vectors: Vectors, k: int, among: Ids | None, left_out: Ids | None) -> Hits:
+        """The k best hits of each query (Q, k), without its own item; empty places where there are fewer."""
+        store = self.bundle.store
+        if left_out is None:
+            return widen(store.search(vectors, k, among=among), 1)
+        return leave_out(store.search(vectors, k + 1, among=among), left_out, k)
+
+    def _among(self, labels: Sequence[str]) -> Ids | None:
+        """The ids of the items of these classes, ascending; None for no restriction."""
+        if not labels:
+            return None
+        self.check_labels(labels)
+        wanted = {self.bundle.manifest.classes.index(label) for label in labels}
+        ids = [found for label, found in self._class_ids.items() if label in wanted]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *ids]))
+
+    def _hits(self, scores: NDArray[np.float32], ids: Ids, least: float | None) -> tuple[Hit, ...]:
         bundle = self.bundle
+        found = ids != NOTHING
+        scores, ids = scores[found], ids[found]
         rows = self._rows(ids)
-        probabilities = bundle.manifest.pairs.probability(scores)
+        probabilities = bundle.manifest.pairs.probability(scores).tolist()
         return tuple(
             Hit(
-                rank=position + 1,
-                id=int(ids[position]),
+                rank=rank,
+                id=item,
                 label=self._label(row),
-                score=float(scores[position]),
-                probability=float(probabilities[position]),
+                score=score,
+                probability=probability,
                 source=bundle.sources[row],
-                match=None if least is None else bool(scores[position] >= least),
+                match=None if least is None else score >= least,
             )
-            for position, row in enumerate(rows)
+            for rank, (item, row, score, probability) in enumerate(
+                zip(ids.tolist(), rows.tolist(), scores.tolist(), probabilities, strict=True), start=1
+            )
         )
 
     def _least_score(self, limits: Limits) -> float | None:
@@ -245,33 +305,51 @@ class Searcher:
         return max(least, default=None)
 
     def _rank_and_judge(
-        self, vectors: Vectors, least: float | None, limits: Limits
-    ) -> tuple[list[tuple[ClassRank, ...]], list[Verdict | None]]:
-        """The class ranking of each query (Q, D), from exact searches inside each class, and the verdict."""
-        if not self._class_ids:
-            return [()] * len(vectors), [None] * len(vectors)
-        store, calibration = self.bundle.store, self.bundle.manifest.calibration
-        nearest = [store.search(vectors, NEAREST_PER_CLASS, among=ids) for ids in self._class_ids.values()]
-        scores = np.stack([_padded(hits, NEAREST_PER_CLASS) for hits in nearest], axis=1)  # (Q, C, 5)
+        self, nearest: Sequence[Hits], least: float | None, limits: Limits
+    ) -> list[tuple[tuple[ClassRank, ...], Verdict | None]]:
+        """The class ranking and the verdict of each query, from the exact nearest items of each class."""
+        scores = np.stack([widen(hits, NEAREST_PER_CLASS).scores for hits in nearest], axis=1)  # (Q, C, 5)
         examples = np.stack([hits.ids[:, 0] for hits in nearest], axis=1)  # (Q, C)
         labels = np.array(list(self._class_ids))
-        rankings = [self._named(rank_classes(labels, scores[q], examples[q])) for q in range(len(vectors))]
-        if calibration is None or least is None:
-            return rankings, [None] * len(vectors)
-        familiarity = calibration.familiarity
-        shares = familiarity.share(familiarity.logit(gather_evidence(scores)))
-        below = limits.unknown_below
+        judged = []
+        for query_scores, query_examples in zip(scores, examples, strict=True):
+            there = query_examples != NOTHING  # not a class whose only item is left out
+            found = query_scores[there]  # (C', 5)
+            ranking = self._named(rank_classes(labels[there], found, query_examples[there]))
+            judged.append((ranking, self._judge(ranking, found, least, limits)))
+        return judged
+
+    def _judge(
+        self,
+        ranking: tuple[ClassRank, ...],
+        scores: NDArray[np.float32],
+        least: float | None,
+        limits: Limits,
+    ) -> Verdict | None:
+        """The verdict on a query, given its ranking and the scores (C, 5) behind it."""
+        calibration = self.bundle.manifest.calibration
+        if calibration is None or least is None or not ranking:
+            return None
+        top, below = ranking[0], limits.unknown_below
+        evidence = gather_evidence(scores[None])
+        share = float(calibration.familiarity.share(calibration.familiarity.logit(evidence))[0])
         below = calibration.thresholds[UNKNOWN].value if below is None else below
-        return rankings, [
-            _judge(ranking[0], float(share), below, least)
-            for ranking, share in zip(rankings, shares, strict=True)
-        ]
+        known = share >= below and top.best >= least
+        return Verdict(
+            label=top.label if known else None,
+            probability=cast("float", top.posterior),
+            known=known,
+            familiarity=share,
+            unknown_below=below,
+            best=top.best,
+            min_score=least,
+        )
 
     def _named(self, ranking: Sequence[ClassScore]) -> tuple[ClassRank, ...]:
         manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
-        probabilities = manifest.pairs.probability([row.best for row in ranking])
+        probabilities = manifest.pairs.probability([row.best for row in ranking]).tolist()
         posterior = None
-        if calibration is not None:
+        if calibration is not None and ranking:
             posterior = calibration.classes.probability([row.mean for row in ranking])
         return tuple(
             ClassRank(
@@ -279,7 +357,7 @@ class Searcher:
                 label=manifest.classes[row.label],
                 best=row.best,
                 mean=row.mean,
-                probability=float(probabilities[position]),
+                probability=probabilities[position],
                 example=row.example,
                 posterior=None if posterior is None else float(posterior[position]),
             )
@@ -290,7 +368,7 @@ class Searcher:
         labels = self.bundle.labels
         return None if labels is None else self.bundle.manifest.classes[labels[row]]
 
-    def _rows(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
         return self.bundle.store.rows(np.asarray(ids, np.int64))
 
 
@@ -302,49 +380,8 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     return Similarity(score, float(projection.logit(score)), float(projection.probability(score)))
 
 
-def outcomes_to_dict(searcher: Searcher, outcomes: Iterable[Outcome]) -> dict[str, Any]:
-    """The document that `query --json` prints: the index, and an entry a query."""
-    manifest = searcher.bundle.manifest
-    return {
-        "schema": ANSWER_VERSION,
-        "index": {
-            "name": manifest.name,
-            "items": manifest.count,
-            "model": manifest.model,
-            "encoder": manifest.encoder,
-        },
-        "queries": [_outcome_to_dict(outcome) for outcome in outcomes],
-    }
-
-
-def _judge(top: ClassRank, familiarity: float, unknown_below: float, min_score: float) -> Verdict:
-    """The verdict on a query whose ranking starts with this class."""
-    known = familiarity >= unknown_below and top.best >= min_score
-    return Verdict(
-        label=top.label if known else None,
-        probability=cast("float", top.posterior),
-        known=known,
-        familiarity=familiarity,
-        unknown_below=unknown_below,
-        best=top.best,
-        min_score=min_score,
-    )
-
-
-def _outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
-    if outcome.answer is not None:
-        return {"query": outcome.name, **outcome.answer.to_dict()}
-    return {"query": outcome.name, "error": outcome.error.message if outcome.error else "not answered"}
-
-
-def _ids_by_class(bundle: Bundle) -> dict[int, NDArray[np.int64]]:
+def _ids_by_class(bundle: Bundle) -> dict[int, Ids]:
     """The ids of each class that has any, ascending."""
     if bundle.labels is None:
         return {}
     return {int(label): bundle.ids[bundle.labels == label] for label in np.unique(bundle.labels)}
-
-
-def _padded(hits: Hits, columns: int) -> NDArray[np.float32]:
-    """Scores with NaN columns added up to a width, float32 (Q, columns)."""
-    missing = columns - hits.scores.shape[1]
-    return np.pad(hits.scores, ((0, 0), (0, missing)), constant_values=np.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,14 +14,18 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from simsearch.history import EpochRecord
+from simsearch.thumbnails import Canvas, Images
 
+Advance = Callable[[int], None]
 _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
 
 
@@ -69,6 +74,56 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Steps a second, of late."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="cyan")
+
+
+@contextmanager
+def query_progress(total: int | None) -> Iterator[Advance]:
+    """A bar with a rate, unless there is one query, or the answers themselves scroll by."""
+    console = notes()
+    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    hidden = total == 1 or results().is_terminal or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def canvas(images: str) -> Canvas:
+    """How to draw pictures on stdout; "auto": in blocks where it is a terminal that can."""
+    if images != "auto":
+        return Canvas(Images(images), _cell_size())
+    console = results()
+    draws = console.is_terminal and not console.is_dumb_terminal and is_unicode()
+    return Canvas(Images.BLOCKS if draws else Images.NONE)
+
+
+def is_unicode() -> bool:
+    """Whether stdout can show any character."""
+    return (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+
+
+def write(text: str) -> None:
+    """Write to stdout as it is."""
+    sys.stdout.write(text)
+
+
+def _cell_size() -> tuple[int, int]:
+    """Width and height of a character in pixels, as the terminal says; 8 x 16 where it does not."""
+    try:
+        import fcntl
+        import termios
+
+        answer = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+        rows, columns, width, height = struct.unpack("HHHH", answer)
+    except (ImportError, OSError, ValueError):  # Windows; no terminal
+        return Canvas(Images.NONE).cell
+    return (width // columns, height // rows) if columns and rows and width and height else (8, 16)
 
 
 class TrainingProgress:

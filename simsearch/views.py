@@ -9,8 +9,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,24 +17,13 @@ from simsearch.compare import Comparison
 from simsearch.manifest import Manifest
 from simsearch.models import ModelCard
 from simsearch.report import Report
-from simsearch.search import Answer, ClassRank, Hit, Similarity
+from simsearch.search import Similarity
 from simsearch.verification import Verification
 
-_BAR_WIDTH = 24
+BAR_WIDTH = 24
 HEADLINE = ("MAP@R", "R-precision")
 _CLASS_COLUMNS = ("P@1", "R-precision", "MAP@R", "MAP")
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-
-
-def answer_view(name: str, answer: Answer) -> RenderableType:
-    """One query's hits and, in a labelled gallery, its class ranking."""
-    title = Text(name, "bold", overflow="fold")
-    if answer.classes:
-        title = Text.assemble(f"most like class {answer.classes[0].label}: ", title, overflow="fold")
-    parts: list[RenderableType] = [title, Padding(_hits_table(answer.hits), (0, 0, 1, 0))]
-    if answer.classes:
-        parts.append(Padding(_classes_table(answer.classes), (0, 0, 1, 0)))
-    return Group(*parts)
 
 
 def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
@@ -78,7 +65,7 @@ def report_view(report: Report) -> RenderableType:
 
 def comparison_view(names: tuple[str, str], rows: Sequence[Comparison]) -> RenderableType:
     """Two evaluations metric by metric, and what can be said of the difference."""
-    table = _table()
+    table = plain_table()
     table.add_column("metric")
     for heading in ("A", "B", "B - A", "95 % interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -159,7 +146,7 @@ def _left_out(report: Report) -> str:
 
 
 def _figures_table(report: Report) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("metric")
     for heading in ("mean", "95 % interval", "mean of classes"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -171,7 +158,7 @@ def _figures_table(report: Report) -> Table:
 
 
 def _per_class_table(report: Report) -> Table:
-    table = _table()
+    table = plain_table()
     table.add_column("class")
     table.add_column("queries", justify="right")
     for name in _CLASS_COLUMNS:
@@ -209,52 +196,12 @@ def _verification_lines(verification: Verification) -> list[str]:
     ]
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """A table with a line under its headings and no frame."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
-def _hits_table(hits: tuple[Hit, ...]) -> Table:
-    table = _table()
-    table.add_column("rank", justify="right")
-    table.add_column("label")
-    table.add_column("score", justify="right")
-    table.add_column("probability", justify="right")
-    table.add_column("id", justify="right")
-    table.add_column("source", overflow="fold")
-    for hit in hits:
-        label = "-" if hit.label is None else escape(hit.label)
-        table.add_row(
-            str(hit.rank),
-            label,
-            f"{hit.score:.4f}",
-            percent(hit.probability),
-            str(hit.id),
-            escape(hit.source),
-        )
-    return table
-
-
-def _classes_table(classes: tuple[ClassRank, ...]) -> Table:
-    table = _table()
-    table.add_column("class")
-    table.add_column("mean of 5", justify="right")
-    table.add_column("", width=_BAR_WIDTH, no_wrap=True)
-    table.add_column("best", justify="right")
-    table.add_column("probability", justify="right")
-    table.add_column("example", justify="right")
-    for row in classes:
-        table.add_row(
-            escape(row.label),
-            f"{row.mean:.4f}",
-            Text(bar(row.mean), style="cyan"),
-            f"{row.best:.4f}",
-            percent(row.probability),
-            f"id {row.example}",
-        )
-    return table
-
-
-def bar(share: float, width: int = _BAR_WIDTH) -> str:
+def bar(share: float, width: int = BAR_WIDTH) -> str:
     """A horizontal bar of block characters, an eighth of a cell precise; `share` in [0, 1]."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)

@@ -73,7 +73,7 @@ def test_query_prints_hits_and_the_class_ranking(toy_index: Path, picture: Path)
     result = run("query", picture, "--index", toy_index, "--k", 3, "--preprocess", "none")
     assert result.exit_code == 0, result.output
     title, table = result.stdout.split("rank ")
-    assert "".join(title.split()) == f"mostlikeclassa:{picture}"
+    assert "".join(title.split()) == f"{picture}mostlikeclassa"
     rows = [line.split() for line in table.splitlines()]
     assert rows[2:5] == [
         ["1", "a", "1.0000", "99.3", "%", "2", "toy/2"],
@@ -111,7 +111,7 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
     missing = picture.with_name("missing.png")
     result = run("query", missing, picture, "--index", toy_index, "--preprocess", "none")
     assert result.exit_code == 2
-    assert result.stdout.startswith("most like class a: ")
+    assert "most like class a" in result.stdout
     assert errors(result)[-2:] == [
         f"error: cannot read {missing}: no such file or directory",
         "hint: pass the path of a picture",
@@ -127,7 +127,48 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
             "cannot decode {text}: not a picture, or damaged",
             "pass a PNG, JPEG, WebP, BMP or GIF",
         ),
-        (["query", "{tmp}"], 2, "cannot read {tmp}: is a directory", "pass the path of a picture"),
+        (
+            ["query", "{tmp}/empty"],
+            2,
+            "there is no picture in {tmp}/empty",
+            "it may hold png, jpg, webp, bmp or gif files, also in sub-folders",
+        ),
+        (
+            ["query"],
+            2,
+            "there is nothing to ask about",
+            "name a picture: simsearch query digit.png; or an item of the gallery: simsearch query --id 0",
+        ),
+        (
+            ["query", "https://example.org/3.png"],
+            2,
+            "https://example.org/3.png is an address, and is not fetched",
+            "fetch it yourself: curl -sL 'https://example.org/3.png' | simsearch query -",
+        ),
+        (
+            ["query", "{tmp}/*.gif"],
+            2,
+            "nothing matches {tmp}/*.gif",
+            "look at the pattern, or pass the path of a picture",
+        ),
+        (
+            ["query", "{picture}", "--json", "--csv"],
+            2,
+            "--json and --csv exclude each other",
+            "choose one",
+        ),
+        (
+            ["query", "{picture}", "--jsonl", "--by-class"],
+            2,
+            "--jsonl is for programs",
+            "leave out --by-class and --images",
+        ),
+        (
+            ["query", "{picture}", "--label", "ten"],
+            2,
+            "there is no class 'ten' in mnist-test",
+            "its classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ),
         (
             ["query", "{picture}", "--index", "nowhere", "--index-dir", "{tmp}"],
             3,
@@ -187,6 +228,7 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
     gallery = tmp_path / "gallery"
     gallery.mkdir()
     Image.fromarray(quadrant_image(10, 200, 30, 0)).save(gallery / "1.png")
+    (tmp_path / "empty").mkdir()
     text = tmp_path / "text.png"
     text.write_text("hello")
     unlabelled = build_toy(toy_split([((99, 0, 0, 0), None)], classes=()), "unlabelled")
@@ -204,7 +246,6 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
     [
         (["query", "x.png", "--k", "0"], "Invalid value for '--k' / '-k'"),
         (["query", "x.png", "--k", "ten"], "Invalid value for '--k' / '-k'"),
-        (["query"], "Missing argument 'IMAGE...'"),
         (["quary"], "Did you mean 'query'?"),
         (["query", "x.png", "--preprocess", "magic"], "Invalid value for '--preprocess'"),
         (["data", "fetch", "imagenet"], "'imagenet' is not one of 'mnist'"),

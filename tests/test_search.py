@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
-from PIL import Image
 from toys import quadrant_image, toy_split
 
 from simsearch.datasets import Split
-from simsearch.errors import BadImageError
+from simsearch.errors import BadInputError
 from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.indexing import build_index
 from simsearch.models import Model, open_model
-from simsearch.search import ClassRank, Hit, Searcher, Similarity, measure_similarity, outcomes_to_dict
+from simsearch.search import ClassRank, Hit, Searcher, Similarity, measure_similarity
 
 NONE = Preprocess.NONE
 
@@ -166,30 +165,110 @@ def test_threads_reach_every_library() -> None:
     assert done.stdout.splitlines()[-1] == "LIMITS 1"
 
 
-def test_a_bad_file_does_not_stop_the_others(searcher: Searcher, tmp_path: Path) -> None:
-    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
-    Image.fromarray(quadrant_image(0, 100, 0, 0)).save(good)
-    bad.write_text("not a picture")
-    outcomes = list(searcher.query_files([bad, good], k=1, preprocess=NONE))
-    assert isinstance(outcomes[0].error, BadImageError)
-    assert outcomes[0].answer is None
-    assert outcomes[1].answer is not None
-    assert [hit.id for hit in outcomes[1].answer.hits] == [3]
-    document = outcomes_to_dict(searcher, outcomes)
-    assert document["schema"] == 2
-    assert document["index"] == {
-        "name": "toy",
-        "items": 6,
-        "model": "toy",
-        "encoder": searcher.bundle.encoder.fingerprint,
-    }
-    assert document["queries"][0] == {
-        "query": str(bad),
-        "error": f"cannot decode {bad}: not a picture, or damaged",
-    }
-    assert document["queries"][1]["query"] == str(good)
-    assert document["queries"][1]["verdict"] is None
-    assert document["queries"][1]["hits"][0]["source"] == "toy/3"
+def test_an_item_asked_about_is_left_out_before_the_cut(searcher: Searcher) -> None:
+    # Item 0 has the vector of item 1; without itself, class a is left with items 1 and 2.
+    answer = searcher.query_item(0, k=2)
+    assert [(hit.rank, hit.id, hit.score) for hit in answer.hits] == [
+        (1, 1, pytest.approx(1.0)),
+        (2, 2, pytest.approx(0.6)),
+    ]
+    assert [(row.label, row.example, row.mean) for row in answer.classes] == [
+        ("a", 1, pytest.approx(0.8)),
+        ("b", 3, pytest.approx(0.0)),
+        ("c", 5, pytest.approx(0.0)),
+    ]
+    assert [hit.id for hit in searcher.query_item(0, k=100).hits] == [1, 2, 3, 4, 5]
+
+
+def test_a_class_whose_only_item_is_asked_about_is_not_ranked(searcher: Searcher) -> None:
+    answer = searcher.query_item(5)
+    assert [row.label for row in answer.classes] == ["b", "a"]
+    assert [hit.id for hit in answer.hits] == [4, 0, 1, 2, 3]
+
+
+def test_the_only_item_of_a_gallery_has_no_neighbours(build_toy: Callable[..., Path]) -> None:
+    answer = Searcher.open(build_toy(toy_split([((9, 0, 0, 0), 0)], ("a",)))).query_item(0)
+    assert (answer.hits, answer.classes, answer.verdict) == ((), (), None)
+
+
+def test_no_such_item_is_refused(searcher: Searcher) -> None:
+    with pytest.raises(ValueError, match="not stored"):
+        searcher.query_item(6)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF3,Flat", "HNSW32"])
+def test_labels_restrict_the_hits_exactly_and_leave_the_ranking_whole(
+    build_toy: Callable[..., Path], toy_gallery: Split, searcher: Searcher, factory: str
+) -> None:
+    image = quadrant_image(30, 40, 0, 0)
+    whole = searcher.query(image, preprocess=NONE)
+    other = Searcher.open(build_toy(toy_gallery, "other", factory=factory))
+    for labels, ids in ((["b"], [3, 4]), (["c", "b"], [3, 4, 5]), (["a"], [2, 0, 1]), (["b", "b"], [3, 4])):
+        answer = other.query(image, preprocess=NONE, labels=labels)
+        assert [hit.id for hit in answer.hits] == ids
+        assert answer.hits[0].rank == 1
+        assert answer.classes == whole.classes
+    assert [hit.id for hit in other.query_item(3, labels=["b"]).hits] == [4]
+
+
+@pytest.mark.parametrize(
+    ("label", "hint"),
+    [("B", "did you mean 'b'? its classes: a, b, c"), ("seven", "its classes: a, b, c")],
+)
+def test_an_unknown_label_is_refused_with_a_guess(searcher: Searcher, label: str, hint: str) -> None:
+    with pytest.raises(BadInputError, match=f"there is no class '{label}' in toy") as refusal:
+        searcher.query(quadrant_image(30, 40, 0, 0), preprocess=NONE, labels=[label])
+    assert refusal.value.hint == hint
+
+
+def test_a_label_says_nothing_in_a_gallery_without_labels(build_toy: Callable[..., Path]) -> None:
+    bare = Searcher.open(build_toy(toy_split([((9, 0, 0, 0), None)], classes=())))
+    with pytest.raises(BadInputError, match="there is no class 'a': toy has no labels"):
+        bare.query(quadrant_image(30, 40, 0, 0), preprocess=NONE, labels=["a"])
+
+
+def brute_force(searcher: Searcher, vector: np.ndarray, without: int | None) -> list[tuple[float, int]]:
+    """Every item as (-score, id), best first, each score in float64."""
+    scores = searcher.bundle.store.all_vectors().astype(np.float64) @ vector.astype(np.float64)
+    rounded = np.clip(scores, -1, 1).astype(np.float32)
+    pairs = zip(-rounded, searcher.bundle.ids, strict=True)
+    return sorted((float(score), int(item)) for score, item in pairs if item != without)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW8", "IVF64,Flat", "IVF64,SQ8"])
+def test_the_class_ranking_is_brute_force_s_and_agrees_with_the_hits(
+    mnist_test: Split, tmp_path: Path, factory: str
+) -> None:
+    gallery = mnist_test.take(np.arange(2_500))
+    build_index(gallery, open_model(), tmp_path / "index", factory=factory)
+    searcher, k = Searcher.open(tmp_path / "index"), 12
+    queries = searcher.bundle.encoder.encode(mnist_test.images[2_500:2_540])
+    queries = np.concatenate([queries, searcher.bundle.store.vectors(np.arange(8, dtype=np.int64))])
+    left_out = [None] * 40 + list(range(8))
+    for labels in ([], ["3"], ["7", "1"]):
+        answers = searcher.query_vectors(queries, [None] * 48, k=k, labels=labels, left_out=left_out)
+        for vector, without, answer in zip(queries, left_out, answers, strict=True):
+            expected = brute_force(searcher, vector, without)
+            by_class: dict[str, list[tuple[float, int]]] = {}
+            for pair in expected:
+                by_class.setdefault(searcher.label(pair[1]), []).append(pair)
+            for row in answer.classes:
+                best = by_class[row.label][:5]
+                assert (row.best, row.example) == (-best[0][0], best[0][1])
+                assert row.mean == pytest.approx(-np.mean([score for score, _ in best]), abs=1e-9)
+            keys = [(-row.mean, -row.best) for row in answer.classes]
+            assert keys == sorted(keys)
+            assert {row.label for row in answer.classes} == set(by_class)
+            found = [(-hit.score, hit.id) for hit in answer.hits]
+            if labels or factory == "Flat":
+                wanted = [pair for pair in expected if not labels or searcher.label(pair[1]) in labels]
+                assert found == wanted[:k]
+            else:
+                assert found == sorted(found)
+                assert len(set(found)) == k
+                assert found[:5] == expected[:5]  # each is among the five nearest of its class
+                for row in answer.classes:
+                    assert (-row.best, row.example) in found or (-row.best, row.example) > found[-1]
 
 
 def test_a_thumbnail_is_the_items_picture(searcher: Searcher, toy_gallery: Split) -> None:

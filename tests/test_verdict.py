@@ -26,7 +26,6 @@ from simsearch.search import (
     Searcher,
     Verdict,
     measure_similarity,
-    outcomes_to_dict,
 )
 
 NONE = Preprocess.NONE
@@ -168,7 +167,6 @@ def test_the_json_carries_verdict_posteriors_and_matches(searcher: Searcher) -> 
     }
     assert document["hits"][0]["match"] is True
     assert document["classes"][0]["posterior"] == answer.verdict.probability
-    assert outcomes_to_dict(searcher, [])["schema"] == 2
 
 
 def test_the_similarity_of_two_pictures_is_calibrated_too(calibrated_model: Model) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from simsearch.errors import SimsearchError
+from simsearch.words import printable
 
 
 def explain(error: Exception) -> int:
@@ -13,7 +14,7 @@ def explain(error: Exception) -> int:
         message, hint, code = error.message, error.hint, error.exit_code
     else:
         message, hint, code = f"unexpected {type(error).__name__}: {error}", "run again with --debug", 1
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {printable(message)}", err=True)
     if hint:
-        typer.echo(f"hint: {hint}", err=True)
+        typer.echo(f"hint: {printable(hint)}", err=True)
     return code

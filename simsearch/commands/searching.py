@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from simsearch.commands.failures import explain
 from simsearch.commands.options import (
     IndexDirOption,
     IndexOption,
@@ -22,46 +22,150 @@ from simsearch.commands.options import (
 from simsearch.errors import BadInputError
 from simsearch.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
+_ASK = "What to ask about"
+_PICTURES = "How pictures are read"
+_ANSWER = "What is answered"
+_SCREEN = "On the screen"
+_PROGRAMS = "For programs (one of these)"
+
+
+def _print_schema(value: bool) -> None:
+    if value:
+        from simsearch.answer_formats import SCHEMA
+
+        typer.echo(SCHEMA.read_text("utf-8"), nl=False)
+        raise typer.Exit
+
 
 def query(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, WebP, BMP or GIF files.")
-    ],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many nearest images to show.")] = 10,
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGE]...",
+            help="Pictures (PNG, JPEG, WebP, BMP, GIF), folders, patterns such as 'scans/*.png', or - for "
+            "the bytes of one picture on standard input.",
+            rich_help_panel=_ASK,
+        ),
+    ] = None,
+    item: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--id", min=0, help="An item of the gallery, itself left out; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        typer.Option(help="A file with a name a line, or - for standard input.", rich_help_panel=_ASK),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE", help="Add this picture's vector to each query; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE", help="Subtract this picture's vector; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None,
+    k: Annotated[
+        int, typer.Option("--k", "-k", min=1, help="How many nearest images.", rich_help_panel=_ANSWER)
+    ] = 10,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Only images of this class; repeatable.", rich_help_panel=_ANSWER),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Count an image as a match from this score on.", rich_help_panel=_ANSWER
+        ),
+    ] = None,
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="And from this probability on.", rich_help_panel=_ANSWER),
+    ] = None,
+    unknown_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Call a picture less familiar than this unknown.", rich_help_panel=_ANSWER
+        ),
+    ] = None,
+    by_class: Annotated[
+        bool,
+        typer.Option("--by-class", help="The best example of each class, ranked.", rich_help_panel=_SCREEN),
+    ] = False,
+    pictures: Annotated[
+        Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
+        typer.Option(
+            "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
+        ),
+    ] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_PROGRAMS)
+    ] = False,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="A line of JSON a query.", rich_help_panel=_PROGRAMS)
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="A row of CSV a hit.", rich_help_panel=_PROGRAMS)
+    ] = False,
+    as_paths: Annotated[
+        bool, typer.Option("--paths", help="The sources of the hits, one a line.", rich_help_panel=_PROGRAMS)
+    ] = False,
+    _schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of --json and --jsonl, and do nothing else.",
+            rich_help_panel=_PROGRAMS,
+        ),
+    ] = False,
     index: IndexOption = DEFAULT_INDEX,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     preprocess: PreprocessOption = "auto",
     invert: InvertOption = None,
-    as_json: JsonOption = False,
     threads: ThreadsOption = 0,
 ) -> None:
     """Find the nearest images to yours, by cosine similarity, and rank the classes.
 
     Example: simsearch query digit.png --k 10
     """
-    from simsearch import terminal, views
+    from simsearch import terminal
+    from simsearch.batch import answer_queries
+    from simsearch.combining import read_combination
+    from simsearch.commands.answers import chosen_format, print_answers
     from simsearch.images import Preprocess
-    from simsearch.search import Searcher, outcomes_to_dict
+    from simsearch.queries import gather
+    from simsearch.search import Limits, Searcher
 
+    form = chosen_format(as_json=as_json, as_jsonl=as_jsonl, as_csv=as_csv, as_paths=as_paths)
+    if form and (by_class or pictures != "auto"):
+        raise BadInputError(f"--{form} is for programs", hint="leave out --by-class and --images")
+    stdin, way, steered = sys.stdin.buffer, Preprocess(preprocess), bool(like or unlike)
+    asked, total = gather(images or [], item or [], files_from, stdin, steered=steered, note=terminal.note)
     searcher = Searcher.open(find_index(index, index_dir), threads=threads)
     limit_threads(threads)
     if k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
-    outcomes = list(searcher.query_files(images, k=k, preprocess=Preprocess(preprocess), invert=invert))
-    if as_json:
-        terminal.print_json(outcomes_to_dict(searcher, outcomes))
-    console = terminal.results()
-    for outcome in outcomes:
-        if outcome.answer is None:
-            continue
-        for remark in outcome.answer.query.notes:
-            terminal.note(f"{outcome.name}: {remark}")
-        if not as_json:
-            console.print(views.answer_view(outcome.name, outcome.answer))
-    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if failures:
-        for error in failures:
-            explain(error)
+    encoder = searcher.bundle.encoder
+    outcomes = answer_queries(
+        searcher,
+        asked,
+        k=k,
+        labels=label or [],
+        limits=Limits(min_score, min_probability, unknown_below),
+        preprocess=way,
+        invert=invert,
+        combination=read_combination(like or [], unlike or [], encoder, stdin, way, invert)
+        if steered
+        else None,
+        decoders=threads,
+    )
+    if print_answers(searcher, outcomes, total, form, images=pictures, by_class=by_class):
         raise typer.Exit(BadInputError.exit_code)
 
 

@@ -1,0 +1,27 @@
+"""Words for people: guesses at what was meant, and names that a terminal can show."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`did you mean 'x'? ` (with the space) for the closest of the choices, or nothing."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f"did you mean {by_lower[close[0]]!r}? " if close else ""
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """`a, b, c`, cut after the first few of many."""
+    every = list(names)
+    cut = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + cut
+
+
+def printable(text: str) -> str:
+    """The text with control characters, and what no encoding has, spelt out: it cannot move a cursor."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
