@@ -11,19 +11,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from simsearch.errors import BadInputError
+from simsearch.errors import cannot_write
 
 _TEMPORARY_PREFIX = ".tmp-"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by a file with this content: written aside, flushed to disk, then renamed."""
-    write_durably(path, data)
-    sync_folder(path.parent)
+    """Replace `path` by a file with this content: written aside, flushed to disk, then renamed.
+
+    :raises BadInputError: If it cannot be written; `path` is then what it was.
+    """
+    with open_atomically(path) as file:
+        file.write(data)
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Like `write_atomically`, leaving it to the caller to flush the folder once after many files."""
+    """Like `write_atomically`, leaving it to the caller to flush the folder once after many files.
+
+    :raises OSError: If it cannot be written.
+    """
     temporary = _temporary_beside(path)
     try:
         with temporary.open("xb") as file:
@@ -50,10 +56,11 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             replace_file(temporary, path)
+            sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInputError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        raise cannot_write(path, error) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ import re
 import tempfile
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,20 +22,19 @@ from typing import Any
 
 import numpy as np
 import xxhash
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from simsearch.atomic import replace_file, sweep_temporaries, sync_folder, write_atomically
 from simsearch.encoder import OnnxEncoder
-from simsearch.errors import BrokenBundleError, BrokenModelError, BusyError, MissingBundleError
+from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.images import PREPROCESSING_VERSION, Images
+from simsearch.locks import folder_lock
 from simsearch.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
 from simsearch.seal import read_small_file
 from simsearch.stores.base import Ids, is_unit
 from simsearch.stores.faiss import FaissStore, read_faiss_index
 
 MANIFEST = "manifest.json"
-LOCK = ".lock"
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
@@ -130,25 +130,9 @@ def read_manifest(folder: Path) -> Manifest:
 Writer = Callable[[Path], None]
 
 
-@contextlib.contextmanager
-def bundle_lock(folder: Path) -> Iterator[None]:
-    """Hold an index folder's lock, creating the folder; one writer at a time.
-
-    A new folder that nothing was written into is gone afterwards.
-
-    :raises BusyError: If another process is writing it.
-    """
-    is_new = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=0):
-            try:
-                yield
-            finally:
-                if is_new:
-                    _remove_if_empty(folder)
-    except Timeout:
-        raise BusyError(f"another process is writing {folder}", hint="wait for it, then try again") from None
+def bundle_lock(folder: Path) -> AbstractContextManager[None]:
+    """Hold an index folder's lock, creating the folder; see `folder_lock`."""
+    return folder_lock(folder, busy=f"another process is writing {folder}")
 
 
 def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
@@ -207,14 +191,6 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
         # Windows: a reader has a file of this name mapped. The name is a checksum: the content may be there.
         if os.name != "nt" or checksum(target) != entry.xxh3_128:
             raise
-
-
-def _remove_if_empty(folder: Path) -> None:
-    """Remove a folder that holds a lock and nothing else, while it is held."""
-    if {path.name for path in folder.iterdir()} <= {LOCK}:
-        with contextlib.suppress(OSError):  # Windows keeps a file that is open
-            (folder / LOCK).unlink(missing_ok=True)
-            folder.rmdir()
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -20,6 +20,7 @@ Only `simsearch.cli` exits; only `simsearch.web` chooses status codes.
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 
 class SimsearchError(Exception):
@@ -81,6 +82,12 @@ class BusyError(SimsearchError):
     """Another process is writing what this one wants to write."""
 
     exit_code = 4
+
+
+def cannot_write(path: Path, error: OSError) -> BadInputError:
+    """Why nothing can be written there, in one line."""
+    reason = (error.strerror or str(error)).lower()
+    return BadInputError(f"cannot write {path}: {reason}", hint="free some space, or choose another place")
 
 
 def require(module: str, extra: str) -> None:

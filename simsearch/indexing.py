@@ -20,7 +20,13 @@ from simsearch.bundle import (
     write_data_file,
 )
 from simsearch.datasets import Split
-from simsearch.errors import BadDatasetError, BadInputError, BrokenBundleError, MissingBundleError
+from simsearch.errors import (
+    BadDatasetError,
+    BadInputError,
+    BrokenBundleError,
+    MissingBundleError,
+    cannot_write,
+)
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.manifest import FileEntry, Manifest
 from simsearch.models import Model
@@ -62,7 +68,7 @@ def build_index(
                     _sweep_failed(folder)
                 raise
     except OSError as error:
-        raise BadInputError(f"{folder} cannot be written: {error.strerror or error}") from error
+        raise cannot_write(folder, error) from error
 
 
 def _build(

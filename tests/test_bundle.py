@@ -418,7 +418,7 @@ def test_a_build_that_fails_leaves_the_old_index_and_no_litter(
     if expected is BadInputError:
         assert (caught.value.exit_code, str(caught.value)) == (
             2,
-            f"{folder} cannot be written: No space left on device",
+            f"cannot write {folder}: no space left on device",
         )
     assert_holds(folder, GALLERY)
     assert_tidy(folder)
@@ -440,9 +440,7 @@ def test_a_failed_build_beside_an_index_of_a_newer_simsearch_leaves_its_files(
 def test_a_file_where_the_folder_should_be_is_one_clear_error(toy_model, tmp_path):
     (tmp_path / "file").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            BadInputError, match=r"cannot be written: (File exists|Not a directory)"
-        ) as caught:
+        with pytest.raises(BadInputError, match=r"cannot be a folder: a file has that name$") as caught:
             build_index(GALLERY, toy_model, folder)
         assert caught.value.exit_code == 2
     assert (tmp_path / "file").read_text() == "mine"
@@ -584,7 +582,7 @@ def test_a_disk_that_is_full_at_any_size_leaves_the_old_index_and_no_litter(buil
     for limit in sorted({0, 1, *sizes[:-1], *(size - 1 for size in sizes)}):
         message, status = tell(process, limit)
         assert (message, os.waitstatus_to_exitcode(status)) == (
-            f"BadInputError: {folder} cannot be written: File too large",
+            f"BadInputError: cannot write {folder}: file too large",
             1,
         )
         assert_holds(folder, GALLERY)

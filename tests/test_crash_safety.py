@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -237,7 +238,7 @@ def test_a_full_disk_at_20_levels_leaves_the_old_index(disk: Path, toy_model: Mo
     build_index(GALLERY, toy_model, folder)
     for level in range(LEVELS):
         leave(disk, needed * level // LEVELS)
-        with pytest.raises(Exception, match="No space left on device") as caught:
+        with pytest.raises(Exception, match="no space left on device") as caught:
             build_index(OTHER, toy_model, folder)
         assert (type(caught.value).__name__, caught.value.exit_code) == ("BadInputError", 2)
         assert_holds(folder, GALLERY)
@@ -250,7 +251,7 @@ def test_a_full_disk_at_20_levels_leaves_the_old_index(disk: Path, toy_model: Mo
 
 def test_a_first_build_on_a_full_disk_leaves_no_folder(disk: Path, toy_model: Model) -> None:
     leave(disk, 8192)
-    with pytest.raises(Exception, match="No space left on device"):
+    with pytest.raises(Exception, match="no space left on device"):
         build_index(OTHER, toy_model, disk / "new")
     assert names(disk) == ["ballast"]
 
@@ -266,12 +267,38 @@ def test_a_full_disk_at_20_levels_leaves_the_old_checkpoint(
     for level in range(LEVELS):
         leave(disk, size * level // LEVELS)
         code, said = faults.do("checkpoint", disk)
-        assert (code, said) == (1, "OSError: [Errno 28] No space left on device")
+        assert (code, said) == (1, f"BadInputError: cannot write {disk}/last.pt: no space left on device")
         assert weights_in(disk) == OLD["weights"]
         assert names(disk) == ["ballast", "last.pt"]
     (disk / "ballast").unlink()
     assert faults.do("checkpoint", disk) == (0, "")
     assert weights_in(disk) == NEW["weights"]
+
+
+def test_training_on_a_full_disk_is_refused_in_words_and_can_be_resumed(disk: Path, faults: Faults) -> None:
+    """The disk is full before the first checkpoint, and then before the third epoch's."""
+    pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+    from simsearch.train.checkpoints import load_model
+
+    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True, capture_output=True)
+    leave(disk, 8192)
+    code, said = faults.do("train", disk / "new" / "run")
+    assert (code, said) == (
+        1,
+        f"BadInputError: cannot write {disk}/new/run/best_model.pt: no space left on device",
+    )
+    assert names(disk) == ["ballast"]
+
+    (disk / "ballast").unlink()
+    leave(disk, 9 * 2**20)  # of two checkpoints, 2 and 5 MB, that are written anew beside their old ones
+    code, said = faults.do("train", disk / "run")
+    assert code == 1
+    assert said.startswith(f"BadInputError: cannot write {disk}/run/")
+    assert said.endswith(": no space left on device")
+    assert not list((disk / "run").glob(".tmp-*"))
+    load_model(disk / "run" / "best_model.pt")
+    (disk / "ballast").unlink()
+    assert faults.do("train", disk / "run", resume=True) == (0, "")
 
 
 def test_a_full_disk_at_20_levels_leaves_whole_files_of_an_evaluation(
@@ -321,7 +348,7 @@ def test_a_limit_on_file_sizes_leaves_the_old_files(
     from faults import OLD
 
     code, said = faults.do("checkpoint", old_checkpoint, limit=limit)
-    assert (code, said) == (1, "OSError: [Errno 27] File too large")
+    assert (code, said) == (1, f"BadInputError: cannot write {old_checkpoint}/last.pt: file too large")
     assert weights_in(old_checkpoint) == OLD["weights"]
     assert names(old_checkpoint) == ["last.pt"]
     index, folder = build_toy(toy_gallery), tmp_path / "out"
@@ -341,7 +368,7 @@ def test_an_array_cut_short_by_any_number_of_bytes_is_noticed(
     build_index(GALLERY, toy_model, folder)
     for limit in [*range(0, largest, 61), largest - 1]:
         code, said = faults.do("build", folder, split="other", parts=str(parts), limit=limit)
-        assert (code, said) == (1, f"BadInputError: {folder} cannot be written: File too large"), limit
+        assert (code, said) == (1, f"BadInputError: cannot write {folder}: file too large"), limit
         assert_holds(folder, GALLERY)
         assert_tidy(folder)
 
@@ -361,13 +388,16 @@ def test_a_read_only_disk_is_searched_and_not_written(
         assert faults.do("read_rounds", folder, rounds=1) == (0, "")
         for target in (folder, disk / "new"):
             code, said = faults.do("build", target, split="other", parts=str(parts))
-            assert (code, said) == (1, f"BadInputError: {target} cannot be written: Read-only file system")
+            assert (code, said) == (1, f"BadInputError: cannot write {target}: read-only file system")
         index = str(folder)
         code, said = faults.do("evaluate", disk, index=index)
         assert (code, said) == (1, f"BadInputError: cannot write {disk}/report.html: read-only file system")
         code, said = faults.do("fetch", disk, raw=str(tmp_path))
         assert code == 1
         assert said.startswith("DatasetUnavailableError: MNIST cannot be stored in")
+        if find_spec("torch"):
+            code, said = faults.do("train", disk / "run")
+            assert (code, said) == (1, f"BadInputError: cannot write {disk}/run: read-only file system")
     finally:
         remount(disk, "rw")
     assert contents(folder) == before
@@ -390,7 +420,10 @@ def test_another_users_folder_is_searched_and_not_written(
         pytest.skip("another user cannot read this checkout")
     assert read == (0, "")
     code, said = faults.do("build", folder, split="other", parts=str(parts), uid=NOBODY)
-    assert (code, said) == (1, f"BadInputError: {folder} cannot be written: Permission denied")
+    assert (code, said) == (1, f"BadInputError: cannot write {folder}: permission denied")
+    if find_spec("torch"):
+        code, said = faults.do("train", folder, uid=NOBODY)
+        assert (code, said) == (1, f"BadInputError: cannot write {folder}: permission denied")
     code, said = faults.do("evaluate", tmp_path, index=str(folder), uid=NOBODY)
     assert (code, said) == (1, f"BadInputError: cannot write {tmp_path}/report.html: permission denied")
     assert contents(folder) == before

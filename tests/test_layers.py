@@ -29,6 +29,7 @@ LAYERS = (
         "calibration",
         "checks",
         "interrupts",
+        "locks",
         "metrics",
         "onnx_graph",
         "pairs",

@@ -20,7 +20,10 @@ MAX_CHECKPOINT_BYTES = 64 * 2**20
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain values; the file is the old one or the new one, never half of each."""
+    """Write tensors and plain values; the file is the old one or the new one, never half of each.
+
+    :raises BadInputError: If it cannot be written.
+    """
     buffer = io.BytesIO()
     torch.save(_contiguous(state), buffer)
     write_atomically(path, buffer.getvalue())

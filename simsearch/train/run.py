@@ -9,15 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from simsearch.atomic import sweep_temporaries, write_atomically
 from simsearch.calibration import Projection
 from simsearch.datasets import Split
-from simsearch.errors import BadInputError, BusyError, MissingModelError
+from simsearch.errors import BadInputError, MissingModelError
 from simsearch.history import EpochRecord, history_csv
 from simsearch.holdout import hold_out
 from simsearch.images import PREPROCESSING_VERSION
+from simsearch.locks import folder_lock
 from simsearch.models import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -63,8 +62,8 @@ def train(
     :param split: The training split; 5,000 of its images are held out to choose the checkpoint.
     :param resume: Continue the run whose `last.pt` is in the folder.
     :param threads: Threads of a training step on the CPU; 0 lets torch choose.
-    :raises BadInputError: If the split has no labels or too few images, training diverges, or the folder
-        holds a run and `resume` is not set.
+    :raises BadInputError: If the split has no labels or too few images, training diverges, the folder
+        holds a run and `resume` is not set, or it cannot be written; the run can then be resumed.
     :raises MissingModelError: If `resume` is set and there is no run to continue.
     :raises BrokenModelError: If the run to continue is damaged.
     :raises BusyError: If another process is training into the folder.
@@ -72,27 +71,20 @@ def train(
     if split.labels is None:
         raise BadInputError(f"{split.name} has no labels to train on")
     _check_seed(seed)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise BadInputError(f"{folder} cannot be a folder: a file has that name") from None
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            _check_folder(folder, resume=resume)
-            sweep_temporaries(folder)
-            configure_torch(deterministic=deterministic, threads=threads)
-            trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers)
-            if resume:
-                trainer.resume()
+    with folder_lock(folder, busy=f"another process is training into {folder}"):
+        _check_folder(folder, resume=resume)
+        sweep_temporaries(folder)
+        configure_torch(deterministic=deterministic, threads=threads)
+        trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers)
+        if resume:
+            trainer.resume()
 
-            def record_epoch(record: EpochRecord, improved: bool) -> None:
-                write_atomically(folder / HISTORY, history_csv(trainer.history))
-                on_epoch(record, improved)
+        def record_epoch(record: EpochRecord, improved: bool) -> None:
+            write_atomically(folder / HISTORY, history_csv(trainer.history))
+            on_epoch(record, improved)
 
-            trainer.run(on_step=on_step, on_epoch=record_epoch)
-            return _finish(folder, trainer, split)
-    except Timeout:
-        raise BusyError(f"another process is training into {folder}") from None
+        trainer.run(on_step=on_step, on_epoch=record_epoch)
+        return _finish(folder, trainer, split)
 
 
 def export(folder: Path) -> ModelCard:
@@ -100,6 +92,7 @@ def export(folder: Path) -> ModelCard:
 
     :raises MissingModelError: If the folder holds no model.
     :raises BrokenModelError: If the checkpoint is not the one its card describes.
+    :raises BadInputError: If the folder cannot be written.
     """
     card = read_model_card(folder)
     checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
