@@ -1,9 +1,9 @@
-"""Random affine and elastic distortion of a batch: every image its own, all in one tensor operation."""
+"""Random distortion of a batch, of position, form and pen: every image its own, all in tensor operations."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from simsearch.images import MEAN, SIDE, STD
 
 _BACKGROUND = -MEAN / STD  # a black pixel, normalised
 _HALF = SIDE / 2  # pixels a unit of grid_sample's coordinates
+_PROFILE = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2.88)  # a Gaussian of 1.2 pixels
+_SOFT = (torch.outer(_PROFILE, _PROFILE) / _PROFILE.sum() ** 2).view(1, 1, 5, 5)
+_CHANGED = 0.5  # share of the images whose strokes are thickened or thinned; and blurred
 _ELASTIC_CELLS = 7  # random displacements a side; between them they are interpolated
 
 
@@ -24,10 +27,13 @@ class Augmentation:
     scale: float = 0.0  # of the logarithm of each side's scale
     shear: float = 0.0  # tangent of the slant
     shift: float = 0.0  # pixels along each axis
+    perspective: float = 0.0  # how much nearer than the middle an edge may come
     elastic: float = 0.0  # pixels: the largest standard deviation of local displacements
+    thickness: float = 0.0  # share of a pixel by which a stroke's edges move, in every second image
+    blur: float = 0.0  # largest share of the blurred picture in a mixture with the sharp one, likewise
 
     def __bool__(self) -> bool:
-        return any((self.rotation, self.scale, self.shear, self.shift, self.elastic))
+        return any(asdict(self).values())
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Distort normalised images, float32 (N, 1, 28, 28); what moves in from outside is background.
@@ -35,11 +41,16 @@ class Augmentation:
         Elastic distortion after Simard, Steinkraus, Platt: "Best Practices for Convolutional Neural
         Networks Applied to Visual Document Analysis", ICDAR 2003, with a coarse field of displacements.
         """
-        grid = F.affine_grid(self._matrices(len(images), generator), list(images.shape), align_corners=False)
+        count = len(images)
+        grid = F.affine_grid(self._matrices(count, generator), list(images.shape), align_corners=False)
+        if self.perspective:
+            grid = grid / self._depths(grid, generator)  # (N, 28, 28, 2)
         if self.elastic:
-            grid = grid + self._displacements(len(images), generator)  # (N, 28, 28, 2)
-        ink = images - _BACKGROUND
-        return F.grid_sample(ink, grid.to(images.device), align_corners=False) + _BACKGROUND
+            grid = grid + self._displacements(count, generator)
+        ink = F.grid_sample(images - _BACKGROUND, grid.to(images.device), align_corners=False)
+        if self.thickness or self.blur:
+            ink = self._redraw(ink, generator)
+        return ink + _BACKGROUND
 
     def _matrices(self, count: int, generator: torch.Generator) -> Tensor:
         """Affine maps from output to input coordinates, float32 (N, 2, 3)."""
@@ -56,6 +67,24 @@ class Augmentation:
             torch.stack([sin / up, (cos + shear * sin) / up, uniform(self.shift / _HALF)], dim=1),
         )
         return torch.stack(rows, dim=1)
+
+    def _depths(self, grid: Tensor, generator: torch.Generator) -> Tensor:
+        """How far each point of a tilted plane is from the eye, 1 in the middle, float32 (N, 28, 28, 1)."""
+        tilt = (torch.rand(len(grid), 1, 1, 2, generator=generator) * 2 - 1) * self.perspective
+        return 1 + (grid * tilt).sum(dim=-1, keepdim=True)
+
+    def _redraw(self, ink: Tensor, generator: torch.Generator) -> Tensor:
+        """Thinner or thicker strokes, and softer ones, as dark as before; float32 (N, 1, 28, 28)."""
+        drawn = torch.rand(2, len(ink), 1, 1, 1, generator=generator).to(ink.device)
+        chosen = (torch.rand(2, len(ink), 1, 1, 1, generator=generator) < _CHANGED).to(ink)
+        growth = chosen[0] * (drawn[0] * 2 - 1) * self.thickness
+        softness = chosen[1] * drawn[1] * self.blur
+        thick = F.max_pool2d(ink, 3, stride=1, padding=1)
+        thin = -F.max_pool2d(-ink, 3, stride=1, padding=1)
+        changed = ink + growth.clamp(min=0) * (thick - ink) + (-growth).clamp(min=0) * (thin - ink)
+        soft = F.conv2d(changed, _SOFT.to(ink.device), padding=2)
+        changed = changed + softness * (soft - changed)
+        return changed * (ink.amax((2, 3), keepdim=True) / changed.amax((2, 3), keepdim=True).clamp(min=0.1))
 
     def _displacements(self, count: int, generator: torch.Generator) -> Tensor:
         """A smooth random field for each image, float32 (N, 28, 28, 2)."""

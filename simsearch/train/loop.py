@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ class Trainer:
         seed: int = 0,
         device: torch.device | None = None,
         workers: int = 0,
+        seen: Collection[int] | None = None,
     ) -> None:
         """Prepare data, model and optimiser.
 
@@ -68,13 +69,14 @@ class Trainer:
         :param labels: Class of each image, int64 (N,).
         :param folder: Where `best_model.pt` and `last.pt` go.
         :param workers: Processes that assemble batches; 0 is fastest for images already in memory.
+        :param seen: The labels that training and validation see; None for all.
         :raises BadInputError: If there are too few images to hold some out, or to pair those held out.
         """
         self.recipe, self.folder, self.seed, self.workers = recipe, folder, seed, workers
         self.device = device or pick_device()
         self.history: list[EpochRecord] = []
         self.best_epoch = 0
-        part = _hold_out(len(images), recipe.held_out_images)
+        part = _hold_out(labels, recipe.held_out_images, seen)
         self._objective = make_objective(
             recipe,
             torch.from_numpy(to_batch(images[part.train])),  # (55000, 1, 28, 28) for MNIST
@@ -287,9 +289,13 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _hold_out(total: int, count: int) -> HoldOut:
+def _hold_out(labels: NDArray[np.int64], count: int, seen: Collection[int] | None) -> HoldOut:
+    """The rows to train on and to hold out; without unseen classes, which stay on their own side."""
     try:
-        return hold_out(total, count)
+        part = hold_out(len(labels), count)
+        if seen is None:
+            return part
+        return HoldOut(*(rows[np.isin(labels[rows], list(seen))] for rows in part))
     except ValueError as error:
         raise BadInputError(
             f"{error}, which choose the checkpoint", hint="choose fewer with --set held_out_images=NUMBER"

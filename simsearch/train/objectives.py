@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -173,7 +174,7 @@ def make_objective(
 
 def augmentation(recipe: Recipe) -> Augmentation:
     """A recipe's distortions."""
-    return Augmentation(recipe.rotation, recipe.scale, recipe.shear, recipe.shift, recipe.elastic)
+    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
 
 
 def draw_training_pairs(

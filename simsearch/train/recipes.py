@@ -21,7 +21,8 @@ class Recipe:
     the share `warm_up` of all steps, then down; Smith and Topin 2018).
 
     With an `average` above 0 the weights that are validated and kept are an exponential moving average
-    of the trained ones, with that decay a step. The last five fields are bounds of random distortions.
+    of the trained ones, with that decay a step. The fields from `rotation` to `blur` are bounds
+    of random distortions; see `simsearch.train.augment`.
     After each epoch the loss on `validation_pairs` fixed pairs of held-out images decides which weights
     are kept.
     """
@@ -49,7 +50,11 @@ class Recipe:
     scale: float = 0.0  # of the logarithm of each side's scale
     shear: float = 0.0  # tangent of the slant
     shift: float = 0.0  # pixels
+    perspective: float = 0.0  # how much nearer than the middle an edge may come
     elastic: float = 0.0  # pixels
+    thickness: float = 0.0  # pixels
+    blur: float = 0.0  # a share
+    classes: str = ""  # the classes to train on, separated by commas; empty for all of them
 
 
 SIAMESE_PAIRS = Recipe(
@@ -66,21 +71,24 @@ SIAMESE_PAIRS = Recipe(
 )
 BATCH_PAIRS = Recipe(
     name="batch-pairs",
-    summary="every pair inside a batch, small distortions, one cycle, averaged weights",
+    summary="every pair inside a batch, distortions of form and pen, one cycle, averaged weights",
     pairing="batch",
-    epochs=60,
+    epochs=45,
     batch_size=256,
     learning_rate=1e-2,
     weight_decay=2e-2,
     optimizer="adamw",
     schedule="one-cycle",
-    average=0.9995,
+    average=0.999,
     precision="bfloat16",
     rotation=15.0,
     scale=0.15,
     shear=0.2,
     shift=2.0,
+    perspective=0.1,
     elastic=0.8,
+    thickness=1.0,
+    blur=1.0,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS)}
@@ -158,9 +166,12 @@ def _check(recipe: Recipe) -> None:
         raise BadInputError(f"plateau_patience must not be negative, not {recipe.plateau_patience}")
     if not 0 <= recipe.average < 1 or not 0 < recipe.warm_up < 1:
         raise BadInputError("average must be from 0 to below 1, warm_up between 0 and 1")
-    for field in ("rotation", "scale", "shear", "shift", "elastic"):
+    for field in ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur"):
         if getattr(recipe, field) < 0:
             raise BadInputError(f"{field} must not be negative, not {getattr(recipe, field)}")
+    for field, most in (("perspective", 0.4), ("thickness", 1.0), ("blur", 1.0)):
+        if getattr(recipe, field) > most:
+            raise BadInputError(f"{field} must be at most {most}, not {getattr(recipe, field)}")
     if not recipe.learning_rate > 0 or not 0 < recipe.plateau_factor < 1 or recipe.weight_decay < 0:
         raise BadInputError(
             "learning_rate must be positive, plateau_factor between 0 and 1, weight_decay not negative"

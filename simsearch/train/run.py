@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,9 @@ def train(
     :param split: The training split; 5,000 of its images are held out to choose the checkpoint.
     :param resume: Continue the run whose `last.pt` is in the folder.
     :param threads: Threads of a training step on the CPU; 0 lets torch choose.
-    :raises BadInputError: If the split has no labels or too few images, training diverges, the folder
-        holds a run and `resume` is not set, or it cannot be written; the run can then be resumed.
+    :raises BadInputError: If the split has no labels or too few images, or lacks a class that the recipe
+        names, training diverges, the folder holds a run and `resume` is not set, or it cannot be written;
+        the run can then be resumed.
     :raises MissingModelError: If `resume` is set and there is no run to continue.
     :raises BrokenModelError: If the run to continue is damaged.
     :raises BusyError: If another process is training into the folder.
@@ -71,11 +72,12 @@ def train(
     if split.labels is None:
         raise BadInputError(f"{split.name} has no labels to train on")
     _check_seed(seed)
+    seen = _seen_labels(recipe, split.classes)
     with folder_lock(folder, busy=f"another process is training into {folder}"):
         _check_folder(folder, resume=resume)
         sweep_temporaries(folder)
         configure_torch(deterministic=deterministic, threads=threads)
-        trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers)
+        trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers, seen=seen)
         if resume:
             trainer.resume()
 
@@ -98,6 +100,16 @@ def export(folder: Path) -> ModelCard:
     checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
     model = load_model(folder / BEST_CHECKPOINT, sha256=FileRecord.of(checkpoint).sha256)
     return _write_model(folder, model, name=card.name, training=card.training)
+
+
+def _seen_labels(recipe: Recipe, classes: Sequence[str]) -> tuple[int, ...] | None:
+    """The labels of the classes that a recipe names; None if it names none."""
+    names = [name.strip() for name in recipe.classes.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in classes]:
+        raise BadInputError(
+            f"there is no class {unknown[0]!r} to train on", hint=f"classes: {', '.join(classes)}"
+        )
+    return tuple(sorted({classes.index(name) for name in names})) or None
 
 
 def _check_seed(seed: int) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
 
+from dataclasses import fields
+
 import numpy as np
 import torch
 
@@ -41,16 +43,19 @@ def test_no_distortion_changes_nothing() -> None:
     assert torch.allclose(nothing(images, generator()), images, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rotation", "scale", "shear", "shift", "elastic"])
+@pytest.mark.parametrize("name", [field.name for field in fields(Augmentation)])
 def test_each_bound_makes_an_augmentation(name: str) -> None:
     augmentation = Augmentation(**{name: 0.5})
     assert augmentation
-    images = picture((5, 14), (20, 9)).expand(4, 1, 28, 28)
+    images = picture((5, 14), (20, 9)).expand(64, 1, 28, 28)
     distorted = augmentation(images, generator())
     assert distorted.shape == images.shape
     assert torch.isfinite(distorted).all()
     assert (distorted - images).abs().amax((1, 2, 3)).max() > 0.1
-    assert len({tuple(image.flatten().tolist()) for image in distorted}) == 4
+    different = len({tuple(image.flatten().tolist()) for image in distorted})
+    assert (
+        different == 64 if name not in ("thickness", "blur") else different > 16
+    )  # half are left as they are
 
 
 def test_shifts_move_the_centre_uniformly_within_the_bound_and_leave_background_behind() -> None:
@@ -83,6 +88,49 @@ def test_scale_multiplies_and_divides_alike() -> None:
     assert ratio.mean().abs() < 0.02
 
 
+def test_a_tilted_plane_is_magnified_where_it_is_near_and_reduced_where_it_is_far() -> None:
+    ends = picture((13, 4), (14, 4), (13, 23), (14, 23)).expand(1_000, 1, 28, 28)
+    ink = Augmentation(perspective=0.2)(ends, generator()) - BACKGROUND
+    left, right = ink[..., :14].sum((1, 2, 3)), ink[..., 14:].sum((1, 2, 3))
+    ratio = torch.log(left / right)
+    assert ratio.mean().abs() < 0.1
+    assert ratio.max() > 0.5  # a tilt of 0.2 at 0.68 of the way out: areas differ by (1.136 / 0.864) ** 3
+    assert ratio.min() < -0.5
+    middle = picture((13, 13), (13, 14), (14, 13), (14, 14)).expand(100, 1, 28, 28)
+    assert (centre(Augmentation(perspective=0.2)(middle, generator())) - 13.5).abs().max() < 0.1
+
+
+def test_strokes_grow_and_shrink_by_up_to_a_pixel_and_keep_their_darkness() -> None:
+    stroke = picture(*((row, column) for row in range(4, 24) for column in (12, 13, 14)))
+    ink = Augmentation(thickness=1.0)(stroke.expand(2_000, 1, 28, 28), generator()) - BACKGROUND
+    width = ink[:, 0, 14].sum(dim=1) / ink[:, 0, 14].amax(dim=1)  # pixels
+    assert width.min() == pytest.approx(1.0, abs=0.01)
+    assert width.max() == pytest.approx(5.0, abs=0.01)
+    assert width.mean() == pytest.approx(3.0, abs=0.1)
+    assert ((width - 3).abs() < 1e-3).float().mean() == pytest.approx(0.5, abs=0.05)  # every second image
+    assert ink.amax((1, 2, 3)).tolist() == pytest.approx([1 / 0.3081] * 2_000, rel=1e-4)
+
+
+def test_a_stroke_that_thinning_would_erase_is_left_faint_not_amplified() -> None:
+    hair = picture(*((row, 13) for row in range(4, 24))).expand(500, 1, 28, 28)
+    ink = Augmentation(thickness=1.0)(hair, generator()) - BACKGROUND
+    assert torch.isfinite(ink).all()
+    assert ink.max() <= 1 / 0.3081 + 1e-4
+    assert ink.min() > -1e-5
+
+
+def test_blur_spreads_ink_as_its_gaussian_does() -> None:
+    dot = picture((14, 14)).expand(2_000, 1, 28, 28)
+    ink = (Augmentation(blur=1.0)(dot, generator()) - BACKGROUND)[:, 0]
+    weights = np.exp(-(np.arange(-2, 3) ** 2) / 2.88)
+    weights /= weights.sum()
+    beside = (ink[:, 14, 15] / ink[:, 14, 14]).max().item()
+    assert beside == pytest.approx(weights[3] / weights[2], rel=0.01)  # all of it blurred
+    assert (ink[:, 14, 15] < 1e-4).float().mean() == pytest.approx(0.5, abs=0.05)  # every second image
+    assert ink[:, 14, 14].tolist() == pytest.approx([1 / 0.3081] * 2_000, rel=1e-4)
+    assert ink[:, 14, 17].abs().max() < 1e-5
+
+
 def test_elastic_distortion_moves_parts_differently_and_stays_smooth() -> None:
     dots = picture(*((row, column) for row in range(4, 25, 5) for column in range(4, 25, 5)))
     field = Augmentation(elastic=1.0)._displacements(400, generator()) * 14  # pixels
@@ -98,7 +146,7 @@ def test_elastic_distortion_moves_parts_differently_and_stays_smooth() -> None:
 
 def test_a_distorted_digit_is_still_near_the_original(mnist_test: Split) -> None:
     images = torch.from_numpy(to_batch(mnist_test.images[:256]))
-    distorted = Augmentation(15.0, 0.15, 0.2, 2.0, 0.8)(images, generator())
+    distorted = Augmentation(15.0, 0.15, 0.2, 2.0, elastic=0.8)(images, generator())
     ink, before = distorted - BACKGROUND, images - BACKGROUND
     assert ink.min() > -1e-4
     assert ink.max() <= before.max() + 1e-4

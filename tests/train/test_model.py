@@ -205,6 +205,25 @@ def test_a_gradient_reaches_every_parameter():
     assert still == []
 
 
+def test_pooling_before_relu_gives_the_vectors_and_gradients_of_the_described_order():
+    torch.manual_seed(2)
+    net = EmbeddingNet()
+    described = nn.Sequential(
+        *(net.conv1, net.norm1, nn.ReLU(), nn.MaxPool2d(2)),
+        *(net.conv2, net.norm2, nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), net.linear, net.norm3, nn.ReLU()),
+    )
+    images, towards = pictures(8), torch.randn(8, 128)
+    results = []
+    for run in (net, lambda batch: nn.functional.normalize(described(batch))):
+        net.zero_grad()
+        vectors = run(images)
+        (vectors * towards).sum().backward()
+        results.append([vectors.detach(), *(value.grad.clone() for value in net.parameters())])
+    for found, expected in zip(*results, strict=True):
+        assert torch.equal(found, expected)
+
+
 def test_a_picture_is_embedded_alike_alone_and_in_company(model):
     images = pictures(6)
 

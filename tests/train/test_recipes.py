@@ -12,7 +12,8 @@ from simsearch.train.recipes import DEFAULT_RECIPE, RECIPES, configure, get_reci
 SETTABLE = (
     "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
     " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
-    " validation_pairs, held_out_images, rotation, scale, shear, shift, elastic"
+    " validation_pairs, held_out_images, rotation, scale, shear, shift, perspective, elastic,"
+    " thickness, blur, classes"
 )
 
 
@@ -28,7 +29,9 @@ def test_siamese_pairs_is_the_described_recipe():
         "precision": "float32",
         "warm_up": 0.2,
         "average": 0.0,
-        **dict.fromkeys(("rotation", "scale", "shear", "shift", "elastic"), 0.0),
+        **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
+        **dict.fromkeys(("perspective", "elastic", "thickness", "blur"), 0.0),
+        "classes": "",
         "epochs": 30,
         "batch_size": 256,
         "pairs_per_epoch": 20_000,
@@ -111,6 +114,10 @@ def test_a_field_that_cannot_be_set_is_refused_with_those_that_can(setting):
             )
             for value in ("nan", "inf", "-inf")
         ),
+        ("shift=-1", "shift must not be negative, not -1.0"),
+        ("perspective=0.5", "perspective must be at most 0.4, not 0.5"),
+        ("thickness=1.5", "thickness must be at most 1.0, not 1.5"),
+        ("blur=2", "blur must be at most 1.0, not 2.0"),
         ("learning_rate=1e999", "learning_rate must be finite, not inf"),
         *(
             (

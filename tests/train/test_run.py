@@ -33,7 +33,7 @@ from simsearch.models import FileRecord, open_model, read_model_card
 from simsearch.train import export as export_module
 from simsearch.train import run
 from simsearch.train.checkpoints import load_model, read_checkpoint
-from simsearch.train.loop import configure_torch, embed
+from simsearch.train.loop import Trainer, configure_torch, embed
 from simsearch.train.recipes import SIAMESE_PAIRS
 from simsearch.train.run import export, train
 
@@ -407,3 +407,30 @@ def test_a_deterministic_run_gives_the_same_weights_and_encoder(finished, split,
     assert torch.are_deterministic_algorithms_enabled()
     for name in ("best_model.pt", "encoder.onnx"):
         assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+# Classes that training never sees
+
+
+def test_training_sees_only_the_classes_that_the_recipe_names(split, tmp_path):
+    recipe = replace(RECIPE, epochs=1, classes="7, 1,3")
+    trainer = Trainer(recipe, split.images, split.labels, tmp_path, seed=3, seen=(1, 3, 7))
+    part = hold_out(200, 80)
+    inside = np.isin(split.labels, [1, 3, 7])
+    held_out = to_batch(split.images[part.held_out[inside[part.held_out]]])
+    np.testing.assert_array_equal(trainer._held_out.numpy(), held_out)
+    seen_images = split.take(part.train[inside[part.train]])
+    assert sorted(set(trainer._objective._labels.tolist())) == [1, 3, 7]
+    np.testing.assert_array_equal(trainer._objective._images.numpy(), to_batch(seen_images.images))
+    card = train(recipe, split, tmp_path / "run", seed=3, threads=1)
+    trainer.run()
+    assert card.training["recipe"]["classes"] == "7, 1,3"
+    assert card.training["best"]["val_loss"] == trainer.best.val_loss  # `train` chose those labels
+
+
+def test_a_class_that_the_data_lacks_is_refused_before_a_folder_is_made(split, tmp_path):
+    with pytest.raises(BadInputError) as refusal:
+        train(replace(RECIPE, classes="1,x"), split, tmp_path / "run")
+    assert refusal.value.message == "there is no class 'x' to train on"
+    assert refusal.value.hint == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    assert not (tmp_path / "run").exists()
