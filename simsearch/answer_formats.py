@@ -16,11 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.batch import Outcome
-from simsearch.search import Searcher
+from simsearch.search import Hit, Searcher
 
 ANSWER_VERSION = 2
+UNKNOWN = "unknown"  # in a column that else holds the name of a class
 SCHEMA = Path(__file__).parent / "schemas" / "answers.schema.json"
-CSV_COLUMNS = ("query", "truth", "rank", "id", "label", "score", "probability", "source")
+CSV_COLUMNS = (
+    "query",
+    "truth",
+    "verdict",
+    "rank",
+    "id",
+    "label",
+    "score",
+    "probability",
+    "match",
+    "source",
+)
 
 
 class Format(StrEnum):
@@ -99,11 +111,15 @@ def _csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield _csv_rows([CSV_COLUMNS])
     for outcome in outcomes:
         if outcome.answer is not None:
-            name, truth = outcome.name, outcome.truth
-            yield _csv_rows(
-                (name, truth, hit.rank, hit.id, hit.label, hit.score, hit.probability, hit.source)
-                for hit in outcome.answer.hits
-            )
+            verdict = outcome.answer.verdict
+            judged = None if verdict is None else verdict.label if verdict.known else UNKNOWN
+            known = (outcome.name, outcome.truth, judged)
+            yield _csv_rows((*known, *_csv_cells(hit)) for hit in outcome.answer.hits)
+
+
+def _csv_cells(hit: Hit) -> tuple[Any, ...]:
+    match = None if hit.match is None else str(hit.match).lower()
+    return (hit.rank, hit.id, hit.label, hit.score, hit.probability, match, hit.source)
 
 
 def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:

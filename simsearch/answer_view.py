@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simsearch.batch import Outcome
-from simsearch.search import Answer, ClassRank, Hit
+from simsearch.search import Answer, ClassRank, Hit, Verdict
 from simsearch.thumbnails import COLUMNS, Beside, Canvas, Images, Tile, TileGrid
 from simsearch.views import BAR_WIDTH, bar, percent, plain_table
 from simsearch.words import printable
@@ -63,16 +63,38 @@ def _head(outcome: Outcome, answer: Answer, canvas: Canvas) -> RenderableType:
 
 
 def _verdict(outcome: Outcome, answer: Answer) -> list[Text]:
-    lines = []
-    if answer.classes:
-        first = answer.classes[0]
-        label = printable(first.label)
-        lines.append(
-            Text.assemble("most like class ", (label, "bold"), *_space(mark(first.label, outcome.truth)))
-        )
-    if outcome.truth is not None:
-        lines.append(Text(f"its class is {printable(outcome.truth)}"))
+    """The class, or that it is none; what that rests on; the truth, where it is known."""
+    truth, verdict = outcome.truth, answer.verdict
+    lines = _judgement(answer.classes[0], verdict, truth) if answer.classes else []
+    if truth is not None:
+        lines.append(Text(f"its class is {printable(truth)}"))
+    if verdict is not None:
+        best, share = f"best score {verdict.best:.4f}", f"familiarity {percent(verdict.familiarity)}"
+        lines += [
+            Text(_against(best, verdict.best < verdict.min_score, f"{verdict.min_score:.4f}"), "dim"),
+            Text(
+                _against(share, verdict.familiarity < verdict.unknown_below, percent(verdict.unknown_below)),
+                "dim",
+            ),
+        ]
     return lines
+
+
+def _judgement(top: ClassRank, verdict: Verdict | None, truth: str | None) -> list[Text]:
+    label, tick = (printable(top.label), "bold"), _space(mark(top.label, truth))
+    if verdict is None:
+        return [Text.assemble("most like class ", label, *tick)]
+    posterior = percent(verdict.probability)
+    if verdict.known:
+        return [Text.assemble("class ", label, f", {posterior}", *tick)]
+    return [
+        Text.assemble(("unknown", "bold"), ": it resembles nothing in the gallery enough"),
+        Text.assemble("nearest class ", label, f", {posterior} if it is any of them", *tick),
+    ]
+
+
+def _against(figure: str, below: bool, limit: str) -> str:
+    return f"{figure}, {'below' if below else 'at least'} the limit of {limit}"
 
 
 def mark(label: str | None, truth: str | None) -> Text:
@@ -92,6 +114,8 @@ def _hit_tile(hit: Hit, truth: str | None, thumbnail: Thumbnail) -> Tile:
         _figures(hit.score, hit.probability),
         Text(f"id {hit.id}", "dim"),
     ]
+    if hit.match is False:
+        lines.append(Text("no match", "dim"))
     if not hit.source.endswith(f"/{hit.id}"):  # a name that says no more than the id
         lines.append(_tail(hit.source))
     return Tile(thumbnail(hit.id), tuple(lines))
@@ -141,6 +165,9 @@ def _hits_table(hits: Sequence[Hit], truth: str | None) -> Table:
         table.add_column("")
     table.add_column("score", justify="right")
     table.add_column("probability", justify="right")
+    judged = any(hit.match is not None for hit in hits)
+    if judged:
+        table.add_column("match")
     table.add_column("id", justify="right")
     table.add_column("source", overflow="fold")
     for hit in hits:
@@ -150,6 +177,7 @@ def _hits_table(hits: Sequence[Hit], truth: str | None) -> Table:
             *([mark(hit.label, truth)] if truth is not None else []),
             f"{hit.score:.4f}",
             percent(hit.probability),
+            *(["yes" if hit.match else "no"] if judged else []),
             str(hit.id),
             Text(printable(hit.source)),
         )
@@ -164,7 +192,8 @@ def _classes_table(classes: Sequence[ClassRank], truth: str | None) -> Table:
     table.add_column("mean of 5", justify="right")
     table.add_column("", width=BAR_WIDTH, no_wrap=True)
     table.add_column("best", justify="right")
-    table.add_column("probability", justify="right")
+    calibrated = any(row.posterior is not None for row in classes)
+    table.add_column("posterior" if calibrated else "probability", justify="right")
     table.add_column("example", justify="right")
     for row in classes:
         table.add_row(
@@ -173,7 +202,7 @@ def _classes_table(classes: Sequence[ClassRank], truth: str | None) -> Table:
             f"{row.mean:.4f}",
             Text(bar(row.mean), style="cyan"),
             f"{row.best:.4f}",
-            percent(row.probability),
+            percent(row.probability if row.posterior is None else row.posterior),
             f"id {row.example}",
         )
     return table

@@ -20,8 +20,31 @@ MAX_PIXELS = 4 * 2**20
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 _SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
 _SHRINK = "make the picture smaller: 28x28 is enough"
-_WARNINGS_LOCK = threading.Lock()  # catch_warnings changes the whole process
 ANY_PICTURE = "the picture"
+
+
+class _Silence:
+    """No warnings while any thread is inside; `catch_warnings` changes the whole process, so it is shared."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._caught = threading.Lock(), 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
 
 
 def read_image_file(path: Path) -> bytes:
@@ -62,8 +85,7 @@ def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
 def pillow_errors(name: str) -> Iterator[None]:
     """Turn all that Pillow raises (on broken files nearly any exception) into one; silence its warnings."""
     try:
-        with _WARNINGS_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _SILENCE:
             yield
     except BadImageError:
         raise
