@@ -129,7 +129,7 @@ def test_a_query_whose_list_is_too_short_does_not_change_the_answers_of_its_batc
     index.add(vectors)
     store = FaissStore(index, np.arange(45), vectors)
     queries = np.array([[1, 0, 0], [0.6, 0.8, 0]], np.float32)  # five vectors around x: all are compared
-    scores = exact_scores(queries[1:], vectors[None, 5:7])
+    scores = exact_scores(queries[[1, 1]], vectors[5:7])[None]
     assert_hits(store.search(queries, 2), [[1, 1], *scores], [[0, 1], [5, 6]])
     assert_hits(store.search(queries[:1], 2), [[1, 1]], [[0, 1]])
     assert_hits(store.search(queries[1:], 2), scores, [[5, 6]])
@@ -403,3 +403,22 @@ def test_a_full_disk_while_an_index_is_written_is_an_error():
     """/dev/full accepts what fits a buffer and fails at the flush, which FAISS itself only prints."""
     with pytest.raises(OSError, match="No space left on device"):
         store_of().write(Path("/dev/full"))
+
+
+@pytest.mark.parametrize("count", [1, 3, 39, 40, 41, 400, 997])
+@pytest.mark.parametrize("k", [1, 5, 10])
+def test_a_restricted_search_is_exact_whatever_the_number_of_items(count: int, k: int) -> None:
+    """Coarse vectors, so that many scores tie, also across the cut."""
+    rng = np.random.default_rng(count)
+    vectors = rng.integers(-1, 2, (count + 5, 4)).astype(np.float32)
+    vectors[np.abs(vectors).sum(1) == 0] = 1
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = np.arange(len(vectors)) * 3
+    store, among = FaissStore.build(vectors, ids), ids[rng.permutation(len(ids))[:count]]
+    among.sort()
+    queries = vectors[:5]
+    hits = store.search(queries, k, among=among)
+    for query, scores, found in zip(queries, hits.scores, hits.ids, strict=True):
+        exact = np.clip(vectors.astype(np.float64) @ query.astype(np.float64), -1, 1).astype(np.float32)
+        expected = sorted((-float(exact[item // 3]), int(item)) for item in among)[:k]
+        assert list(zip((-scores).tolist(), found.tolist(), strict=True)) == expected

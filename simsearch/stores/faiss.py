@@ -24,6 +24,7 @@ _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen
 _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose own scores are approximate
 _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
+_GROUPS = 4  # times k, into which scores are divided to find a bound of the k best
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _REBUILD = "build the index again with `simsearch build-index`"
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
@@ -119,7 +120,8 @@ class FaissStore:
                 found = self._scan(asked[short], k, np.arange(len(self)))
                 hits.scores[pending[short]], hits.ids[pending[short]] = found
             if whole.any():
-                found = self._order(asked[whole], rows[whole], k)
+                near = ~_gap(scores[whole, k - 1 : k], scores[whole]) | (not self._exact)
+                found = self._order(asked[whole], rows[whole], near, k)
                 hits.scores[pending[whole]], hits.ids[pending[whole]] = found
             pending = pending[~short & ~whole]
             fetch *= 2
@@ -148,15 +150,22 @@ class FaissStore:
             raise ValueError("an id is not stored")
         return rows
 
-    def _order(self, queries: Vectors, rows: NDArray[np.int64], k: int) -> Hits:
-        """Score candidate rows (Q, C) exactly and keep the k best of each query."""
-        scores = np.empty(rows.shape, np.float32)
-        step = max(1, _BLOCK_SCORES // (rows.shape[1] * self.dim))
-        for start in range(0, len(queries), step):
+    def _order(self, queries: Vectors, rows: NDArray[np.int64], near: NDArray[np.bool_], k: int) -> Hits:
+        """The k best of each query exactly, among the candidate rows (Q, C), or (C,) for all, that are near.
+
+        At least k are near for each query.
+        """
+        asked, places = np.nonzero(near)
+        found = rows[places] if rows.ndim == 1 else rows[asked, places]  # (P,)
+        scores = np.empty(len(found), np.float32)
+        step = max(1, _BLOCK_SCORES // self.dim)
+        for start in range(0, len(found), step):
             part = slice(start, start + step)
-            scores[part] = exact_scores(queries[part], self._vectors[rows[part]])
-        order = np.lexsort((rows, -scores), axis=1)[:, :k]
-        return Hits(np.take_along_axis(scores, order, 1), self.ids[np.take_along_axis(rows, order, 1)])
+            scores[part] = exact_scores(queries[asked[part]], self._vectors[found[part]])
+        order = np.lexsort((found, -scores, asked))
+        first = np.searchsorted(asked, np.arange(len(queries)))  # of each query; nonzero is in order
+        best = order[first[:, None] + np.arange(k)]  # (Q, k)
+        return Hits(scores[best], self.ids[found[best]])
 
     def _scan(self, queries: Vectors, k: int, rows: NDArray[np.int64]) -> Hits:
         """Exact search of some rows (ascending) without the index."""
@@ -165,19 +174,11 @@ class FaissStore:
             return Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
         vectors = self._vectors[rows]  # (n, D)
         parts = [Hits(np.empty((0, k), np.float32), np.empty((0, k), np.int64))]
-        step = max(1, _BLOCK_SCORES // max(1, len(rows)))
+        step = max(1, _BLOCK_SCORES // len(rows))
         for start in range(0, len(queries), step):
             block = queries[start : start + step]
             rough = block @ vectors.T  # (q, n)
-            fetch = min(k + _OVERFETCH, len(rows))
-            while True:
-                best = np.argpartition(-rough, fetch - 1, axis=1)[:, :fetch]  # (q, fetch)
-                found = np.take_along_axis(rough, best, 1)
-                kth = np.partition(found, fetch - k, axis=1)[:, fetch - k]
-                if fetch == len(rows) or _gap(kth, found.min(1)).all():
-                    break
-                fetch = min(2 * fetch, len(rows))
-            parts.append(self._order(block, rows[best], k))
+            parts.append(self._order(block, rows, ~_gap(_bound(rough, k), rough), k))
         return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -215,11 +216,23 @@ def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
     return index
 
 
-def exact_scores(queries: Vectors, candidates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine similarities in float64, rounded once: float32 (Q, C) of (Q, D) against (Q, C, D)."""
-    products = np.einsum("qd,qcd->qc", queries.astype(np.float64), candidates.astype(np.float64))
+def exact_scores(queries: Vectors, vectors: Vectors) -> NDArray[np.float32]:
+    """Cosine similarities of pairs in float64, rounded once: float32 (P,) of (P, D) and (P, D)."""
+    products = np.einsum("pd,pd->p", queries.astype(np.float64), vectors.astype(np.float64))
     scores: NDArray[np.float32] = np.clip(products, -1, 1).astype(np.float32)
     return scores
+
+
+def _bound(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """A bound that at least k scores of each row (Q, n) reach, and few more: float32 (Q, 1).
+
+    It is the k-th best of the best scores of groups, which is quicker to find than the k-th best itself.
+    """
+    size = max(1, scores.shape[1] // (_GROUPS * k))
+    whole = scores.shape[1] // size * size  # what is left over may well reach the bound too
+    groups = scores[:, :whole].reshape(len(scores), -1, size).max(axis=2)  # (Q, groups)
+    bound: NDArray[np.float32] = np.partition(groups, groups.shape[1] - k, axis=1)[:, -k][:, None]
+    return bound
 
 
 def _gap(kth: NDArray[np.float32], last: NDArray[np.float32]) -> NDArray[np.bool_]:
