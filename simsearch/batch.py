@@ -72,11 +72,26 @@ def answer_queries(
     threads = decoders or min(os.cpu_count() or 1, _MOST_DECODERS)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         for batch, prepared in _prepare(queries, searcher, preprocess, invert, pool):
-            outcomes = [
-                _start(searcher, query, image, combination)
-                for query, image in zip(batch, prepared, strict=True)
-            ]
-            yield from _answer(searcher, outcomes, k, labels, limits)
+            yield from answer_prepared(
+                searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination
+            )
+
+
+def answer_prepared(
+    searcher: Searcher,
+    queries: Sequence[Query],
+    prepared: Sequence[Prepared],
+    *,
+    k: int = 10,
+    labels: Sequence[str] = (),
+    limits: Limits = STORED_LIMITS,
+    combination: Combination | None = None,
+) -> list[Outcome]:
+    """Encode and search queries together, given what `prepare_query` made of each."""
+    outcomes = [
+        _start(searcher, query, image, combination) for query, image in zip(queries, prepared, strict=True)
+    ]
+    return _answer(searcher, outcomes, k, labels, limits)
 
 
 def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, invert: bool | None) -> Prepared:
@@ -85,7 +100,7 @@ def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, inve
         if query.error is not None:
             return query.error
         if query.item is not None:
-            return _item_image(searcher, query.item)
+            return item_image(searcher, query.item)
         if query.picture is None:
             return None
         return prepare_image(query.picture, preprocess=preprocess, invert=invert)
@@ -93,7 +108,11 @@ def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, inve
         return error
 
 
-def _item_image(searcher: Searcher, item: int) -> PreparedImage:
+def item_image(searcher: Searcher, item: int) -> PreparedImage:
+    """What the network saw of an item of the gallery.
+
+    :raises BadInputError: If there is no such item.
+    """
     try:
         return PreparedImage(searcher.thumbnail(item))
     except ValueError:

@@ -10,12 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from simsearch import __version__
-from simsearch.commands import building, measuring, searching, training, upkeep
+from simsearch.commands import building, measuring, searching, serving, training, upkeep
 from simsearch.commands.failures import explain
 from simsearch.interrupts import end_interrupted, end_quietly, interruption_behind, run_program
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Search": (searching.query, searching.similarity),
+    "Search": (searching.query, searching.similarity, serving.serve),
     "Measure": (measuring.evaluate, measuring.compare),
     "Build": (building.build_index,),
     "Train": (training.train, training.export),

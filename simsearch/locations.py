@@ -37,11 +37,17 @@ def find_index(index: str, index_dir: Path) -> Path:
     for place in places:
         if _is_index(place):
             return place
-    names = sorted({path.parent.name for path in index_dir.glob(f"*/{_MANIFEST}")} | {DEFAULT_INDEX})
+    names = ", ".join(sorted(list_indexes(index_dir)))
     raise MissingBundleError(
         f"there is no index in {places[0]}",
-        hint=f"build one with `simsearch build-index`, or choose one of: {', '.join(names)}",
+        hint=f"build one with `simsearch build-index`, or choose one of: {names}",
     )
+
+
+def list_indexes(index_dir: Path) -> list[str]:
+    """The names of the shipped index and, in alphabetical order, of those in a folder."""
+    names = {path.parent.name for path in index_dir.glob(f"*/{_MANIFEST}")}
+    return [DEFAULT_INDEX, *sorted(names - {DEFAULT_INDEX})]
 
 
 def _is_path(index: str) -> bool:

@@ -24,6 +24,7 @@ BY_NAME_ONLY = {
         "onnxscript": "torch.onnx.export imports it for dynamo=True",
         "torchvision": "reads the folder that a fetch makes, and `doctor` checks that it fits torch",
     },
+    "web": {"httptools": "the fast parser of HTTP, which uvicorn imports"},
     "dev": {
         "mypy": "a command",
         "ruff": "a command",
@@ -31,7 +32,7 @@ BY_NAME_ONLY = {
     },
 }
 # Which extra the parts of the package that are not the core belong to.
-EXTRA_OF = {"train": "train"}
+EXTRA_OF = {"train": "train", "web": "web"}
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
 # Imported inside a function, behind `require(module, extra)`.
@@ -88,7 +89,7 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
     }
 
 
-EXTRAS = [None, "train", "parquet"]
+EXTRAS = [None, "train", "parquet", "web"]
 
 
 def test_every_extra_is_looked_at_here() -> None:

@@ -56,14 +56,26 @@ LAYERS = (
     ("train.checkpoints", "train.export", "train.objectives", "train.optimization"),
     ("train.loop",),
     ("train.run",),
+    ("web.description", "web.settings", "web.problems", "web.connections", "web.pages"),
+    ("web.engine", "web.guard", "web.monitoring", "web.registry", "web.uploads"),
+    ("web.api",),
+    ("web.app",),
+    ("web.server",),
     ("commands.failures", "commands.options"),
     ("commands.answers",),
-    ("commands.building", "commands.measuring", "commands.searching", "commands.training", "commands.upkeep"),
+    (
+        "commands.building",
+        "commands.measuring",
+        "commands.searching",
+        "commands.serving",
+        "commands.training",
+        "commands.upkeep",
+    ),
     ("cli",),
     ("__main__",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
-EMPTY = {"commands", "stores", "train"}  # packages whose __init__ is a docstring
+EMPTY = {"commands", "stores", "train", "web"}  # packages whose __init__ is a docstring
 
 
 def module_name(path: Path) -> str:
@@ -112,6 +124,11 @@ def test_imports_point_down(name: str) -> None:
         ("rich", ("answer_view", "terminal", "thumbnails", "views")),
         ("onnxruntime", ("encoder", "train.export")),
         ("pyarrow", "query_table"),
+        ("fastapi", "web."),
+        ("starlette", "web."),
+        ("uvicorn", "web."),
+        ("prometheus_client", "web."),
+        ("python_multipart", "web."),
     ],
 )
 def test_a_library_is_imported_only_at_its_boundary(library: str, allowed: str | tuple[str, ...]) -> None:
@@ -138,8 +155,14 @@ def loaded_modules(*arguments: str) -> set[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    for arguments in (["--help"], ["query", "--help"], ["train", "--help"], ["--version"]):
-        heavy = {"torch", "torchvision", "numpy", "faiss", "onnxruntime", "PIL", "pooch", "xxhash"}
+    for arguments in (
+        ["--help"],
+        ["query", "--help"],
+        ["train", "--help"],
+        ["serve", "--help"],
+        ["--version"],
+    ):
+        heavy = {"torch", "torchvision", "numpy", "faiss", "onnxruntime", "PIL", "pooch", "xxhash", "fastapi"}
         assert loaded_modules(*arguments) & heavy == set()
 
 

@@ -1,0 +1,1 @@
+"""The drawing page and the HTTP API; the only part of simsearch that imports FastAPI and uvicorn."""

@@ -1,0 +1,228 @@
+"""The HTTP API: pictures and items in, the documents of `query --json` out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from simsearch.answer_formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
+from simsearch.batch import Outcome
+from simsearch.images import PreparedImage, Preprocess, png_bytes
+from simsearch.queries import Query as Asked
+from simsearch.queries import items
+from simsearch.search import Answer, Limits
+from simsearch.web.engine import Engine, Question
+from simsearch.web.problems import PROBLEM
+from simsearch.web.registry import OpenIndex, Registry, data_uri
+from simsearch.web.settings import MAX_K, Settings
+from simsearch.web.uploads import FORM, RAW, read_pictures
+
+IndexParameter = Annotated[
+    str | None, Query(alias="index", max_length=100, description="Name of the index; the first by default.")
+]
+PicturesParameter = Annotated[
+    bool, Query(description="Add `pictures`: what the network saw, and each item named, as data: PNGs.")
+]
+ItemParameter = Annotated[int, Path(ge=0, le=2**63 - 1, description="Id of an item.")]
+
+_PICTURE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in RAW}
+_FILE = {"type": "string", "format": "binary"}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/document"}}}}
+}
+
+
+def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {FORM: {"schema": {"type": "object", "properties": schema, "required": list(schema)}}}
+
+
+def _body(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": dict(content)}}
+
+
+def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How uploaded pictures become 28x28."""
+
+    preprocess: Preprocess = Preprocess.AUTO
+    invert: bool | None = None
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The parameters that every search has."""
+
+    k: int
+    labels: tuple[str, ...]
+    limits: Limits
+
+    def of(self, opened: OpenIndex, how: Preparation = Preparation()) -> Question:
+        """The question to one version of an index."""
+        return Question(opened.searcher, self.k, self.labels, self.limits, how.preprocess, how.invert)
+
+
+async def wishes(
+    k: Annotated[int, Query(ge=1, le=MAX_K, description="How many nearest images.")] = 10,
+    label: Annotated[
+        list[str] | None, Query(max_length=100, description="Only images of this class; repeatable.")
+    ] = None,
+    min_score: Annotated[
+        float | None, Query(ge=-1, le=1, description="Count an image as a match from this score on.")
+    ] = None,
+    min_probability: Annotated[
+        float | None, Query(ge=0, le=1, description="And from this probability on.")
+    ] = None,
+    unknown_below: Annotated[
+        float | None, Query(ge=0, le=1, description="Call a picture less familiar than this unknown.")
+    ] = None,
+) -> Wishes:
+    """Read the parameters that every search has."""
+    return Wishes(k, tuple(label or ()), Limits(min_score, min_probability, unknown_below))
+
+
+async def preparation(
+    preprocess: Annotated[
+        Preprocess,
+        Query(description="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was."),
+    ] = Preprocess.AUTO,
+    invert: Annotated[
+        bool | None,
+        Query(description="Whether the ink is dark on light; decided from the border by default."),
+    ] = None,
+) -> Preparation:
+    """Read the parameters of searches for uploaded pictures."""
+    return Preparation(preprocess, invert)
+
+
+WishesParameter = Annotated[Wishes, Depends(wishes)]
+PreparationParameter = Annotated[Preparation, Depends(preparation)]
+
+
+def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRouter:
+    """The routes below `/api`."""
+    router = APIRouter(prefix="/api")
+    _add_searches(router, registry, engine, settings)
+    _add_items(router, registry, engine)
+
+    @router.get("/indexes", summary="The indexes that can be asked")
+    async def indexes() -> Response:
+        return _json({"indexes": [registry[name].describe() for name in registry.names]})
+
+    return router
+
+
+def _add_searches(router: APIRouter, registry: Registry, engine: Engine, settings: Settings) -> None:
+    async def ask(
+        request: Request, opened: OpenIndex, wanted: Wishes, how: Preparation, most: int
+    ) -> list[Outcome]:
+        images = read_pictures(await request.body(), request.headers.get("content-type", ""), most=most)
+        names = ["image"] if most == 1 else [f"image {number}" for number in range(1, len(images) + 1)]
+        queries = [Asked(name, image) for name, image in zip(names, images, strict=True)]
+        return await engine.ask(wanted.of(opened, how), queries)
+
+    @router.post(
+        "/search",
+        summary="The nearest images to a picture, and the class ranking",
+        responses={**_ANSWERS, **_failures(404, 408, 413, 415, 422, 503)},
+        openapi_extra=_body({**_PICTURE, **_form({"image": _FILE})}),
+    )
+    async def search(
+        request: Request,
+        wanted: WishesParameter,
+        how: PreparationParameter,
+        index: IndexParameter = None,
+        pictures: PicturesParameter = False,
+    ) -> Response:
+        opened = registry[index]
+        (outcome,) = await ask(request, opened, wanted, how, 1)
+        return _document(opened, [_answered(outcome)], pictures)
+
+    @router.post(
+        "/search/batch",
+        summary="The same for several pictures; one that cannot be used does not stop the rest",
+        responses={**_ANSWERS, **_failures(404, 408, 413, 415, 422, 503)},
+        openapi_extra=_body(_form({"images": {"type": "array", "minItems": 1, "items": _FILE}})),
+    )
+    async def search_batch(
+        request: Request,
+        wanted: WishesParameter,
+        how: PreparationParameter,
+        index: IndexParameter = None,
+        pictures: PicturesParameter = False,
+    ) -> Response:
+        opened = registry[index]
+        outcomes = await ask(request, opened, wanted, how, settings.max_pictures)
+        return _document(opened, outcomes, pictures)
+
+
+def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
+    @router.get(
+        "/items/{item:int}.png",
+        summary="An item's picture",
+        response_class=Response,
+        responses={200: {"content": {"image/png": {}}}, **_failures(404, 422)},
+    )
+    async def picture(item: ItemParameter, index: IndexParameter = None) -> Response:
+        return Response(registry[index].png(item), media_type="image/png")
+
+    @router.get("/items/{item:int}", summary="An item", responses=_failures(404, 422))
+    async def describe(item: ItemParameter, index: IndexParameter = None) -> Response:
+        return _json(registry[index].describe_item(item))
+
+    @router.get(
+        "/items/{item:int}/neighbors",
+        summary="The nearest images to an item, without itself",
+        responses={**_ANSWERS, **_failures(404, 422, 503)},
+    )
+    async def neighbors(
+        item: ItemParameter,
+        wanted: WishesParameter,
+        index: IndexParameter = None,
+        pictures: PicturesParameter = False,
+    ) -> Response:
+        opened = registry[index]
+        opened.thumbnail(item)  # a 404 where there is none
+        (outcome,) = await engine.ask(wanted.of(opened), [*items([item])])
+        return _document(opened, [_answered(outcome)], pictures)
+
+
+def _answered(outcome: Outcome) -> Outcome:
+    """The outcome of the only query of a request, which has no other to go on with."""
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def _document(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> Response:
+    """The answers as `query --json` prints them, with pictures where they are wanted."""
+    entries = [outcome_to_dict(outcome) for outcome in outcomes]
+    if pictures:
+        for entry, outcome in zip(entries, outcomes, strict=True):
+            if outcome.answer is not None and outcome.image is not None:
+                entry["pictures"] = _pictures(opened, outcome.image, outcome.answer)
+    return _json({"schema": ANSWER_VERSION, "index": index_to_dict(opened.searcher), "queries": entries})
+
+
+def _pictures(opened: OpenIndex, image: PreparedImage, answer: Answer) -> dict[str, Any]:
+    named = dict.fromkeys([hit.id for hit in answer.hits] + [row.example for row in answer.classes])
+    return {
+        "query": data_uri(png_bytes(image.pixels)),
+        "items": {str(item): opened.picture(item) for item in named},
+    }
+
+
+def _json(document: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(document, ensure_ascii=True), media_type="application/json")

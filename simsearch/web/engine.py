@@ -1,0 +1,134 @@
+"""The work of a server, off its event loop: a bounded queue, and threads that answer what waits together.
+
+A thread takes its share of the queries that wait, and encodes and searches them as one batch. Nothing waits
+for a batch to fill: under light load each query is a batch of its own, under heavy load batches grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from simsearch.batch import Outcome, answer_prepared, prepare_query
+from simsearch.errors import BusyError
+from simsearch.images import Preprocess
+from simsearch.queries import Query
+from simsearch.search import STORED_LIMITS, Limits, Searcher
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each query; queries that are answered together share it."""
+
+    searcher: Searcher
+    k: int
+    labels: tuple[str, ...] = ()
+    limits: Limits = STORED_LIMITS
+    preprocess: Preprocess = Preprocess.AUTO
+    invert: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One query and who waits for its outcome."""
+
+    question: Question
+    query: Query
+    done: asyncio.Future[Outcome]
+    loop: asyncio.AbstractEventLoop
+
+    def finish(self, outcome: Outcome | Exception) -> None:
+        """Hand over the outcome, from any thread."""
+        self.loop.call_soon_threadsafe(self._settle, outcome)
+
+    def _settle(self, outcome: Outcome | Exception) -> None:
+        if self.done.cancelled():
+            return
+        if isinstance(outcome, Exception):
+            self.done.set_exception(outcome)
+        else:
+            self.done.set_result(outcome)
+
+
+class Engine:
+    """Worker threads with one queue; made and closed by the server."""
+
+    def __init__(
+        self, workers: int, *, batch: int, capacity: int, on_batch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Start the workers.
+
+        :param batch: Most queries that are answered together.
+        :param capacity: Queries that may wait.
+        :param on_batch: Called with the size of each batch, from its worker.
+        """
+        self._batch, self._capacity, self._on_batch = batch, capacity, on_batch
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"simsearch-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def ask(self, question: Question, queries: Sequence[Query]) -> list[Outcome]:
+        """Answer queries; what is wrong with a query is in its outcome.
+
+        :raises BadInputError: If a label is no class of the gallery.
+        :raises BusyError: If too many already wait.
+        """
+        question.searcher.check_labels(question.labels)
+        loop = asyncio.get_running_loop()
+        jobs = [Job(question, query, loop.create_future(), loop) for query in queries]
+        with self._changed:
+            if self._closing or len(self._waiting) + len(jobs) > self._capacity:
+                raise BusyError("the server has too much to do", hint="try again in a second")
+            self._waiting.extend(jobs)
+            self._changed.notify(len(jobs))
+        return list(await asyncio.gather(*(job.done for job in jobs)))
+
+    def waiting(self) -> int:
+        """How many queries wait."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Answer what waits, then end the workers."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while jobs := self._take():
+            self._on_batch(len(jobs))
+            for question in dict.fromkeys(job.question for job in jobs):
+                _answer(question, [job for job in jobs if job.question == question])
+
+    def _take(self) -> list[Job]:
+        """The queries that wait, or this worker's share of them; none when the engine is closed."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            share = -(-len(self._waiting) // len(self._threads))
+            return [self._waiting.popleft() for _ in range(min(share, self._batch))]
+
+
+def _answer(question: Question, jobs: Sequence[Job]) -> None:
+    searcher, queries = question.searcher, [job.query for job in jobs]
+    try:
+        prepared = [prepare_query(searcher, query, question.preprocess, question.invert) for query in queries]
+        outcomes = answer_prepared(
+            searcher, queries, prepared, k=question.k, labels=question.labels, limits=question.limits
+        )
+    except Exception as error:  # the worker lives on
+        for job in jobs:
+            job.finish(error)
+        return
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        job.finish(outcome)

@@ -1,0 +1,172 @@
+"""The indexes that a server answers from, opened once, and opened again when their manifest changes."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.batch import item_image
+from simsearch.bundle import MANIFEST
+from simsearch.errors import BadInputError
+from simsearch.images import png_bytes
+from simsearch.search import Searcher
+from simsearch.web.problems import NotFoundError
+
+_REMEMBERED_PICTURES = 16_384
+_EXAMPLES = 10
+
+_log = logging.getLogger("simsearch.web")
+
+
+class OpenIndex:
+    """One version of one index."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        """Open and warm up an index: its first answer costs what the others cost.
+
+        :raises NotUsableError: If it is missing or broken.
+        """
+        self.name, self.stamp = name, manifest_stamp(folder)
+        self.searcher = Searcher.open(folder, threads=1)
+        self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
+        self.searcher.bundle.encoder.encode(self.searcher.bundle.thumbnails[:1])
+
+    def png(self, item: int) -> bytes:
+        """An item's picture as a PNG.
+
+        :raises NotFoundError: If there is no such item.
+        """
+        return png_bytes(self.thumbnail(item))
+
+    def thumbnail(self, item: int) -> NDArray[np.uint8]:
+        """An item's picture, uint8 (28, 28).
+
+        :raises NotFoundError: If there is no such item.
+        """
+        try:
+            return item_image(self.searcher, item).pixels
+        except BadInputError as error:
+            raise NotFoundError(error.message, error.hint) from None
+
+    def describe(self) -> dict[str, Any]:
+        """What the index is, and some of its items to begin with."""
+        manifest = self.searcher.bundle.manifest
+        return {
+            "name": self.name,
+            "items": manifest.count,
+            "model": manifest.model,
+            "encoder": manifest.encoder,
+            "classes": list(manifest.classes),
+            "examples": [{"id": item, "picture": self.picture(item)} for item in self._examples()],
+        }
+
+    def describe_item(self, item: int) -> dict[str, Any]:
+        """What is stored about an item.
+
+        :raises NotFoundError: If there is no such item.
+        """
+        self.thumbnail(item)
+        bundle = self.searcher.bundle
+        row = int(bundle.store.rows(np.array([item]))[0])
+        label, source = self.searcher.label(item), bundle.sources[row]
+        return {"index": self.name, "id": item, "label": label, "source": source}
+
+    def _examples(self) -> list[int]:
+        """The first item of each class, or the first few items of a gallery without labels."""
+        bundle = self.searcher.bundle
+        if bundle.labels is None:
+            return [int(item) for item in bundle.ids[:_EXAMPLES]]
+        _, rows = np.unique(bundle.labels, return_index=True)
+        return [int(item) for item in bundle.ids[rows][:_EXAMPLES]]
+
+    def _picture(self, item: int) -> str:
+        return data_uri(self.png(item))
+
+
+class Registry:
+    """Open indexes by name; the first is the default. Readers never wait for a reload."""
+
+    def __init__(
+        self,
+        folders: Mapping[str, Path],
+        *,
+        interval: float,
+        on_reload: Callable[[str, bool], None] = lambda *_: None,
+    ) -> None:
+        """Open every index, then look for changed manifests until closed.
+
+        :param folders: The folder of each index, by name.
+        :param interval: Seconds between two looks.
+        :param on_reload: Called with the name, and whether the new version could be opened.
+        :raises NotUsableError: If an index is missing or broken.
+        """
+        self._folders = dict(folders)
+        self._open = {name: OpenIndex(name, folder) for name, folder in self._folders.items()}
+        self._failed: dict[str, object] = {}
+        self._interval, self._on_reload = interval, on_reload
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="simsearch-reload", daemon=True)
+        self._watcher.start()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every index's name, the default first."""
+        return tuple(self._folders)
+
+    def __getitem__(self, name: str | None) -> OpenIndex:
+        """The current version of an index; of the default one for None.
+
+        :raises NotFoundError: If there is none of that name.
+        """
+        found = self._open.get(self.names[0] if name is None else name)
+        if found is None:
+            raise NotFoundError(f"there is no index {name!r}", hint=f"choose one of: {', '.join(self.names)}")
+        return found
+
+    def close(self) -> None:
+        """Stop looking for changes."""
+        self._closing.set()
+        self._watcher.join()
+
+    def refresh(self) -> None:
+        """Open again what has changed; where that fails, the version that is open goes on answering."""
+        for name, folder in self._folders.items():
+            stamp = manifest_stamp(folder)
+            if stamp is None or stamp in (self._open[name].stamp, self._failed.get(name)):
+                continue
+            try:
+                self._open[name] = OpenIndex(name, folder)
+            except Exception as error:  # whatever it is, the watcher lives on
+                self._failed[name] = stamp
+                _log.warning("%s was not reloaded: %s", name, error)
+                self._on_reload(name, False)
+            else:
+                self._failed.pop(name, None)
+                _log.info("%s was reloaded", name)
+                self._on_reload(name, True)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(self._interval):
+            self.refresh()
+
+
+def manifest_stamp(folder: Path) -> tuple[int, ...] | None:
+    """What changes when a manifest is replaced; None where there is none."""
+    try:
+        status = (folder / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

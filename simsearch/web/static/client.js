@@ -1,0 +1,138 @@
+// Talking to the server: requests, their problems, and the order of answers.
+
+const MOST_BYTES = 1_000_000; // a larger file is made smaller before it is sent
+const SENT_SIDE = 1024;
+
+export class Problem extends Error {
+  constructor(status, detail, hint, retryAfter) {
+    super(hint ? `${capital(detail)}: ${hint}.` : `${capital(detail)}.`);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class Client {
+  #token;
+
+  constructor(token) {
+    this.#token = token;
+  }
+
+  indexes() {
+    return this.#request("/api/indexes", {});
+  }
+
+  async search(image, parameters, signal) {
+    return this.#answer("/api/search", parameters, { method: "POST", body: image, signal });
+  }
+
+  async neighbors(id, parameters, signal) {
+    return this.#answer(`/api/items/${id}/neighbors`, parameters, { signal });
+  }
+
+  async #answer(path, parameters, options) {
+    const query = new URLSearchParams({ ...parameters, pictures: "true" });
+    const document = await this.#request(`${path}?${query}`, options);
+    return document.queries[0];
+  }
+
+  async #request(path, options) {
+    const headers = new Headers();
+    if (options.body) headers.set("Content-Type", options.body.type || "application/octet-stream");
+    if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
+    let response;
+    try {
+      response = await fetch(path, { ...options, headers });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new Problem(0, "the server does not answer", "is it still running?");
+    }
+    if (response.ok) return response.json();
+    const problem = await response.json().catch(() => ({}));
+    const seconds = Number(response.headers.get("Retry-After")) || null;
+    throw new Problem(response.status, problem.detail ?? `the server answered ${response.status}`, problem.hint, seconds);
+  }
+}
+
+// Asks one question at a time and always ends with the newest: while one is being answered, only the last
+// of those that follow is kept. Numbers keep an answer that was overtaken from being shown.
+export class Latest {
+  #show;
+  #fail;
+  #onBusy;
+  #pause;
+  #next = null;
+  #number = 0;
+  #running = null;
+  #started = -Infinity;
+  #timer = null;
+
+  // onBusy(whether) is called when there begins to be something to answer, and when all is answered.
+  // pause: least time in milliseconds between two questions.
+  constructor(show, fail, onBusy, pause = 80) {
+    this.#show = show;
+    this.#fail = fail;
+    this.#onBusy = onBusy;
+    this.#pause = pause;
+  }
+
+  // ask(signal) gives the promise of an answer. At once: whatever is being answered is given up.
+  want(ask, { atOnce = false } = {}) {
+    if (atOnce) this.cancel();
+    this.#next = ask;
+    this.#onBusy(true);
+    this.#schedule(atOnce ? 0 : this.#started + this.#pause - performance.now());
+  }
+
+  cancel() {
+    this.#number += 1;
+    this.#running?.abort();
+    this.#running = this.#next = null;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#onBusy(false);
+  }
+
+  #schedule(wait) {
+    if (this.#running || this.#timer !== null) return;
+    this.#timer = setTimeout(() => this.#run(), Math.max(0, wait));
+  }
+
+  async #run() {
+    const ask = this.#next;
+    const number = ++this.#number;
+    const controller = (this.#running = new AbortController());
+    this.#next = this.#timer = null;
+    this.#started = performance.now();
+    let wait = this.#pause;
+    try {
+      const answer = await ask(controller.signal);
+      if (number === this.#number) this.#show(answer);
+    } catch (error) {
+      if (number !== this.#number || error.name === "AbortError") return;
+      if (error.status === 503 && error.retryAfter) {
+        this.#next ??= ask;
+        wait = 1000 * error.retryAfter;
+      }
+      this.#fail(error);
+    }
+    if (number !== this.#number) return;
+    this.#running = null;
+    if (this.#next) this.#schedule(wait - (performance.now() - this.#started));
+    else this.#onBusy(false);
+  }
+}
+
+// The bytes of an image file, made smaller if it is large, and the picture to show for it.
+export async function readImage(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture || file.size <= MOST_BYTES) return { body: file, picture };
+  const scale = Math.min(1, SENT_SIDE / Math.max(picture.width, picture.height));
+  const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return { body: await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 }), picture };
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,143 @@
+"""The queue and its batches: nothing is lost or mixed up, and what is wrong stays with its picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from toys import quadrant_image
+
+from simsearch.batch import Outcome
+from simsearch.datasets import Split
+from simsearch.errors import BadImageError, BadInputError, BusyError
+from simsearch.images import Preprocess, png_bytes
+from simsearch.queries import Query
+from simsearch.search import Searcher
+from simsearch.web.engine import Engine, Question
+
+NONE = Preprocess.NONE
+
+
+@pytest.fixture
+def searcher(build_toy: Callable[..., Path], toy_gallery: Split) -> Searcher:
+    return Searcher.open(build_toy(toy_gallery))
+
+
+@pytest.fixture
+def engines() -> Iterator[Callable[..., Engine]]:
+    made: list[Engine] = []
+
+    def make(workers: int = 1, *, batch: int = 16, capacity: int = 1_000, **settings: object) -> Engine:
+        made.append(Engine(workers, batch=batch, capacity=capacity, **settings))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def picture(*greys: int) -> Query:
+    return Query("picture", png_bytes(quadrant_image(*greys)))
+
+
+PICTURE = picture(90, 0, 0, 0)
+
+
+def ids(outcomes: list[Outcome]) -> list[list[int]]:
+    return [[hit.id for hit in outcome.answer.hits] if outcome.answer else [] for outcome in outcomes]
+
+
+def test_answers_come_back_in_the_order_of_their_queries(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    corners = [picture(*(90 if n == corner else 0 for corner in range(4))) for n in range(4)]
+    outcomes = asyncio.run(engines(3, batch=4).ask(Question(searcher, 1, preprocess=NONE), corners * 10))
+    assert ids(outcomes) == [[0], [3], [4], [5]] * 10
+
+
+def test_what_waits_together_is_one_batch_up_to_the_limit(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    sizes: list[int] = []
+    engine = engines(1, batch=4, on_batch=sizes.append)
+    asyncio.run(engine.ask(Question(searcher, 1, preprocess=NONE), [PICTURE] * 10))
+    assert sizes == [4, 4, 2]
+
+
+def test_questions_that_differ_share_a_queue_but_no_answer(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    engine = engines(2)
+    questions = [
+        *(Question(searcher, k, preprocess=NONE) for k in (1, 2, 3, 1, 2, 3)),
+        Question(searcher, 9, labels=("b",), preprocess=NONE),
+    ]
+
+    async def ask() -> list[list[Outcome]]:
+        return list(await asyncio.gather(*(engine.ask(question, [PICTURE]) for question in questions)))
+
+    found = [ids(outcomes)[0] for outcomes in asyncio.run(ask())]
+    assert found == [[0], [0, 1], [0, 1, 2], [0], [0, 1], [0, 1, 2], [3, 4]]
+
+
+def test_items_and_pictures_share_a_batch(searcher: Searcher, engines: Callable[..., Engine]) -> None:
+    asked = [Query("id 0", item=0), PICTURE, Query("id 1", item=1)]
+    outcomes = asyncio.run(engines().ask(Question(searcher, 2, preprocess=NONE), asked))
+    assert ids(outcomes) == [[1, 2], [0, 1], [0, 2]]
+
+
+def test_a_bad_picture_fails_alone(searcher: Searcher, engines: Callable[..., Engine]) -> None:
+    asked = [PICTURE, Query("junk", b"junk"), picture(0, 0, 0, 0), Query("id 9", item=9), PICTURE]
+    outcomes = asyncio.run(engines().ask(Question(searcher, 1, preprocess=NONE), asked))
+    errors = [type(outcome.error) for outcome in outcomes]
+    assert errors == [type(None), BadImageError, BadImageError, BadInputError, type(None)]
+    assert ids(outcomes) == [[0], [], [], [], [0]]
+
+
+def test_a_question_that_cannot_be_answered_is_an_error_and_the_engine_goes_on(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    engine = engines()
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        asyncio.run(engine.ask(Question(searcher, 0), [PICTURE]))
+    with pytest.raises(BadInputError, match="there is no class 'x' in toy"):
+        asyncio.run(engine.ask(Question(searcher, 1, labels=("x",)), [PICTURE]))
+    assert ids(asyncio.run(engine.ask(Question(searcher, 1, preprocess=NONE), [PICTURE]))) == [[0]]
+
+
+def test_more_than_may_wait_is_refused_whole(searcher: Searcher, engines: Callable[..., Engine]) -> None:
+    engine, question = engines(1, capacity=3), Question(searcher, 1, preprocess=NONE)
+    with pytest.raises(BusyError, match="the server has too much to do"):
+        asyncio.run(engine.ask(question, [PICTURE] * 4))
+    assert engine.waiting() == 0
+    assert len(asyncio.run(engine.ask(question, [PICTURE] * 3))) == 3
+
+
+def test_closing_answers_what_waits_and_refuses_what_comes(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    engine, question = engines(2), Question(searcher, 1, preprocess=NONE)
+
+    async def ask_and_close() -> list[Outcome]:
+        asked = asyncio.ensure_future(engine.ask(question, [PICTURE] * 50))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(engine.close)
+        with pytest.raises(BusyError):
+            await engine.ask(question, [PICTURE])
+        return await asked
+
+    assert ids(asyncio.run(ask_and_close())) == [[0]] * 50
+
+
+def test_a_caller_that_gives_up_harms_nobody(searcher: Searcher, engines: Callable[..., Engine]) -> None:
+    engine, question = engines(), Question(searcher, 1, preprocess=NONE)
+
+    async def give_up() -> list[Outcome]:
+        leaving = asyncio.ensure_future(engine.ask(question, [PICTURE] * 5))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return await engine.ask(question, [PICTURE] * 5)
+
+    assert ids(asyncio.run(give_up())) == [[0]] * 5

@@ -1,0 +1,348 @@
+"""The page in a real browser: drawing, files, items, keys, small screens, and nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browsers import DIGITS, draw, open_browser
+from conftest import ROOT, SHIPPED_INDEX
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from servers import running
+from toys import toy_split
+
+from simsearch.images import png_bytes
+from simsearch.indexing import build_index
+from simsearch.models import Model
+from simsearch.search import Searcher
+from simsearch.web.settings import Settings
+
+DIGIT = ROOT / "docs" / "digit.png"  # a five
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("indexes") / "plain"
+    build_index(toy_split([((90, 0, 0, 0), None), ((0, 90, 0, 0), None)], classes=()), toy_model, folder)
+    with running({"mnist-test": SHIPPED_INDEX, "plain": folder}) as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Browser, url: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page in a context of its own; afterwards nothing may have gone wrong or outside."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def opened(path: str = "/", at: str = url, **options: object) -> Page:
+        context = browser.new_context(base_url=at, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text))
+        own = (at, "data:", "blob:")
+        page.on("request", lambda request: request.url.startswith(own) or complaints.append(request.url))
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    # Chromium itself reports each answer that is no success; the page says those in its own words.
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+@pytest.fixture
+def page(open_page: Callable[..., Page]) -> Page:
+    page = open_page()
+    expect(page.locator("#hits li")).to_have_count(10)
+    return page
+
+
+def paste(page: Page, data: bytes, kind: str = "image/png", event: str = "paste") -> None:
+    """Paste or drop a file."""
+    page.evaluate(
+        """([data, type, event]) => {
+          const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], "a.png", { type }));
+          const made = event === "paste"
+            ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+            : new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(made);
+        }""",
+        [base64.b64encode(data).decode(), kind, event],
+    )
+
+
+# --- drawing
+
+
+@pytest.mark.parametrize("digit", DIGITS)
+def test_a_digit_drawn_with_the_mouse_is_the_answer(page: Page, digit: str) -> None:
+    draw(page, DIGITS[digit])
+    expect(page.locator("#label")).to_have_text(digit)
+    expect(page.locator("#hits li")).to_have_count(12)
+    expect(page.locator("#hits .class").first).to_have_text(f"✓ {digit}")
+    expect(page.locator("#classes .top .name")).to_have_text(digit)
+    expect(page.locator("#reason")).to_have_text(re.compile(r"probability \d+\.\d %"))
+    expect(page.locator("#seen")).to_have_attribute("src", re.compile("^data:image/png;base64,"))
+    expect(page.locator("#summary")).to_contain_text(f"Most like class {digit}, probability")
+
+
+def test_answers_come_while_the_pen_is_down(page: Page) -> None:
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 50, steps=8)
+    expect(page.locator("#label")).to_have_text("1")
+    page.mouse.up()
+
+
+def test_undo_takes_back_a_stroke_then_a_clearing_and_the_answer_follows(page: Page) -> None:
+    label, undo, clear = page.locator("#label"), page.locator("#undo"), page.locator("#clear")
+    expect(undo).to_be_disabled()
+    draw(page, DIGITS["1"])
+    expect(label).to_have_text("1")
+    draw(page, [[(0.2, 0.2), (0.8, 0.2)], [(0.2, 0.8), (0.8, 0.8)]])
+    expect(label).not_to_have_text("1")
+    undo.click()
+    undo.click()
+    expect(label).to_have_text("1")
+    clear.click()
+    expect(label).to_be_hidden()
+    expect(page.locator("#hits-title")).to_have_text("Images to begin with")
+    expect(clear).to_be_disabled()
+    page.keyboard.press("Control+z")
+    expect(label).to_have_text("1")
+
+
+def test_an_old_answer_never_wins(page: Page) -> None:
+    """The first answers are held back until newer ones are there, or there is nothing to answer any more."""
+    held: list[Route] = []
+    holding = True
+    page.route("**/api/search?*", lambda route: held.append(route) if holding else route.continue_())
+    draw(page, DIGITS["0"])
+    page.wait_for_timeout(300)
+    holding = False
+    page.locator("#clear").click()
+    draw(page, DIGITS["1"])
+    expect(page.locator("#label")).to_have_text("1")
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator("#label")).to_have_text("1")
+    assert held
+
+
+def test_the_pen_can_be_wider(page: Page) -> None:
+    def ink() -> int:
+        shown = Image.open(io.BytesIO(page.locator("#pad").screenshot())).convert("L")
+        return int((np.asarray(shown) > 128).sum())
+
+    draw(page, DIGITS["1"])
+    thin = ink()
+    page.locator("#clear").click()
+    page.locator("#pen").fill("14")
+    draw(page, DIGITS["1"])
+    assert ink() > 1.3 * thin
+
+
+# --- files
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_a_picture_that_is_pasted_or_dropped_is_the_answer(page: Page, event: str) -> None:
+    draw(page, DIGITS["1"])
+    expect(page.locator("#label")).to_have_text("1")
+    paste(page, DIGIT.read_bytes(), event=event)
+    expect(page.locator("#label")).to_have_text("5")
+    expect(page.locator("#notes")).to_have_text("dark ink on a light background: inverted")
+
+
+def test_a_file_can_be_chosen_and_drawing_begins_anew(page: Page) -> None:
+    page.locator("#file").set_input_files(DIGIT)
+    expect(page.locator("#label")).to_have_text("5")
+    expect(page.locator("#invitation")).to_be_hidden()
+    draw(page, DIGITS["1"])
+    expect(page.locator("#label")).to_have_text("1")
+
+
+def test_a_file_that_is_no_picture_is_said_in_the_commands_words(page: Page) -> None:
+    paste(page, b"junk")
+    words = "Cannot decode the picture: not a picture, or damaged: pass a PNG, JPEG, WebP, BMP or GIF."
+    expect(page.locator("#message")).to_have_text(words)
+    draw(page, DIGITS["1"])
+    expect(page.locator("#message")).to_have_text("")
+
+
+def test_a_photo_larger_than_the_server_takes_is_made_smaller(page: Page, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    noise = np.random.default_rng(0).integers(200, 256, (1_500, 1_500, 3), np.uint8)
+    noise[300:1_200, 700:800] = 0
+    Image.fromarray(noise).save(photo)
+    assert photo.stat().st_size > 2 * 2**20
+    page.locator("#file").set_input_files(photo)
+    expect(page.locator("#label")).to_have_text("1")
+
+
+# --- items and addresses
+
+
+def test_a_hit_can_be_searched_from_and_the_address_keeps_it(page: Page) -> None:
+    draw(page, DIGITS["7"])
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    first = page.locator("#hits button").first
+    item = first.get_attribute("data-id")
+    first.click()
+    expect(page).to_have_url(re.compile(f"#id={item}$"))
+    expect(page.locator("#hits button").first).not_to_have_attribute("data-id", str(item))
+    page.go_back()
+    expect(page.locator("#hits button").first).to_have_attribute("data-id", str(item))  # the drawing again
+
+
+def test_an_address_can_be_shared(open_page: Callable[..., Page], shipped: Searcher) -> None:
+    page = open_page("/#id=123")
+    nearest = shipped.query_item(123, k=12)
+    expect(page.locator("#hits li")).to_have_count(12)
+    ids = [button.get_attribute("data-id") for button in page.locator("#hits button").all()]
+    assert ids == [str(hit.id) for hit in nearest.hits]
+    draw(page, DIGITS["1"])
+    expect(page.locator("#label")).to_have_text("1")
+    expect(page).not_to_have_url(re.compile("#id="))
+
+
+def test_an_address_of_no_item_is_said_plainly(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#id=10000")
+    expect(page.locator("#message")).to_have_text("There is no item 10000 in mnist-test: ids are 0 to 9999.")
+
+
+def test_another_gallery_can_be_chosen_and_has_no_classes(page: Page) -> None:
+    page.locator("#index").select_option("plain")
+    expect(page).to_have_url(re.compile("#index=plain$"))
+    expect(page.locator("#hits li")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Classes")).to_be_hidden()
+    paste(page, png_bytes(toy_split([((90, 20, 0, 0), None)]).images[0]))
+    expect(page.locator("#reason")).to_contain_text("most similar image: score")
+
+
+# --- keys, small screens, people
+
+
+def test_everything_can_be_done_with_keys_alone(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.locator("#index")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#pad")).to_be_focused()
+    for _ in range(9):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Space")
+    for _ in range(18):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#label")).to_have_text("1")
+    for name in ("undo", "clear", "pen", "file"):
+        page.keyboard.press("Tab")
+        expect(page.locator(f"#{name}")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#hits button").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"#id=\d+$"))
+    page.keyboard.press("Delete")
+    expect(page.locator("#hits-title")).to_have_text("Images to begin with")
+
+
+def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_its_screen(
+    open_page: Callable[..., Page],
+) -> None:
+    page = open_page(**PHONE)
+    expect(page.locator("#hits li")).to_have_count(10)
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    x, touch = box["x"] + box["width"] / 2, page.context.new_cdp_session(page)
+    for n, kind in enumerate(["touchStart", *["touchMove"] * 12, "touchEnd"]):
+        points = [] if kind == "touchEnd" else [{"x": x, "y": box["y"] + box["height"] * (0.2 + 0.05 * n)}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    expect(page.locator("#label")).to_have_text("1")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("scrollY") == 0  # the finger drew, and did not scroll
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_axe_scan_finds_nothing(open_page: Callable[..., Page], scheme: str) -> None:
+    for options in ({"viewport": {"width": 1280, "height": 800}}, PHONE):
+        page = open_page(color_scheme=scheme, **options)
+        expect(page.locator("#hits li")).to_have_count(10)
+        assert violations(page) == []
+        draw(page, DIGITS["7"])
+        expect(page.locator("#label")).to_have_text("7")
+        assert violations(page) == []
+
+
+def violations(page: Page) -> list[tuple[str, str]]:
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]]
+
+
+def test_dark_mode_is_dark_and_light_mode_is_light(open_page: Callable[..., Page]) -> None:
+    def ground(scheme: str) -> int:
+        page = open_page(color_scheme=scheme)
+        colour = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page')")
+        shown = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert re.findall(r"\d+", shown) == [str(int(colour.strip()[i : i + 2], 16)) for i in (1, 3, 5)]
+        return int(re.findall(r"\d+", shown)[0])
+
+    assert ground("dark") < 64
+    assert ground("light") > 192
+
+
+def test_reduced_motion_is_honoured(open_page: Callable[..., Page]) -> None:
+    page = open_page(reduced_motion="reduce")
+    bar = page.locator("#classes .bar").first
+    expect(bar).to_have_css("transition-duration", "0s")
+
+
+# --- tokens and trouble
+
+
+def test_a_token_comes_in_the_address_and_leaves_it(open_page: Callable[..., Page]) -> None:
+    with running({"mnist-test": SHIPPED_INDEX}, Settings(workers=1, token="s3cret")) as closed:
+        page = open_page("/", at=closed)
+        expect(page.locator("#message")).to_contain_text("The token is missing or wrong")
+        page = open_page("/#token=s3cret&id=7", at=closed)
+        expect(page.locator("#hits li")).to_have_count(12)
+        expect(page).to_have_url(re.compile("#id=7$"))
+        page.reload()
+        expect(page.locator("#hits li")).to_have_count(12)
+
+
+def test_a_busy_server_is_asked_again_when_it_says(page: Page) -> None:
+    answers = iter([503, 503])
+
+    def busy(route: Route) -> None:
+        if status := next(answers, None):
+            problem = {"detail": "the server has too much to do"}
+            route.fulfill(status=status, headers={"Retry-After": "1"}, json=problem)
+        else:
+            route.continue_()
+
+    page.route("**/api/search?*", busy)
+    draw(page, DIGITS["1"])
+    expect(page.locator("#message")).to_have_text("The server has too much to do.")
+    expect(page.locator("#label")).to_have_text("1")
+    expect(page.locator("#message")).to_have_text("")
