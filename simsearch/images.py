@@ -8,12 +8,15 @@ picture would give other pixels.
 from __future__ import annotations
 
 import io
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.polynomial.polynomial import polygrid2d, polyvander2d
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -37,11 +40,15 @@ _INK_SHARE = 0.2  # a pixel is ink above this share of the strongest ink: JPEG n
 _SURFACE = [0, 1, 2, 3, 4, 6]  # 1, x, x^2, y, yx and y^2 among the products of powers up to 2
 _SAMPLES = 32  # points a side at which the paper is looked at
 _ROUNDS = 4
+_THIN = 1.0  # pixels of the 28: MNIST's finest strokes, measured by `_stroke_width` on enlarged digits,
+_WIDTH = 2.2  # and the median
+_FINE = 4  # times the resolution of the result, at which thin strokes are drawn again
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned
 _CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
+_Pixels = TypeVar("_Pixels", Grey, NDArray[np.bool_])
 Ink = NDArray[np.float32]  # (H, W), grey levels above the paper; the paper is 0 plus noise
 
 
@@ -205,29 +212,45 @@ def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC)
 
 
-def _border(grey: Grey) -> Grey:
-    """The outermost pixels, uint8 (2W + 2H,): top, bottom, left, right."""
+def _border(grey: _Pixels) -> _Pixels:
+    """The outermost pixels, (2W + 2H,): top, bottom, left, right."""
     return np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
 
 
 def _fit_paper(grey: Grey) -> tuple[Ink, float]:
     """Fit a quadratic surface to the paper, so that a page lit unevenly is level afterwards.
 
-    The paper is what lies near the border's median, or near the whole picture's where the border has more
-    than a quarter of ink and of paper; each round drops what lies far from the last surface.
+    The paper is first taken to be all that lies near the border's median; then, because a picture cropped to
+    the ink has much ink there, what lies very near one of the picture's two greys: the one with more of the
+    border and of the whole. Of the two surfaces, the one that has more of both near it is returned.
 
     :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
+    """
+    step = max(1, max(grey.shape) // _SAMPLES)
+    median, (dark, light) = np.median(_border(grey)), _two_greys(grey)
+
+    def share(of: NDArray[np.bool_]) -> float:
+        return float(_border(of).mean() + of[::step, ::step].mean()) / 2
+
+    residuals = np.abs(grey[::step, ::step] - median)
+    common = light if share(grey > (dark + light) / 2) > 0.5 else dark
+    first = _fit_surface(grey, median, max(residuals.max() / 2, np.median(residuals)))
+    second = _fit_surface(grey, common, (light - dark) / 4)
+    return max(first, second, key=lambda fit: share(np.abs(grey - fit[0]) < np.ptp(grey) / 8))
+
+
+def _fit_surface(grey: Grey, level: float, limit: float) -> tuple[Ink, float]:
+    """Fit a quadratic surface to the greys within a limit of a level; each round drops what lies far from it.
+
+    :return: The surface, float32 (H, W), and the standard deviation of what is near it.
     """
     step = max(1, max(grey.shape) // _SAMPLES)
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
     samples = grey[::step, ::step].astype(np.float64).ravel()  # (S,)
     powers = polyvander2d(*np.meshgrid(y[::step], x[::step], indexing="ij"), [2, 2])  # (H', W', 9)
     terms = powers.reshape(-1, 9)[:, _SURFACE]  # (S, 6)
-    low, level, high = np.percentile(_border(grey), (25, 50, 75))
-    if high - low > np.ptp(grey) / 2:
-        level = np.median(samples)
-    residuals = np.abs(samples - level)
-    limit, noise = max(residuals.max() / 2, np.median(residuals)), 0.0  # never leaves nothing
+    residuals, noise = np.abs(samples - level), 0.0
+    limit = max(limit, float(residuals.min()))  # never leaves nothing
     coefficients = np.zeros(9, np.float32)
     for _ in range(_ROUNDS):
         near, levels = terms[residuals <= limit], samples[residuals <= limit]
@@ -238,23 +261,74 @@ def _fit_paper(grey: Grey) -> tuple[Ink, float]:
     return polygrid2d(y, x, coefficients.reshape(3, 3)), noise
 
 
+def _two_greys(grey: Grey) -> tuple[float, float]:
+    """Mean greys of the dark and the light class, at the threshold of Otsu ("A threshold selection method
+    from gray-level histograms", 1979)."""
+    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    below, sums = counts.cumsum()[:-1], (counts * np.arange(256)).cumsum()  # of greys up to each threshold
+    above, rest = counts.sum() - below, sums[-1] - sums[:-1]
+    split = (below > 0) & (above > 0)
+    dark, light = (
+        np.divide(a, b, out=np.zeros(255), where=split) for a, b in ((sums[:-1], below), (rest, above))
+    )
+    best = int(np.argmax(below * above * (light - dark) ** 2))
+    return float(dark[best]), float(light[best])
+
+
 def _normalise(ink: Ink, noise: float, name: str) -> Grey:
-    """Ink (H, W) -> (28, 28): cropped, longest side 20, strongest ink 255, centre of mass at pixel 14."""
+    """Ink (H, W) -> (28, 28): cropped, longest side 20, no thin strokes, maximum 255, centred by mass."""
     peak = float(ink.max())
     if peak < max(_MIN_CONTRAST, _MIN_SIGNAL * noise):
         raise _no_digit(name)
-    top, bottom, left, right = _ink_box(ink > max(_INK_SHARE * peak, 5 * noise))
+    mask = ink > max(_INK_SHARE * peak, 5 * noise)
+    top, bottom, left, right = _ink_box(mask)
     height, width = bottom - top, right - left
     if max(height, width) < _MIN_INK_SIDE:
         raise _no_digit(name)
-    scale = _DIGIT_SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    crop = Image.fromarray(ink[top:bottom, left:right])
-    digit = np.asarray(_resize(crop, size))
+    crop = ink[top:bottom, left:right]
+    digit = _shrunk(crop, _DIGIT_SIDE)
+    stroke = np.where(mask[top:bottom, left:right], crop, 0)
+    thickness = _stroke_width(stroke) * _DIGIT_SIDE / max(height, width)
+    if thickness < _THIN:
+        digit = _thickened(stroke, thickness)
     if digit.max() <= noise:
         raise _no_digit(name)
     digit = np.where(digit > noise, digit * (255 / digit.max()), 0)
     return _centred(digit.round().astype(np.uint8))
+
+
+def _shrunk(ink: Ink, side: int) -> Ink:
+    """Resize so that the longer side is this long."""
+    height, width = ink.shape
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(_resize(Image.fromarray(ink), size))
+
+
+def _stroke_width(ink: Ink) -> float:
+    """Width of the strokes in pixels, whatever their strength: twice the ink over the length of its edge."""
+    framed = np.pad(ink, 1)
+    edges = np.hypot(np.diff(framed, axis=0)[:, 1:], np.diff(framed, axis=1)[1:]).sum()
+    return float(2 * ink.sum() / edges)
+
+
+def _thickened(ink: Ink, thickness: float) -> Ink:
+    """Draw thin strokes again with a broader pen: a disc along them, as strong in the middle everywhere.
+
+    :param thickness: Width of the strokes in pixels of the result.
+    :return: Of the size that `_shrunk` to 20 gives, within rounding.
+    """
+    radius = (_WIDTH - thickness) / 2 * _FINE
+    reach = math.ceil(radius)
+    fine = np.pad(_shrunk(ink, _DIGIT_SIDE * _FINE - 2 * reach).clip(0), 2 * reach)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(y, x), 0, 1)
+    height, width = (side - 2 * reach for side in fine.shape)
+    drawn = np.zeros((height, width), np.float32)
+    for (row, column), weight in np.ndenumerate(disc):
+        drawn += weight * fine[row : row + height, column : column + width]
+    middle = (drawn * drawn).sum() / drawn.sum()
+    return _shrunk((drawn / middle).clip(0, 1) * 255, _DIGIT_SIDE)
 
 
 def _centred(digit: Grey) -> Grey:
@@ -284,14 +358,15 @@ def _bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 def _ink_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Bounds of the ink without specks of dust.
 
-    On a grid of about 64 cells a side, a cell counts that has half of the fullest cell's ink; the box is
-    that of the ink in those cells and one cell around them.
+    On a grid of about 64 cells a side, the box is that of the ink in cells where there is, with the cells
+    around, an eighth as much as where there is most.
     """
     cell = max(mask.shape) // 64
     if cell > 1:
         cells = np.asarray(Image.fromarray(mask.astype(np.float32)).reduce(cell))
-        top, bottom, left, right = _bounds(cells >= cells.max() / 2)
-        top, left = max(top - 1, 0) * cell, max(left - 1, 0) * cell
-        inner = _bounds(mask[top : (bottom + 1) * cell, left : (right + 1) * cell])
+        framed = np.pad(cells, 1)
+        near = sliding_window_view(framed, (3, 3)).sum((2, 3))
+        top, bottom, left, right = (cell * edge for edge in _bounds(near >= near.max() / 8))
+        inner = _bounds(mask[top:bottom, left:right])
         return top + inner[0], top + inner[1], left + inner[2], left + inner[3]
     return _bounds(mask)

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,47 @@ def test_a_digit_enlarged_in_blocks_comes_back_nearly_exactly(mnist_test: Any, v
 def test_a_digit_enlarged_smoothly_comes_back_within_a_pixel(mnist_test: Any, view: str) -> None:
     bound = 11 if view == "photographed" else 8
     assert mean_difference(mnist_test.images[:200], VIEWS[view], Image.Resampling.BICUBIC) < bound
+
+
+@pytest.mark.parametrize("view", ["array", "white-png", "jpeg-80"])
+def test_a_digit_cropped_to_its_ink_comes_back_within_a_pixel(mnist_test: Any, view: str) -> None:
+    """No margin: half of the border may be ink. One of these, an upright 1, is nearly all ink: refused."""
+    differences = []
+    for digit in mnist_test.images[:120]:
+        rows, columns = np.flatnonzero((digit > 128).any(1)), np.flatnonzero((digit > 128).any(0))
+        crop = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        big = Image.fromarray(crop).resize((crop.shape[1] * 10, crop.shape[0] * 10), Image.Resampling.BICUBIC)
+        with suppress(BadImageError):
+            pixels = prepare_image(VIEWS[view](np.asarray(big), np.random.default_rng(0))).pixels
+            differences.append(np.abs(pixels.astype(int) - digit).mean())
+    assert len(differences) >= 119
+    assert np.mean(differences) < 6  # 4.3 to 4.4 measured
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 8])
+def test_a_thin_pen_draws_strokes_of_mnists_width(width: int) -> None:
+    """A right angle: from (80, 80) right to (80, 280), then down to (440, 280)."""
+    for grey in (0, 200):  # ink, and pencil
+        page = np.full((500, 500), 255, np.uint8)
+        page[80 : 80 + width, 80 : 280 + width] = grey
+        page[80 : 440 + width, 280 : 280 + width] = grey
+        pixels = prepare_image(page).pixels.astype(float)
+        bounds = [
+            (side[0], side[-1] + 1)
+            for side in map(np.flatnonzero, ((pixels > 25).any(1), (pixels > 25).any(0)))
+        ]
+        (top, bottom), (left, right) = bounds
+        assert bottom - top in (20, 21)
+        assert right - left in (11, 12, 13)
+        middle, centre = pixels[(top + bottom) // 2, left:right], pixels[top:bottom, (left + right) // 2]
+        for stroke in (middle, centre):
+            assert stroke.max() > 240
+            assert 1.5 < stroke.sum() / 255 < 2.7
+
+
+def test_a_pen_of_mnists_width_is_left_alone() -> None:
+    assert np.array_equal(prepare_image(BIG).pixels, SEVEN)
+    assert prepare_image(np.kron(SEVEN, np.ones((18, 18), np.uint8))).pixels.sum() == SEVEN.sum(dtype=int)
 
 
 def test_the_centre_of_mass_lands_on_pixel_14(mnist_test: Any) -> None:
