@@ -149,11 +149,14 @@ def _expand(argument: str, note: Note) -> Iterator[Query]:
         hint = f"fetch it yourself: curl -sL '{argument}' | simsearch query -"
         yield Query(argument, error=BadInputError(f"{argument} is an address, and is not fetched", hint=hint))
         return
+    if not argument:
+        yield Query(argument, error=BadInputError("an empty name is no picture", hint="is a variable unset?"))
+        return
     path = Path(argument)
     if _exists(path) or not glob.has_magic(argument):
         yield from _from_path(path, note)
         return
-    matches = sorted(glob.glob(argument, recursive=True), key=natural)  # noqa: PTH207 - absolute too
+    matches = sorted(set(glob.glob(argument, recursive=True)), key=natural)  # noqa: PTH207 - absolute too
     if not matches:
         hint = "look at the pattern, or pass the path of a picture"
         yield Query(argument, error=BadInputError(f"nothing matches {argument}", hint=hint))
