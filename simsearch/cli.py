@@ -78,7 +78,10 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Learned visual similarity search: find the images that resemble yours."""
+    """Learned visual similarity search: find the images that resemble yours.
+
+    Example: simsearch query digit.png
+    """
 
 
 data_app = typer.Typer(no_args_is_help=True)
@@ -86,4 +89,9 @@ data_app.command("fetch")(upkeep.data_fetch)
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
-app.add_typer(data_app, name="data", help="Fetch and verify datasets.", rich_help_panel="Look after")
+app.add_typer(
+    data_app,
+    name="data",
+    help="Fetch and verify datasets.\n\nExample: simsearch data fetch mnist",
+    rich_help_panel="Look after",
+)

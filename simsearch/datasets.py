@@ -92,7 +92,8 @@ def load_split(
     """
     splits = MNIST_SPLITS if dataset in GALLERIES else SPLITS
     if split not in splits:
-        raise BadDatasetError(f"there is no split {split!r}", hint=f"choose one of: {', '.join(splits)}")
+        hint = f"{did_you_mean(split, splits)}choose one of: {', '.join(splits)}"
+        raise BadDatasetError(f"there is no split {split!r}", hint)
     if dataset in GALLERIES:
         return GALLERIES[dataset](split, data_dir or default_data_dir(), note)
     folder = _existing_folder(dataset)

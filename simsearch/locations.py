@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from simsearch.errors import BadInputError, MissingBundleError
+from simsearch.words import did_you_mean, listed
 
 DEFAULT_INDEX = "mnist-test"
 DEFAULT_INDEX_DIR = Path("indexes")
@@ -37,11 +39,25 @@ def find_index(index: str, index_dir: Path) -> Path:
     for place in places:
         if _is_index(place):
             return place
-    names = ", ".join(sorted(list_indexes(index_dir)))
-    raise MissingBundleError(
-        f"there is no index in {places[0]}",
-        hint=f"build one with `simsearch build-index`, or choose one of: {names}",
-    )
+    raise MissingBundleError(f"there is no index in {places[0]}", _what_instead(index, index_dir))
+
+
+def _what_instead(index: str, index_dir: Path) -> str:
+    """The hint for an index that is not there: the closest that is, or the command that builds it."""
+    places = (index_dir / DEFAULT_INDEX, *_shipped(DEFAULT_INDEX))
+    names = list_indexes(index_dir)[0 if any(map(_is_index, places)) else 1 :]
+    if index == DEFAULT_INDEX:
+        return f"build it from MNIST's test images: `simsearch build-index{_option(index_dir)}`"
+    if _is_path(index):
+        build = "`simsearch build-index --dataset FOLDER --name NAME` builds one from a folder of images"
+    else:
+        build = f"`simsearch build-index --dataset FOLDER --name {index}{_option(index_dir)}` builds it"
+    have = f"; there are: {listed(sorted(names))}" if names else ""
+    return f"{did_you_mean(Path(index).name, names)}{build}{have}"
+
+
+def _option(index_dir: Path) -> str:
+    return "" if index_dir == DEFAULT_INDEX_DIR else f" --index-dir {shlex.quote(str(index_dir))}"
 
 
 def list_indexes(index_dir: Path) -> list[str]:

@@ -126,7 +126,8 @@ def read_model_card(folder: Path) -> ModelCard:
     except (FileNotFoundError, NotADirectoryError):
         raise MissingModelError(
             f"there is no model in {folder} (no {MODEL_CARD})",
-            hint="train one with `simsearch train`, or leave --model out to use the shipped model",
+            hint="train one with `simsearch train`"
+            + ("; the installation lacks its own: install it again" if folder == PRETRAINED else _OR_SHIPPED),
         ) from None
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
@@ -178,4 +179,5 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
     write_atomically(folder / MODEL_CARD, card.to_json())
 
 
+_OR_SHIPPED = ", or leave --model out to use the shipped model"
 _RETRAIN = "copy the model folder again, or train a new one with `simsearch train`"

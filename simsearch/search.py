@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -299,7 +300,8 @@ class Searcher:
         manifest = self.bundle.manifest
         least = [] if limits.min_score is None else [limits.min_score]
         if limits.min_probability is not None:
-            least.append(manifest.pairs.score(limits.min_probability))
+            score = manifest.pairs.score(limits.min_probability)
+            least.append(min(max(score, -1.0), math.nextafter(1, 2)))  # infinite for 0 and 1
         if not least and manifest.calibration is not None:
             least.append(manifest.calibration.thresholds[MATCH].value)
         return max(least, default=None)

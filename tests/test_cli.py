@@ -118,6 +118,119 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
     ]
 
 
+def test_each_form_of_output_carries_the_same_hits_in_order(toy_index: Path, picture: Path) -> None:
+    asked = ("query", picture, "--id", 0, "--index", toy_index, "--k", 2, "--preprocess", "none")
+    document = json.loads(run(*asked, "--json").stdout)
+    ids = [[hit["id"] for hit in entry["hits"]] for entry in document["queries"]]
+    assert ids == [[2, 3], [1, 2]]
+    lines = [json.loads(line) for line in run(*asked, "--jsonl").stdout.splitlines()]
+    assert [[hit["id"] for hit in line["hits"]] for line in lines] == ids
+    rows = list(csv.DictReader(run(*asked, "--csv").stdout.splitlines()))
+    assert [(row["query"], int(row["id"])) for row in rows] == [
+        (str(picture), 2),
+        (str(picture), 3),
+        ("id 0", 1),
+        ("id 0", 2),
+    ]
+    assert run(*asked, "--paths").stdout == "toy/2\ntoy/3\ntoy/1\ntoy/2\n"
+
+
+def test_queries_come_from_standard_input_and_from_lists(toy_index: Path, picture: Path) -> None:
+    options = ("--index", str(toy_index), "--k", "1", "--preprocess", "none", "--paths")
+    clean = {name: None for name in os.environ if name.startswith("SIMSEARCH_")}
+    runner = CliRunner(env=clean)
+    bytes_of_one = runner.invoke(app, ["query", "-", *options], input=picture.read_bytes())
+    assert (bytes_of_one.exit_code, bytes_of_one.stdout) == (0, "toy/2\n")
+    names = runner.invoke(app, ["query", "--files-from", "-", *options], input=f"{picture}\n{picture}\n")
+    assert (names.exit_code, names.stdout) == (0, "toy/2\ntoy/2\n")
+    assert names.stderr.startswith("2 queries in ")
+    missing = run("query", "--files-from", "nowhere", *options)
+    assert (missing.exit_code, errors(missing)) == (
+        2,
+        ["error: cannot read nowhere: no such file or directory"],
+    )
+
+
+def test_labels_and_combinations_reach_the_search(toy_index: Path, picture: Path) -> None:
+    options = ("--index", toy_index, "--preprocess", "none", "--paths")
+    assert run("query", picture, *options, "--label", "b").stdout == "toy/3\ntoy/4\n"
+    both = run("query", picture, *options, "--label", "b", "--label", "c", "-k", 2)
+    assert both.stdout == "toy/3\ntoy/4\n"
+    assert run("query", "--like", picture, *options, "-k", 1).stdout == "toy/2\n"
+    assert run("query", "--unlike", picture, *options, "-k", 2).stdout == "toy/4\ntoy/5\n"
+    nothing = run("query", picture, "--unlike", picture, *options, "-k", 2)
+    assert (nothing.exit_code, nothing.stdout) == (2, "")
+    assert errors(nothing)[0] == ("error: the pictures cancel out: their sum and difference has no direction")
+
+
+def test_limits_on_the_command_line_decide_what_matches(toy_index: Path, picture: Path) -> None:
+    asked = ("query", picture, "--index", toy_index, "--preprocess", "none", "-k", 3, "--csv")
+    for limit, matches in (
+        ((), ["", "", ""]),  # no calibration, no limit
+        (("--min-score", 0.7), ["true", "true", "false"]),
+        (("--min-probability", 0.99), ["true", "false", "false"]),
+    ):
+        rows = csv.DictReader(run(*asked, *limit).stdout.splitlines())
+        assert [row["match"] for row in rows] == matches
+    refused = run(*asked, "--unknown-below", 1.5)
+    assert refused.exit_code == 2
+
+
+def test_the_schema_is_printed_without_a_query() -> None:
+    result = run("query", "--schema")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["title"] == "Answers of simsearch query"
+
+
+def test_pictures_are_drawn_on_a_terminal_and_where_asked_for(toy_index: Path, picture: Path) -> None:
+    asked = ("query", picture, "--index", toy_index, "--preprocess", "none", "-k", 2)
+    assert run(*asked).stdout.startswith(f"{picture}\n")
+    drawn = run(*asked, "--images", "blocks").stdout
+    assert drawn.startswith("█" * 14 + f"  {picture}")
+    assert "\x1b" not in drawn
+    assert "⣿" * 14 in run(*asked, "--images", "braille").stdout
+    assert "\x1b_Ga=T" in run(*asked, "--images", "kitty").stdout
+    assert "\x1bP0;1;0q" in run(*asked, "--images", "sixel").stdout
+    forced = run(*asked, FORCE_COLOR="1", NO_COLOR="")
+    assert "\x1b[" in forced.stdout
+    assert "▀" in forced.stdout
+    bare = run(*asked, "--images", "none", FORCE_COLOR="1", NO_COLOR="")
+    assert "rank" in bare.stdout
+    by_class = run(*asked, "--images", "blocks", "--by-class").stdout
+    assert "1  a            2  b            3  c" in by_class
+
+
+def test_many_failures_are_counted_and_a_hint_is_not_repeated(toy_index: Path, picture: Path) -> None:
+    result = run(
+        "query",
+        "x.png",
+        "y.png",
+        picture,
+        *("--index", toy_index),
+        "--preprocess",
+        "none",
+        "--paths",
+        "-k",
+        1,
+    )
+    assert result.exit_code == 2
+    assert result.stdout == "toy/2\n"
+    assert errors(result) == [
+        "error: cannot read x.png: no such file or directory",
+        "hint: pass the path of a picture",
+        "error: cannot read y.png: no such file or directory",
+        "2 of 3 queries were not answered",
+    ]
+
+
+def test_remarks_of_many_pictures_are_summed() -> None:
+    result = run("query", *[DIGIT] * 12, "--index", SHIPPED_INDEX, "--paths", "-k", 1)
+    assert errors(result)[0] == "12 pictures: dark ink on a light background: inverted"
+    assert errors(result)[1].startswith("12 queries in ")
+    assert errors(result)[1].endswith(" a second")
+    assert len(result.stdout.splitlines()) == 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message", "hint"),
     [
@@ -173,13 +286,15 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
             ["query", "{picture}", "--index", "nowhere", "--index-dir", "{tmp}"],
             3,
             "there is no index in {tmp}/nowhere",
-            "build one with `simsearch build-index`, or choose one of: mnist-test, unlabelled",
+            "`simsearch build-index --dataset FOLDER --name nowhere --index-dir {tmp}` builds it; "
+            "there are: mnist-test, unlabelled",
         ),
         (
             ["query", "{picture}", "--index", "{tmp}/none"],
             3,
             "there is no index in {tmp}/none",
-            "build one with `simsearch build-index`, or choose one of: mnist-test",
+            "`simsearch build-index --dataset FOLDER --name NAME` builds one from a folder of images; "
+            "there are: mnist-test",
         ),
         (
             ["similarity", "{picture}", "{picture}", "--model", "{tmp}"],
@@ -204,6 +319,12 @@ def test_a_bad_picture_is_reported_after_the_others_are_answered(toy_index: Path
             2,
             "there is no recipe 'magic'",
             "choose one of: siamese-pairs, batch-pairs",
+        ),
+        (
+            ["train", "--recipe", "siamese-pair"],
+            2,
+            "there is no recipe 'siamese-pair'",
+            "did you mean 'siamese-pairs'? choose one of: siamese-pairs, batch-pairs",
         ),
         (["train", "--set", "epochs=0"], 2, "epochs must be at least 1, not 0", None),
         (["export", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),
@@ -237,7 +358,7 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
     assert result.exit_code == code
     assert errors(result)[0] == "error: " + message.format(**names)
     if hint is not None:
-        assert errors(result)[1:] == [f"hint: {hint}"]
+        assert errors(result)[1:] == ["hint: " + hint.format(**names)]
     assert result.stdout == ""
 
 

@@ -127,6 +127,7 @@ def test_an_unknown_split_is_refused_with_the_known_ones():
         "there is no split 'validation'",
         "choose one of: train, test, kept, held-out, distorted",
     )
+    assert refusal("mnist", "Trian").hint.startswith("did you mean 'train'? choose one of: ")
 
 
 # --- IDX folders

@@ -119,7 +119,8 @@ def test_an_error_names_the_place_and_the_indexes_there_are(tmp_path):
     (index_dir / "no-index").mkdir()
     assert refusal("c", index_dir) == (
         f"there is no index in {index_dir / 'c'}",
-        "build one with `simsearch build-index`, or choose one of: a, b, mnist-test",
+        f"`simsearch build-index --dataset FOLDER --name c --index-dir {index_dir}` builds it; "
+        "there are: a, b",
     )
 
 
@@ -127,9 +128,30 @@ def test_an_error_names_the_place_and_the_indexes_there_are(tmp_path):
 def test_whatever_is_asked_for_a_missing_index_is_one_error(index, tmp_path):
     message, hint = refusal(index, tmp_path / "absent")
     assert message.startswith("there is no index in ")
-    assert hint == "build one with `simsearch build-index`, or choose one of: mnist-test"
+    assert hint.startswith("`simsearch build-index --dataset FOLDER --name ")
 
 
 def test_a_folder_named_like_a_manifest_is_no_index(tmp_path):
     (tmp_path / "indexes" / "toy" / "manifest.json").mkdir(parents=True)
     assert refusal("toy", tmp_path / "indexes")[0] == f"there is no index in {tmp_path / 'indexes' / 'toy'}"
+
+
+@pytest.mark.parametrize("index", ["mnist-tst", "Mnist-Test", "./indexes/mnist_test"])
+def test_the_closest_index_is_guessed_and_those_there_are_named(index, tmp_path):
+    make_index(tmp_path / "site" / "indexes" / "mnist-test")
+    make_index(tmp_path / "ix" / "mine")
+    hint = refusal(index, tmp_path / "ix")[1]
+    assert hint.startswith("did you mean 'mnist-test'? ")
+    assert hint.endswith("; there are: mine, mnist-test")
+
+
+def test_without_any_index_the_hint_is_the_command_that_makes_it(tmp_path):
+    assert refusal("mnist-test", Path("indexes"))[1] == (
+        "build it from MNIST's test images: `simsearch build-index`"
+    )
+    assert refusal("mnist-test", tmp_path / "ix")[1] == (
+        f"build it from MNIST's test images: `simsearch build-index --index-dir {tmp_path / 'ix'}`"
+    )
+    assert refusal("mine", tmp_path / "ix")[1] == (
+        f"`simsearch build-index --dataset FOLDER --name mine --index-dir {tmp_path / 'ix'}` builds it"
+    )

@@ -10,31 +10,55 @@ import typer
 if TYPE_CHECKING:
     from simsearch.models import Model
 
+WHERE = "Where things are"  # panels of --help
+PICTURES = "How pictures are read"
+
 IndexOption = Annotated[
-    str, typer.Option("--index", "-i", help="Name or folder of the index.", envvar="SIMSEARCH_INDEX")
+    str,
+    typer.Option(
+        "--index",
+        "-i",
+        help="Name or folder of the index.",
+        envvar="SIMSEARCH_INDEX",
+        rich_help_panel=WHERE,
+    ),
 ]
 IndexDirOption = Annotated[
-    Path, typer.Option(help="Folder that holds the indexes.", envvar="SIMSEARCH_INDEX_DIR")
+    Path,
+    typer.Option(help="Folder that holds the indexes.", envvar="SIMSEARCH_INDEX_DIR", rich_help_panel=WHERE),
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the model; the shipped one by default.", envvar="SIMSEARCH_MODEL"),
+    typer.Option(
+        help="Folder of the model; the shipped one by default.",
+        envvar="SIMSEARCH_MODEL",
+        rich_help_panel=WHERE,
+    ),
 ]
 DataDirOption = Annotated[
     Path | None,
-    typer.Option(help="Folder for datasets; the platform's own by default.", envvar="SIMSEARCH_DATA_DIR"),
+    typer.Option(
+        help="Folder for datasets; the platform's own by default.",
+        envvar="SIMSEARCH_DATA_DIR",
+        rich_help_panel=WHERE,
+    ),
 ]
 ThreadsOption = Annotated[
     int, typer.Option(min=0, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS")
 ]
 PreprocessOption = Annotated[
     Literal["auto", "mnist", "none"],
-    typer.Option(help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was."),
+    typer.Option(
+        help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was.",
+        rich_help_panel=PICTURES,
+    ),
 ]
 InvertOption = Annotated[
     bool | None,
     typer.Option(
-        "--invert/--no-invert", help="Dark ink on light, or not; decided from the border by default."
+        "--invert/--no-invert",
+        help="Dark ink on light, or not; decided from the border by default.",
+        rich_help_panel=PICTURES,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]

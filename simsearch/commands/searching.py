@@ -23,7 +23,6 @@ from simsearch.errors import BadInputError
 from simsearch.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
 _ASK = "What to ask about"
-_PICTURES = "How pictures are read"
 _ANSWER = "What is answered"
 _SCREEN = "On the screen"
 _PROGRAMS = "For programs (one of these)"
@@ -41,10 +40,9 @@ def query(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[IMAGE]...",
+            metavar="IMAGE",
             help="Pictures (PNG, JPEG, WebP, BMP, GIF), folders, patterns such as 'scans/*.png', or - for "
             "the bytes of one picture on standard input.",
-            rich_help_panel=_ASK,
         ),
     ] = None,
     item: Annotated[
@@ -133,6 +131,12 @@ def query(
     """Find the nearest images to yours, by cosine similarity, and rank the classes.
 
     Example: simsearch query digit.png --k 10
+
+    Example: simsearch query --id 17 --label 3 --by-class
+
+    Example: simsearch query mine.png --like yours.png --unlike theirs.png
+
+    Example: simsearch query 'scans/*.png' --jsonl > answers.jsonl
     """
     from simsearch import terminal
     from simsearch.batch import answer_queries

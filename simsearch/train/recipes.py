@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from simsearch.errors import BadInputError
 from simsearch.holdout import HELD_OUT_IMAGES
+from simsearch.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ def get_recipe(name: str) -> Recipe:
     :raises BadInputError: If there is none.
     """
     if name not in RECIPES:
-        raise BadInputError(f"there is no recipe {name!r}", hint=f"choose one of: {', '.join(RECIPES)}")
+        guess = did_you_mean(name, RECIPES)
+        raise BadInputError(
+            f"there is no recipe {name!r}", hint=f"{guess}choose one of: {', '.join(RECIPES)}"
+        )
     return RECIPES[name]
 
 
@@ -128,7 +132,8 @@ def configure(name: str, settings: Iterable[str] = ()) -> Recipe:
         field, _, value = setting.partition("=")
         kind = types.get(field)
         if kind is None:
-            raise BadInputError(f"a recipe has no field {field!r} to set", hint=f"fields: {', '.join(types)}")
+            hint = f"{did_you_mean(field, types)}fields: {', '.join(types)}"
+            raise BadInputError(f"a recipe has no field {field!r} to set", hint)
         try:
             changes[field] = kind(value)
         except ValueError:

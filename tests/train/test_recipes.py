@@ -72,7 +72,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
         configure("siamese", ["epochs=1"])
 
     assert caught.value.message == "there is no recipe 'siamese'"
-    assert caught.value.hint == f"choose one of: {', '.join(RECIPES)}"
+    assert caught.value.hint == f"did you mean 'siamese-pairs'? choose one of: {', '.join(RECIPES)}"
     assert caught.value.exit_code == 2
 
 
@@ -82,7 +82,8 @@ def test_a_field_that_cannot_be_set_is_refused_with_those_that_can(setting):
         configure("siamese-pairs", [setting])
 
     assert caught.value.message == f"a recipe has no field {setting.partition('=')[0]!r} to set"
-    assert caught.value.hint == f"fields: {SETTABLE}"
+    assert caught.value.hint.endswith(f"fields: {SETTABLE}")
+    assert ("did you mean 'epochs'? " in caught.value.hint) == ("epoch" in setting)
 
 
 @pytest.mark.parametrize(
