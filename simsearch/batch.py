@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from simsearch.combining import Combination
 from simsearch.errors import BadImageError, BadInputError
@@ -70,7 +71,11 @@ def answer_queries(
     """
     searcher.check_labels(labels)
     threads = decoders or min(os.cpu_count() or 1, _MOST_DECODERS)
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+    # The decoders keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
+    with (
+        ThreadpoolController().limit(limits=1),
+        ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool,
+    ):
         for batch, prepared in _prepare(queries, searcher, preprocess, invert, pool):
             yield from answer_prepared(
                 searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination

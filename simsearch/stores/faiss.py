@@ -25,6 +25,7 @@ _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose own scores are approxim
 _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
 _GROUPS = 4  # times k, into which scores are divided to find a bound of the k best
+_SMALL = 2**28  # multiplications, some ten milliseconds of one core
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _REBUILD = "build the index again with `simsearch build-index`"
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
@@ -107,11 +108,7 @@ class FaissStore:
         while len(pending):
             fetch = min(fetch, len(self))
             asked = queries[pending]
-            try:
-                scores, rows = self.index.search(asked, fetch)
-            except RuntimeError as error:
-                reason = f"FAISS cannot search the index: {_reason(error)}"
-                raise BrokenBundleError(reason, _REBUILD) from error
+            scores, rows = self._ask(asked, fetch)
             if (rows >= len(self)).any():
                 raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
             short = (rows < 0).any(1)  # an approximate index found too few: look at every vector
@@ -149,6 +146,20 @@ class FaissStore:
         if (rows == len(self.ids)).any() or (self.ids[rows] != ids).any():
             raise ValueError("an id is not stored")
         return rows
+
+    def _ask(self, queries: Vectors, fetch: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """FAISS's own answer; small questions by one thread, as starting others would take longer."""
+        threads = faiss.omp_get_max_threads()  # of the calling thread alone, as is the limit set here
+        if len(queries) * len(self) * self.dim < _SMALL:
+            faiss.omp_set_num_threads(1)
+        try:
+            scores, rows = self.index.search(queries, fetch)
+        except RuntimeError as error:
+            reason = f"FAISS cannot search the index: {_reason(error)}"
+            raise BrokenBundleError(reason, _REBUILD) from error
+        finally:
+            faiss.omp_set_num_threads(threads)
+        return scores, rows
 
     def _order(self, queries: Vectors, rows: NDArray[np.int64], near: NDArray[np.bool_], k: int) -> Hits:
         """The k best of each query exactly, among the candidate rows (Q, C), or (C,) for all, that are near.
