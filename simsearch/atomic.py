@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from simsearch.errors import cannot_write
+from simsearch.errors import BadInputError, cannot_write
 
 _TEMPORARY_PREFIX = ".tmp-"
 
@@ -61,6 +61,18 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file that could not be written, before work is spent on its content.
+
+    :raises BadInputError: If it is a folder, or its folder does not exist.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise BadInputError(
+            f"cannot write {path}: {'it' if path.is_dir() else path.parent} is "
+            f"{'a folder' if path.is_dir() else 'no folder'}"
+        )
 
 
 def sync_folder(folder: Path) -> None:

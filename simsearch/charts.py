@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 LEFT, RIGHT, TOP, BOTTOM = 64, 388, 24, 226  # the plotting area of a 400 x 270 drawing
+
+# Ticks of precision on a log scale of 1 - precision; all above the last is drawn there.
+PRECISIONS = (0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,18 @@ class Axis:
     def up(self, value: float) -> float:
         """The vertical coordinate of a value in the drawing."""
         return BOTTOM - (BOTTOM - TOP) * (value - self.low) / (self.high - self.low)
+
+
+def nines(precision: float) -> float:
+    """Where a precision lies on a log scale of 1 - precision: 0.9 at 1, 0.99 at 2, at most 4."""
+    return -math.log10(max(1 - precision, 1 - PRECISIONS[-1]))
+
+
+def precision_range(values: Sequence[float]) -> tuple[float, float]:
+    """The lowest and the highest of `PRECISIONS` between which these lie, or nearly."""
+    low = max(tick for tick in PRECISIONS[:-1] if tick <= min(values))
+    high = next((tick for tick in PRECISIONS if tick > low and tick >= max(values)), PRECISIONS[-1])
+    return low, high
 
 
 def svg_points(points: Iterable[tuple[float, float]], x: Axis, y: Axis) -> str:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from simsearch import __version__
-from simsearch.commands import building, measuring, searching, serving, training, upkeep
+from simsearch.commands import building, figures, measuring, searching, serving, training, upkeep
 from simsearch.commands.failures import explain
 from simsearch.interrupts import end_interrupted, end_quietly, interruption_behind, run_program
 
@@ -89,6 +89,12 @@ data_app.command("fetch")(upkeep.data_fetch)
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(
+    figures.app,
+    name="figure",
+    help="Draw results as PNG, SVG or PDF.\n\nExample: simsearch figure history -o history.png",
+    rich_help_panel="Measure",
+)
 app.add_typer(
     data_app,
     name="data",

@@ -115,9 +115,9 @@ def evaluate(
         encoder=manifest.encoder,
         protocol=LEAVE_ONE_OUT if queries is None else QUERY_SET,
         gallery=len(labels),
-        gallery_fingerprint=_gallery_fingerprint(bundle),
+        gallery_fingerprint=gallery_fingerprint(bundle),
         query_set=manifest.name if queries is None else queries.name,
-        query_fingerprint=_gallery_fingerprint(bundle) if queries is None else _split_fingerprint(queries),
+        query_fingerprint=gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries),
         queries=int(valid.sum()),
         without_relevant=int((~valid).sum()),
         k=k,
@@ -288,14 +288,15 @@ def _approximation(bundle: Bundle, queries: Queries, k: int) -> Approximation:
     )
 
 
-def _gallery_fingerprint(bundle: Bundle) -> str:
+def gallery_fingerprint(bundle: Bundle) -> str:
     """Equal for indexes of the same images under the same ids and labels, whatever encoded them."""
     files = bundle.manifest.files
     checksums = [files[role].xxh3_128 for role in ("ids", "thumbnails", "labels") if role in files]
     return xxhash.xxh3_128_hexdigest(" ".join([*checksums, *bundle.manifest.classes]).encode())
 
 
-def _split_fingerprint(split: Split) -> str:
+def split_fingerprint(split: Split) -> str:
+    """Equal for query sets of the same images with the same class names."""
     digest = xxhash.xxh3_128(split.images.tobytes())
     if split.labels is not None:
         digest.update(" ".join(split.classes[label] for label in split.labels).encode())

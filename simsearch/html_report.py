@@ -11,7 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from simsearch.charts import BOTTOM, TOP, Axis, svg_chart, svg_label, svg_points
+from simsearch.charts import (
+    BOTTOM,
+    PRECISIONS,
+    TOP,
+    Axis,
+    nines,
+    precision_range,
+    svg_chart,
+    svg_label,
+    svg_points,
+)
 from simsearch.html_parts import cell, escape, facts_list, html_table, picture
 from simsearch.mistakes import Mistake, Neighbour
 from simsearch.reliability import Reliability
@@ -42,7 +52,6 @@ PAIR_DEFINITIONS = {  # of `verification.py` and `calibration.py`
     "lower is better",
     "Brier": "mean squared error of the predicted probabilities; lower is better",
 }
-_PRECISIONS = (0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)  # ticks; all above the last is drawn there
 _FIFTHS = {i / 5: f"{i / 5:g}" for i in range(6)}
 _DOCUMENT = """<!DOCTYPE html>
 <html lang="en">
@@ -197,26 +206,19 @@ def _matrix(report: Report, most: int) -> str:
 
 def _precision_recall(report: Report) -> str:
     """The curve, upwards on a log scale of 1 - precision: it can be read near 1, where a good index lies."""
-    low = max(tick for tick in _PRECISIONS[:-1] if tick <= min(report.precision))
-    high = next(
-        (tick for tick in _PRECISIONS if tick > low and tick >= max(report.precision)), _PRECISIONS[-1]
-    )
-    ticks = {_nines(tick): f"{tick:g}" for tick in _PRECISIONS if low <= tick <= high}
-    if high == _PRECISIONS[-1]:
-        ticks[_nines(high)] = f"≥{high:g}"
-    y = Axis("precision (log of 1 - precision)", _nines(low), _nines(high), ticks)
+    low, high = precision_range(report.precision)
+    ticks = {nines(tick): f"{tick:g}" for tick in PRECISIONS if low <= tick <= high}
+    if high == PRECISIONS[-1]:
+        ticks[nines(high)] = f"≥{high:g}"
+    y = Axis("precision (log of 1 - precision)", nines(low), nines(high), ticks)
     x = Axis("recall", 0, 1, _FIFTHS)
     points = list(zip(report.recall_levels, report.precision, strict=True))
-    curve = svg_points([(level, min(_nines(value), y.high)) for level, value in points], x, y)
+    curve = svg_points([(level, min(nines(value), y.high)) for level, value in points], x, y)
     title = "Mean interpolated precision at each level of recall"
     chart = svg_chart("curve", title, x, y, f'<polyline class="line same" points="{curve}"/>\n', {})
     rows = ((f"{level:g}", [cell(value)]) for level, value in points[:: max(1, (len(points) - 1) // 10)])
     values = html_table("Values of the curve", ("Recall", "Precision"), rows)
     return f'<div class="pair">\n{chart}{values}</div>\n'
-
-
-def _nines(precision: float) -> float:
-    return -math.log10(max(1 - precision, 1 - _PRECISIONS[-1]))
 
 
 def _pairs(pairs: Verification | None) -> str:

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from simsearch.bundle import Bundle
 from simsearch.datasets import Split
-from simsearch.report import Report
+from simsearch.errors import BadInputError
+from simsearch.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, split_fingerprint
+from simsearch.findings import Findings
+from simsearch.report import PerQuery
 
 Pixels = NDArray[np.uint8]  # (28, 28)
 
@@ -37,16 +40,21 @@ class Mistake:
 
 
 def find_mistakes(
-    bundle: Bundle, report: Report, queries: Split | None = None, *, count: int = 50, neighbours: int = 10
+    bundle: Bundle,
+    per_query: PerQuery,
+    queries: Split | None = None,
+    *,
+    count: int = 50,
+    neighbours: int = 10,
 ) -> tuple[Mistake, ...]:
     """The queries of lowest average precision, worst first; equal ones in order of query.
 
-    :param report: The evaluation of this bundle with these queries.
-    :param queries: The query set of the report; None for gallery leave-one-out.
+    :param per_query: Of the evaluation of this bundle with these queries.
+    :param queries: The query set of the evaluation; None for gallery leave-one-out.
     """
-    precision = report.per_query.values["MAP"]
+    precision = per_query.values["MAP"]
     worst = np.argsort(precision, kind="stable")[:count]
-    rows = report.per_query.row[worst]
+    rows = per_query.row[worst]
     if queries is None:
         images, vectors = bundle.thumbnails[rows], bundle.store.all_vectors()[rows]
         own: list[int | None] = bundle.ids[rows].tolist()
@@ -56,22 +64,47 @@ def find_mistakes(
     hits = bundle.store.search(np.ascontiguousarray(vectors), neighbours + (queries is None))
     return tuple(
         Mistake(
-            query=report.per_query.query[place],
-            label=report.per_query.label[place],
+            query=per_query.query[place],
+            label=per_query.label[place],
             average_precision=float(precision[place]),
             pixels=images[i],
-            neighbours=_neighbours(
-                bundle, report.per_query.label[place], hits.ids[i], hits.scores[i], own[i]
-            )[:neighbours],
+            neighbours=_neighbours(bundle, per_query.label[place], hits.ids[i], hits.scores[i], own[i])[
+                :neighbours
+            ],
         )
         for i, place in enumerate(worst)
     )
 
 
+def saved_mistakes(
+    findings: Findings, bundle: Bundle, queries: Split | None = None, *, count: int = 50, neighbours: int = 10
+) -> tuple[Mistake, ...]:
+    """The same of an evaluation that was written as JSON.
+
+    :raises BadInputError: If it is not the evaluation of this index with these queries.
+    """
+    if (findings.encoder, findings.gallery_fingerprint) != (
+        bundle.manifest.encoder,
+        gallery_fingerprint(bundle),
+    ):
+        raise BadInputError(
+            f"the evaluation is of the index {findings.index}, not of the one in {bundle.folder}",
+            hint="name its index with --index, or evaluate again",
+        )
+    asked = gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries)
+    if findings.query_fingerprint != asked:
+        other = "the gallery itself" if findings.protocol == LEAVE_ONE_OUT else findings.query_set
+        raise BadInputError(
+            f"the evaluation asked about {other}",
+            hint="name its queries with --queries, as `simsearch evaluate` was given them",
+        )
+    return find_mistakes(bundle, findings.per_query, queries, count=count, neighbours=neighbours)
+
+
 def _neighbours(
     bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32], own: int | None
 ) -> tuple[Neighbour, ...]:
-    assert bundle.labels is not None  # a report exists only of a labelled gallery
+    assert bundle.labels is not None  # an evaluation exists only of a labelled gallery
     found = []
     for item, score, row in zip(ids.tolist(), scores.tolist(), bundle.store.rows(ids), strict=True):
         if item != own:

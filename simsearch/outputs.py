@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from simsearch.atomic import open_atomically
+from simsearch.atomic import check_target, open_atomically
 from simsearch.bundle import Bundle
 from simsearch.datasets import Split
 from simsearch.errors import BadInputError, require
@@ -41,11 +41,7 @@ def check(outputs: Outputs) -> None:
     :raises MissingExtraError: If Parquet is wanted without pyarrow.
     """
     for path in outputs.paths():
-        if path.is_dir() or not path.parent.is_dir():
-            raise BadInputError(
-                f"cannot write {path}: {'it' if path.is_dir() else path.parent} is "
-                f"{'a folder' if path.is_dir() else 'no folder'}"
-            )
+        check_target(path)
     table = outputs.per_query
     if table is not None and table.suffix not in (".csv", ".parquet"):
         raise BadInputError(f"cannot write {table}: the name must end in .csv or .parquet")
@@ -60,7 +56,7 @@ def write(outputs: Outputs, bundle: Bundle, split: Split | None, report: Report)
     :raises BadInputError: If one cannot be written.
     """
     if outputs.report:
-        document = render_report(report, find_mistakes(bundle, report, split))
+        document = render_report(report, find_mistakes(bundle, report.per_query, split))
         with open_atomically(outputs.report) as file:
             file.write(document.encode())
         yield outputs.report

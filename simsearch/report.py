@@ -116,21 +116,12 @@ class SavedReport:
 
 
 def read_report(path: Path) -> SavedReport:
-    """Read an evaluation's JSON.
+    """Read what `compare` needs of an evaluation's JSON.
 
     :raises BadInputError: If the file cannot be read, or is no report of this version.
     """
+    raw = read_document(path)
     try:
-        raw: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{path} is not JSON", hint=_HINT) from error
-    try:
-        if raw["schema"] != REPORT_VERSION:
-            raise BadInputError(
-                f"{path} is a report of schema {raw['schema']!r}, not {REPORT_VERSION}", hint=_HINT
-            )
         table = raw["per_query"]
         texts = {name: raw[name] for name in _TEXTS}
         if not all(isinstance(text, str) for text in texts.values()):
@@ -144,9 +135,29 @@ def read_report(path: Path) -> SavedReport:
         ):
             raise ValueError("columns differ in length")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInputError(f"{path} is not the JSON of an evaluation", hint=_HINT) from error
+        raise BadInputError(f"{path} is not the JSON of an evaluation", hint=HINT) from error
     return SavedReport(path=path, query=query, values=values, **texts)
 
 
+def read_document(path: Path) -> Any:
+    """Parse an evaluation's JSON and check its schema; its fields are the caller's to check.
+
+    :raises BadInputError: If the file cannot be read, or is no report of this version.
+    """
+    try:
+        raw: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{path} is not JSON", hint=HINT) from error
+    if not isinstance(raw, dict) or "schema" not in raw:
+        raise BadInputError(f"{path} is not the JSON of an evaluation", hint=HINT)
+    if raw["schema"] != REPORT_VERSION:
+        raise BadInputError(
+            f"{path} is a report of schema {raw['schema']!r}, not {REPORT_VERSION}", hint=HINT
+        )
+    return raw
+
+
 _TEXTS = ("index", "model", "protocol", "gallery_fingerprint", "query_fingerprint")
-_HINT = "write one with `simsearch evaluate --json > FILE`"
+HINT = "write one with `simsearch evaluate --json > FILE`"

@@ -25,6 +25,7 @@ BY_NAME_ONLY = {
         "torchvision": "reads the folder that a fetch makes, and `doctor` checks that it fits torch",
     },
     "web": {"httptools": "the fast parser of HTTP, which uvicorn imports"},
+    "notebook": {"jupyterlab": "opens docs/walkthrough.ipynb"},
     "dev": {
         "mypy": "a command",
         "ruff": "a command",
@@ -32,7 +33,7 @@ BY_NAME_ONLY = {
     },
 }
 # Which extra the parts of the package that are not the core belong to.
-EXTRA_OF = {"train": "train", "web": "web"}
+EXTRA_OF = {"train": "train", "figures": "figures", "web": "web"}
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
 # Imported inside a function, behind `require(module, extra)`.
@@ -89,7 +90,7 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
     }
 
 
-EXTRAS = [None, "train", "parquet", "web"]
+EXTRAS = [None, "train", "parquet", "figures", "notebook", "web"]
 
 
 def test_every_extra_is_looked_at_here() -> None:

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "simsearch"
 LAYERS = (
     ("__init__", "errors", "words"),
     (
+        "anatomy",
         "atomic",
         "charts",
         "decoding",
@@ -41,7 +42,7 @@ LAYERS = (
     ),
     ("images", "mnist_files", "queries", "verification"),
     ("distortions", "encoder", "mnist_sources", "report"),
-    ("mnist",),
+    ("findings", "mnist"),
     ("datasets",),
     ("models", "stores.base", "stores.faiss_structure", "manifest"),
     ("candidates", "combining", "stores.faiss"),
@@ -52,9 +53,21 @@ LAYERS = (
     ("outputs",),
     ("doctor", "terminal", "verify", "views"),
     ("answer_view",),
+    ("figures.files", "figures.fonts", "figures.projection", "figures.theme"),
+    ("figures.page",),
+    (
+        "figures.architecture",
+        "figures.confusion",
+        "figures.curves",
+        "figures.embedding",
+        "figures.grids",
+        "figures.history",
+        "figures.pairs",
+        "figures.similarity",
+    ),
     ("train.augment", "train.model", "train.pairs", "train.recipes"),
     ("train.checkpoints", "train.export", "train.objectives", "train.optimization"),
-    ("train.loop",),
+    ("train.anatomy", "train.loop"),
     ("train.run",),
     ("web.description", "web.settings", "web.problems", "web.connections", "web.pages"),
     ("web.engine", "web.guard", "web.monitoring", "web.registry", "web.uploads"),
@@ -65,6 +78,7 @@ LAYERS = (
     ("commands.answers",),
     (
         "commands.building",
+        "commands.figures",
         "commands.measuring",
         "commands.searching",
         "commands.serving",
@@ -75,7 +89,7 @@ LAYERS = (
     ("__main__",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
-EMPTY = {"commands", "stores", "train", "web"}  # packages whose __init__ is a docstring
+EMPTY = {"commands", "figures", "stores", "train", "web"}  # packages whose __init__ is a docstring
 
 
 def module_name(path: Path) -> str:
@@ -129,6 +143,8 @@ def test_imports_point_down(name: str) -> None:
         ("uvicorn", "web."),
         ("prometheus_client", "web."),
         ("python_multipart", "web."),
+        ("matplotlib", "figures."),
+        ("sklearn", "figures.projection"),
     ],
 )
 def test_a_library_is_imported_only_at_its_boundary(library: str, allowed: str | tuple[str, ...]) -> None:

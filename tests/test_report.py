@@ -136,7 +136,7 @@ def test_the_worst_queries_come_first_with_what_was_found_instead(
     build_toy: Callable[..., Path], toy_gallery: Split
 ) -> None:
     bundle = open_bundle(build_toy(toy_gallery))
-    mistakes = find_mistakes(bundle, evaluate(bundle), count=3, neighbours=2)
+    mistakes = find_mistakes(bundle, evaluate(bundle).per_query, count=3, neighbours=2)
     assert [(mistake.query, mistake.label) for mistake in mistakes] == [
         ("toy/4", "b"),
         ("toy/3", "b"),
@@ -156,6 +156,6 @@ def test_the_worst_queries_of_a_query_set_keep_all_their_neighbours(
 ) -> None:
     bundle = open_bundle(build_toy(toy_gallery))
     queries = toy_gallery.take([3, 0])
-    (mistake,) = find_mistakes(bundle, evaluate(bundle, queries), queries, count=1, neighbours=2)
+    (mistake,) = find_mistakes(bundle, evaluate(bundle, queries).per_query, queries, count=1, neighbours=2)
     assert (mistake.query, [n.id for n in mistake.neighbours]) == ("toy/3", [3, 2])
     np.testing.assert_array_equal(mistake.pixels, toy_gallery.images[3])

@@ -13,7 +13,7 @@ from simsearch.atomic import sweep_temporaries, write_atomically
 from simsearch.calibration import Projection
 from simsearch.datasets import Split
 from simsearch.errors import BadInputError, MissingModelError
-from simsearch.history import EpochRecord, history_csv
+from simsearch.history import HISTORY, EpochRecord, history_csv
 from simsearch.holdout import hold_out
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.locks import folder_lock
@@ -40,7 +40,6 @@ from simsearch.train.model import EMBEDDING_DIM, SimilarityModel
 from simsearch.train.recipes import Recipe
 from simsearch.versions import installed_versions
 
-HISTORY = "history.csv"
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
 
 
