@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from servers import running
-from toys import toy_split
+from toys import TOY_CALIBRATION, toy_split
 
 from simsearch.images import png_bytes
 from simsearch.indexing import build_index
@@ -36,9 +37,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("indexes") / "plain"
-    build_index(toy_split([((90, 0, 0, 0), None), ((0, 90, 0, 0), None)], classes=()), toy_model, folder)
-    with running({"mnist-test": SHIPPED_INDEX, "plain": folder}) as url:
+    folder = tmp_path_factory.mktemp("indexes")
+    plain = toy_split([((90, 0, 0, 0), None), ((0, 90, 0, 0), None)], classes=())
+    build_index(plain, toy_model, folder / "plain")
+    judging = toy_model._replace(card=replace(toy_model.card, calibration=TOY_CALIBRATION))
+    corners = [(100, 0, 0, 0), (200, 0, 0, 0), (60, 80, 0, 0), (0, 100, 0, 0), (0, 0, 100, 0), (0, 0, 60, 80)]
+    judged = toy_split(list(zip(corners, (0, 0, 0, 1, 1, 2), strict=True)))
+    build_index(judged, judging, folder / "judged")
+    indexes = {"plain": folder / "plain", "judged": folder / "judged"}
+    with running({"mnist-test": SHIPPED_INDEX, **indexes}) as url:
         yield url
 
 
@@ -239,6 +246,25 @@ def test_another_gallery_can_be_chosen_and_has_no_classes(page: Page) -> None:
     expect(page.get_by_role("heading", name="Classes")).to_be_hidden()
     paste(page, png_bytes(toy_split([((90, 20, 0, 0), None)]).images[0]))
     expect(page.locator("#reason")).to_contain_text("most similar image: score")
+
+
+def test_a_calibrated_gallery_says_how_probable_each_class_is(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=judged&id=0")  # classes a (best 1, mean .8) and b (0, 0): e^8 to 1
+    expect(page.locator("#label")).to_have_text("a")
+    expect(page.locator("#reason")).to_have_text("probability 99.9 %")
+    expect(page.locator("#agreement")).to_have_text("2 of the 5 nearest images are of class a")
+    expect(page.locator("#classes .chance").first).to_have_text("99.9 %")
+    expect(page.locator("#hits .class")).to_have_text(["✓ a", "✓ a", "✗ b", "✗ b", "✗ c"])
+
+
+def test_what_is_unlike_the_gallery_is_unknown(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=judged&id=5")  # without itself the nearest is b, at .6: no match
+    expect(page.locator("#label")).to_have_text("Unknown")
+    expect(page.locator("#reason")).to_have_text(
+        "not like the images of this gallery; the nearest class would be b"
+    )
+    expect(page.locator("#classes .top")).to_have_count(0)
+    expect(page.locator("#summary")).to_contain_text("Unknown: not like the images of this gallery")
 
 
 # --- keys, small screens, people
