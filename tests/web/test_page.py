@@ -229,6 +229,7 @@ def test_an_address_can_be_shared(open_page: Callable[..., Page], shipped: Searc
     expect(page.locator("#hits li")).to_have_count(12)
     ids = [button.get_attribute("data-id") for button in page.locator("#hits button").all()]
     assert ids == [str(hit.id) for hit in nearest.hits]
+    expect(page.locator("#classes li")).to_have_count(10)
     draw(page, DIGITS["1"])
     expect(page.locator("#label")).to_have_text("1")
     expect(page).not_to_have_url(re.compile("#id="))

@@ -124,6 +124,7 @@ function say(text) {
 }
 
 function showIndex() {
+  results.use(index);
   element("index").value = index.name;
   const name = indexes.length < 2 ? `${index.name}: ` : "";
   element("facts").textContent = `${name}${index.items.toLocaleString("en")} images`;

@@ -13,9 +13,13 @@ export class Results {
     this.#onChoose = onChoose;
   }
 
+  // The gallery that the following answers are about.
+  use(index) {
+    this.#classes = index.classes;
+  }
+
   // Before anything was asked: items to begin with.
   begin(index) {
-    this.#classes = index.classes;
     element("seen").hidden = true;
     setLabel("", "");
     element("reason").textContent = "Draw something, or begin with one of these images.";
