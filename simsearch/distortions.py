@@ -2,8 +2,8 @@
 
 Each picture is enlarged, put through a few random distortions of the kinds that real pictures suffer,
 and prepared by `images.prepare_image` like anyone's picture. How many was set so that a network trained
-without distortions (`siamese-pairs`) does as badly on them as on other people's real handwriting: its P@1
-is 0.83 on the digits of UCI, and 0.83 on these.
+without distortions (`siamese-pairs`) does about as badly on them as on other people's real handwriting: its
+P@1 is 0.83 on the digits of UCI.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from simsearch.images import SIDE, Images, prepare_image
 
 _ENLARGED = 6  # times 28
 _MARGIN = 45  # pixels of background around the enlarged picture
-_FORM = (3, 5)  # how many distortions of the ink's form a picture gets, at least and at most
-_CAPTURE = (2, 4)  # and of the way it was captured
+_FORM = (4, 6)  # how many distortions of the ink's form a picture gets, at least and at most
+_CAPTURE = (3, 4)  # and of the way it was captured
 
 Grey = Image.Image  # light ink on dark, until the paper is drawn
 Rng = np.random.Generator
