@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from simsearch.commands.options import IndexDirOption, ThreadsOption, limit_threads
+from simsearch.commands.options import WHERE, IndexDirOption, ThreadsOption, limit_threads
 from simsearch.errors import BadInputError, require
 from simsearch.locations import DEFAULT_INDEX_DIR, find_index, list_indexes
+
+_WHO = "Who is answered"
 
 
 def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
@@ -28,25 +30,33 @@ def serve(
     index: Annotated[
         list[str] | None,
         typer.Option(
-            "--index", "-i", help="Name or folder of an index, the default first; all of them by default."
+            "--index",
+            "-i",
+            help="Name or folder of an index, repeatable, the default first; all there are by default.",
+            rich_help_panel=WHERE,
         ),
     ] = None,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
-    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 chooses a free one.")] = 8000,
-    host: Annotated[
-        list[str] | None, typer.Option(help="Another name this server answers to, such as that of a proxy.")
-    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            help="Answer only requests that carry this token. The variable does not show it to other users.",
+            help="Answer only requests that carry this token; the variable hides it from other users.",
             envvar="SIMSEARCH_TOKEN",
+            rich_help_panel=_WHO,
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond this machine without a token.")
+        bool,
+        typer.Option("--insecure", help="Listen beyond this machine without a token.", rich_help_panel=_WHO),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name to answer to, such as that of a proxy; repeatable.", rich_help_panel=_WHO
+        ),
+    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C.
@@ -60,17 +70,17 @@ def serve(
     from simsearch import terminal
     from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 
-    local = is_loopback(address)
+    local = is_loopback(host)
     if not (local or token or insecure):
         raise BadInputError(
-            f"whoever reaches {address} could use this server",
+            f"whoever reaches {host} could use this server",
             hint="set a token with SIMSEARCH_TOKEN or --token, or allow it with --insecure",
         )
     if token == "" or (token is not None and not token.isascii()):
         raise BadInputError("a token must be plain ASCII text", hint="make one: openssl rand -hex 16")
     folders = named_folders([find_index(name, index_dir) for name in index or list_indexes(index_dir)])
     settings = Settings(
-        hosts=LOOPBACK_HOSTS | {name.lower() for name in (address, *(host or ()))},
+        hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(allow_host or ()))},
         any_address=not local,
         token=token,
         workers=threads or os.cpu_count() or 1,
@@ -82,4 +92,4 @@ def serve(
     def say(url: str) -> None:
         terminal.note(f"serving {', '.join(folders)} at {url}{'#token=...' if token else ''}  (Ctrl-C stops)")
 
-    run(folders, settings, address=address, port=port, on_start=say)
+    run(folders, settings, address=host, port=port, on_start=say)

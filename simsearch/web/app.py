@@ -22,6 +22,7 @@ from simsearch.web.problems import handle_problems
 from simsearch.web.registry import Registry
 from simsearch.web.settings import Settings
 
+_READ = ["GET", "HEAD"]
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -64,11 +65,11 @@ def create_app(folders: Mapping[str, Path], settings: Settings) -> ASGIApp:
 def _add_page(app: FastAPI) -> None:
     pages = load_pages()
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=_READ, include_in_schema=False)
     async def page(request: Request) -> Response:
         return pages["index.html"].response(request)
 
-    @app.get("/static/{name}", include_in_schema=False)
+    @app.api_route("/static/{name}", methods=_READ, include_in_schema=False)
     async def static(request: Request, name: str) -> Response:
         if name not in pages:
             raise HTTPException(404)
@@ -76,10 +77,12 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_operations(app: FastAPI, registry: Registry, monitor: Monitor) -> None:
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", summary="The process answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", summary="The indexes are open")
     async def readyz() -> dict[str, Any]:
         return {"status": "ok", "indexes": list(registry.names)}

@@ -86,7 +86,9 @@ class Guard:
         host = headers.get("host", "")
         if not self._answers_to(host):
             return problem(
-                421, "this server does not answer to that Host", "open it at its own address, or use --host"
+                421,
+                "this server does not answer to that Host",
+                "name it with --allow-host",
             )
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():

@@ -276,6 +276,19 @@ def test_a_form_has_a_limit_of_files(client: httpx.Client) -> None:
 # --- operations
 
 
+def test_the_page_and_the_probes_can_be_asked_for_their_headers_alone(client: httpx.Client) -> None:
+    for path in ("/", "/static/page.js", "/healthz", "/readyz"):
+        head, whole = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == str(len(whole.content))
+
+
+def test_a_current_copy_of_the_page_is_not_sent_again(client: httpx.Client) -> None:
+    tag = client.get("/").headers["etag"]
+    again = client.get("/", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_probes_answer(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ok", "indexes": ["toy", "plain", "mnist-test"]}

@@ -93,7 +93,7 @@ def wait_until_nobody_listens(host: str, port: int) -> None:
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.0.2.1"])
 def test_another_address_needs_a_token_or_consent(address: str) -> None:
-    assert refused("--address", address) == (
+    assert refused("--host", address) == (
         2,
         [
             f"error: whoever reaches {address} could use this server",
@@ -104,7 +104,7 @@ def test_another_address_needs_a_token_or_consent(address: str) -> None:
 
 def test_with_a_token_it_listens_everywhere_and_lets_in_who_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMSEARCH_TOKEN", "s3cret")
-    with Served("--index", SHIPPED_INDEX, "--address", "0.0.0.0") as served:
+    with Served("--index", SHIPPED_INDEX, "--host", "0.0.0.0") as served:
         assert "s3cret" not in served.line
         url = f"{served.url}/api/indexes"
         assert httpx.get(url).status_code == 401
@@ -112,7 +112,7 @@ def test_with_a_token_it_listens_everywhere_and_lets_in_who_has_it(monkeypatch: 
 
 
 def test_consent_is_enough() -> None:
-    with Served("--index", SHIPPED_INDEX, "--address", "0.0.0.0", "--insecure") as served:
+    with Served("--index", SHIPPED_INDEX, "--host", "0.0.0.0", "--insecure") as served:
         assert httpx.get(f"{served.url}/api/indexes").status_code == 200
 
 
@@ -134,5 +134,5 @@ def test_an_index_that_is_not_there_is_the_same_error_as_everywhere(tmp_path: Pa
 
 @pytest.mark.parametrize("token", ["", "sch\u00f6n"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
-    code, lines = refused("--token", token, "--address", "0.0.0.0", "--insecure")
+    code, lines = refused("--token", token, "--host", "0.0.0.0", "--insecure")
     assert (code, lines[0]) == (2, "error: a token must be plain ASCII text")
