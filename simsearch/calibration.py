@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simsearch.familiarity import EVIDENCE
+from simsearch.familiarity import EVIDENCE, Evidence
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 _MOST_LEVELS = 1_000
@@ -95,9 +95,9 @@ class Familiarity:
     levels: tuple[float, ...]  # ascending shares of known pictures, from 0 to 1
     values: tuple[float, ...]  # the logits below which these shares lie, ascending
 
-    def logit(self, evidence: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def logit(self, evidence: Evidence) -> NDArray[np.float64]:
         """The logit of each picture, float64 (Q,), from its evidence, each (Q,)."""
-        columns = np.stack([evidence[name] for name in self.weights])  # (E, Q)
+        columns = np.stack([np.asarray(evidence[name], np.float64) for name in self.weights])  # (E, Q)
         return self.bias + np.array(list(self.weights.values())) @ columns
 
     def share(self, logits: ArrayLike) -> NDArray[np.float64]:
@@ -120,6 +120,7 @@ class Calibration:
     `pairs` maps a cosine to the logit of "same class" where that is as likely as not beforehand.
     `thresholds`: "match", the cosine from which on an item counts as one of the query's class; "f1", the
     cosine with the best F1 of pairs; "unknown", the familiarity below which a picture is of no known class.
+    `gallery` says how far all that holds on an index's own items; it is empty in a model's card.
     """
 
     pairs: Projection
@@ -127,6 +128,7 @@ class Calibration:
     familiarity: Familiarity
     thresholds: Mapping[str, Threshold]
     fitted_on: str
+    gallery: str = ""
 
     @classmethod
     def from_json(cls, raw: Any) -> Calibration:
@@ -150,6 +152,7 @@ class Calibration:
                     for name, entry in raw["thresholds"].items()
                 },
                 fitted_on=_text(raw["fitted_on"]),
+                gallery=_text(raw["gallery"]),
             )
             levels = found.familiarity.levels
             if len(levels) != len(found.familiarity.values) or (levels[0], levels[-1]) != (0.0, 1.0):

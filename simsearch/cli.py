@@ -10,7 +10,16 @@ import typer
 from typer.core import TyperGroup
 
 from simsearch import __version__
-from simsearch.commands import building, figures, measuring, searching, serving, training, upkeep
+from simsearch.commands import (
+    building,
+    calibrating,
+    figures,
+    measuring,
+    searching,
+    serving,
+    training,
+    upkeep,
+)
 from simsearch.commands.failures import explain
 from simsearch.interrupts import end_interrupted, end_quietly, interruption_behind, run_program
 
@@ -18,7 +27,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Search": (searching.query, searching.similarity, serving.serve),
     "Measure": (measuring.evaluate, measuring.compare),
     "Build": (building.build_index,),
-    "Train": (training.train, training.export),
+    "Train": (training.train, calibrating.calibrate, training.export),
     "Look after": (upkeep.info, upkeep.verify, upkeep.doctor),
 }
 

@@ -265,7 +265,10 @@ def _confusion(
 def _verify(bundle: Bundle, queries: Queries, seed: int) -> Verification | None:
     """Verify pairs of queries whose classes the gallery knows."""
     known = queries.labels >= 0
-    return verify_pairs(queries.vectors[known], queries.labels[known], bundle.manifest.projection, seed=seed)
+    manifest = bundle.manifest
+    return verify_pairs(
+        queries.vectors[known], queries.labels[known], manifest.pairs, learned=manifest.projection, seed=seed
+    )
 
 
 def _approximation(bundle: Bundle, queries: Queries, k: int) -> Approximation:

@@ -96,20 +96,24 @@ _TEXTS = (
 )
 
 
-def _verification(raw: Mapping[str, Any]) -> Verification:
-    counts, known = raw["calibration"], raw["histogram"]
+def _reliability(raw: Mapping[str, Any]) -> Reliability:
     reliability = Reliability(
-        ece=_finite(counts["ece"]),
-        brier=_finite(counts["brier"]),
-        counts=_counts(counts["counts"]),
-        predicted=tuple(None if share is None else _share(share) for share in counts["predicted"]),
-        observed=tuple(None if share is None else _share(share) for share in counts["observed"]),
-    )
-    histogram = Histogram(
-        _finite(known["low"]), _finite(known["high"]), _counts(known["same"]), _counts(known["different"])
+        ece=_finite(raw["ece"]),
+        brier=_finite(raw["brier"]),
+        counts=_counts(raw["counts"]),
+        predicted=tuple(None if share is None else _share(share) for share in raw["predicted"]),
+        observed=tuple(None if share is None else _share(share) for share in raw["observed"]),
     )
     if not len(reliability.counts) == len(reliability.predicted) == len(reliability.observed) > 0:
         raise ValueError("the bins of the probabilities differ in number")
+    return reliability
+
+
+def _verification(raw: Mapping[str, Any]) -> Verification:
+    known, learned = raw["histogram"], raw.get("learned")
+    histogram = Histogram(
+        _finite(known["low"]), _finite(known["high"]), _counts(known["same"]), _counts(known["different"])
+    )
     if not len(histogram.same) == len(histogram.different) > 0 or not histogram.low < histogram.high:
         raise ValueError("the bins of the scores differ in number")
     interval = raw["accuracy_interval"]
@@ -121,8 +125,9 @@ def _verification(raw: Mapping[str, Any]) -> Verification:
         accuracy_interval=Interval(_share(interval["low"]), _share(interval["high"])),
         roc_auc=_share(raw["roc_auc"]),
         equal_error_rate=_share(raw["equal_error_rate"]),
-        calibration=reliability,
+        calibration=_reliability(raw["calibration"]),
         histogram=histogram,
+        learned=None if learned is None else _reliability(learned),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -27,3 +28,8 @@ def hold_out(total: int, count: int = HELD_OUT_IMAGES) -> HoldOut:
         raise ValueError(f"cannot hold out {count} of {total} images")
     order = np.random.default_rng(_SEED).permutation(total)
     return HoldOut(train=np.sort(order[count:]), held_out=np.sort(order[:count]))
+
+
+def rows_sha256(rows: NDArray[np.int64]) -> str:
+    """How a model's card names the rows that its training held out."""
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()

@@ -44,12 +44,13 @@ METRIC_DEFINITIONS = {  # of `metrics.py`, for a reader who has only the report
     "capped recall@k": "right items among the first k, divided by the smaller of k and R",
     "nDCG@k": "discounted gain 1 / log2(i + 1) of the right ranks i up to k, divided by the best possible",
 }
-PAIR_DEFINITIONS = {  # of `verification.py` and `calibration.py`
+PAIR_DEFINITIONS = {  # of `verification.py` and `reliability.py`
     "Pair accuracy": "share of balanced random pairs that are judged rightly at probability 0.5",
     "ROC AUC": "chance that a random pair of one class scores above a random pair of two classes",
     "Equal error rate": "the error where false accepts and false rejects are equally likely; lower is better",
     "ECE": "mean gap between predicted probability and observed share over 15 bins, weighted by pairs; "
     "lower is better",
+    "ECE as learned": "the same of the network's own projection, before its calibration on held-out images",
     "Brier": "mean squared error of the predicted probabilities; lower is better",
 }
 _FIFTHS = {i / 5: f"{i / 5:g}" for i in range(6)}
@@ -229,6 +230,7 @@ def _pairs(pairs: Verification | None) -> str:
         "ROC AUC": f"{pairs.roc_auc:.5f}",
         "Equal error rate": f"{pairs.equal_error_rate:.4f}",
         "ECE": f"{pairs.calibration.ece:.4f}",
+        "ECE as learned": f"{pairs.learned.ece:.4f}" if pairs.learned else "not measured",
         "Brier": f"{pairs.calibration.brier:.4f}",
         "Threshold": f"{pairs.threshold:.4f}" if math.isfinite(pairs.threshold) else "none",
     }

@@ -19,6 +19,7 @@ from simsearch.bundle import (
     write_array,
     write_data_file,
 )
+from simsearch.calibrate import suit_gallery
 from simsearch.datasets import Split
 from simsearch.errors import (
     BadDatasetError,
@@ -78,6 +79,7 @@ def _build(
     vectors = model.encoder.encode(split.images, on_progress=on_progress)
     with _explained():
         store = FaissStore.build(vectors, ids, factory)
+    calibration = model.card.calibration
     manifest = Manifest(
         name=folder.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(),  # no two commits are equal
@@ -93,7 +95,7 @@ def _build(
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
         files=_write_files(split, model, folder, store),
-        calibration=model.card.calibration,
+        calibration=calibration and suit_gallery(calibration, store, split.labels, split.images),
     )
     commit(folder, manifest)
     return manifest

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from PIL import Image
 
 from simsearch.bundle import Bundle, open_bundle
 from simsearch.calibration import MATCH, UNKNOWN
-from simsearch.candidates import NOTHING, join, leave_out, widen
+from simsearch.candidates import NOTHING, join, widen
 from simsearch.errors import BadInputError
-from simsearch.familiarity import gather_evidence
 from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.models import Model
+from simsearch.neighbourhood import Neighbourhood
 from simsearch.ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
 from simsearch.stores.base import Hits, Ids, Vectors
 from simsearch.words import did_you_mean, listed
@@ -98,7 +98,7 @@ class Answer:
     query: PreparedImage | None  # None where the query is not one picture
     hits: tuple[Hit, ...]
     classes: tuple[ClassRank, ...]  # empty in a gallery without labels
-    verdict: Verdict | None = None  # None in a gallery without labels, or an index without a calibration
+    verdict: Verdict | None = None  # None without labels, calibration, or one picture that is asked about
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, scores at full precision."""
@@ -128,7 +128,8 @@ class Searcher:
     def __init__(self, bundle: Bundle) -> None:
         """Answer from an open bundle."""
         self.bundle = bundle
-        self._class_ids = _ids_by_class(bundle)
+        self._neighbourhood = Neighbourhood(bundle.store, bundle.labels, bundle.thumbnails)
+        self._class_ids = self._neighbourhood.class_ids
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int = 0) -> Searcher:
@@ -215,17 +216,23 @@ class Searcher:
         among, items = self._among(labels), None
         if left_out is not None and any(item is not None for item in left_out):
             items = np.array([NOTHING if item is None else item for item in left_out], np.int64)
-        nearest = [self._search(vectors, NEAREST_PER_CLASS, ids, items) for ids in self._class_ids.values()]
-        hits = self._search(vectors, k, among, items)
+        nearest = self._neighbourhood.nearest_of_classes(vectors, items)
+        hits = self._neighbourhood.search(vectors, k, among, items)
         if among is None and not self.bundle.store.is_exact:
             for found in nearest:  # what an approximate index missed, and the class ranking shows
                 hits = join(hits, found, k)
         least = self._least_score(limits)
-        judged = self._rank_and_judge(nearest, least, limits) if nearest else [((), None)] * len(vectors)
+        rankings = self._rank_classes(nearest) if nearest else [()] * len(vectors)
+        shares = self._familiarity(vectors, images, rankings, items)
         return [
-            Answer(image, self._hits(scores, ids, least), classes, verdict)
-            for image, scores, ids, (classes, verdict) in zip(
-                images, hits.scores, hits.ids, judged, strict=True
+            Answer(
+                image,
+                self._hits(scores, ids, least),
+                self._named(ranking),
+                self._judge(ranking, share, least, limits),
+            )
+            for image, scores, ids, ranking, share in zip(
+                images, hits.scores, hits.ids, rankings, shares, strict=True
             )
         ]
 
@@ -257,13 +264,6 @@ class Searcher:
                 guess = did_you_mean(label, manifest.classes)
                 hint = f"{guess}its classes: {listed(manifest.classes)}"
                 raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
-
-    def _search(self, vectors: Vectors, k: int, among: Ids | None, left_out: Ids | None) -> Hits:
-        """The k best hits of each query (Q, k), without its own item; empty places where there are fewer."""
-        store = self.bundle.store
-        if left_out is None:
-            return widen(store.search(vectors, k, among=among), 1)
-        return leave_out(store.search(vectors, k + 1, among=among), left_out, k)
 
     def _among(self, labels: Sequence[str]) -> Ids | None:
         """The ids of the items of these classes, ascending; None for no restriction."""
@@ -306,42 +306,61 @@ class Searcher:
             least.append(manifest.calibration.thresholds[MATCH].value)
         return max(least, default=None)
 
-    def _rank_and_judge(
-        self, nearest: Sequence[Hits], least: float | None, limits: Limits
-    ) -> list[tuple[tuple[ClassRank, ...], Verdict | None]]:
-        """The class ranking and the verdict of each query, from the exact nearest items of each class."""
+    def _rank_classes(self, nearest: Sequence[Hits]) -> list[tuple[ClassScore, ...]]:
+        """The class ranking of each query, from the exact nearest items of each class."""
         scores = np.stack([widen(hits, NEAREST_PER_CLASS).scores for hits in nearest], axis=1)  # (Q, C, 5)
         examples = np.stack([hits.ids[:, 0] for hits in nearest], axis=1)  # (Q, C)
+        there = examples != NOTHING  # not a class whose only item is left out
         labels = np.array(list(self._class_ids))
-        judged = []
-        for query_scores, query_examples in zip(scores, examples, strict=True):
-            there = query_examples != NOTHING  # not a class whose only item is left out
-            found = query_scores[there]  # (C', 5)
-            ranking = self._named(rank_classes(labels[there], found, query_examples[there]))
-            judged.append((ranking, self._judge(ranking, found, least, limits)))
-        return judged
+        return [
+            rank_classes(labels[rows], found[rows], items[rows])
+            for rows, found, items in zip(there, scores, examples, strict=True)
+        ]
+
+    def _familiarity(
+        self,
+        vectors: Vectors,
+        images: Sequence[PreparedImage | None],
+        rankings: Sequence[tuple[ClassScore, ...]],
+        items: Ids | None,
+    ) -> list[float | None]:
+        """How familiar each query is; None where it is not one picture, or nothing can tell."""
+        shares: list[float | None] = [None] * len(vectors)
+        calibration = self.bundle.manifest.calibration
+        pictures = {
+            row: image.pixels
+            for row, (image, ranking) in enumerate(zip(images, rankings, strict=True))
+            if image is not None and ranking
+        }
+        asked = list(pictures)
+        if calibration is None or not asked:
+            return shares
+        evidence = self._neighbourhood.evidence(
+            vectors[asked],
+            np.stack(list(pictures.values())),
+            np.array([rankings[row][0].label for row in asked]),
+            None if items is None else items[asked],
+        )
+        familiarity = calibration.familiarity
+        for row, share in zip(asked, familiarity.share(familiarity.logit(evidence)).tolist(), strict=True):
+            shares[row] = share
+        return shares
 
     def _judge(
-        self,
-        ranking: tuple[ClassRank, ...],
-        scores: NDArray[np.float32],
-        least: float | None,
-        limits: Limits,
+        self, ranking: tuple[ClassScore, ...], familiarity: float | None, least: float | None, limits: Limits
     ) -> Verdict | None:
-        """The verdict on a query, given its ranking and the scores (C, 5) behind it."""
+        """The verdict on a query, given its ranking and how familiar it is."""
         calibration = self.bundle.manifest.calibration
-        if calibration is None or least is None or not ranking:
+        if calibration is None or familiarity is None or least is None:
             return None
         top, below = ranking[0], limits.unknown_below
-        evidence = gather_evidence(scores[None])
-        share = float(calibration.familiarity.share(calibration.familiarity.logit(evidence))[0])
         below = calibration.thresholds[UNKNOWN].value if below is None else below
-        known = share >= below and top.best >= least
+        known = familiarity >= below and top.best >= least
         return Verdict(
-            label=top.label if known else None,
-            probability=cast("float", top.posterior),
+            label=self.bundle.manifest.classes[top.label] if known else None,
+            probability=float(calibration.classes.probability([row.mean for row in ranking])[0]),
             known=known,
-            familiarity=share,
+            familiarity=familiarity,
             unknown_below=below,
             best=top.best,
             min_score=least,
@@ -380,10 +399,3 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
     projection = model.card.pairs
     return Similarity(score, float(projection.logit(score)), float(projection.probability(score)))
-
-
-def _ids_by_class(bundle: Bundle) -> dict[int, Ids]:
-    """The ids of each class that has any, ascending."""
-    if bundle.labels is None:
-        return {}
-    return {int(label): bundle.ids[bundle.labels == label] for label in np.unique(bundle.labels)}

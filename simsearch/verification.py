@@ -44,8 +44,9 @@ class Verification:
     accuracy_interval: Interval
     roc_auc: float
     equal_error_rate: float
-    calibration: Reliability
+    calibration: Reliability  # of the printed probabilities
     histogram: Histogram
+    learned: Reliability | None = None  # of the network's own projection; None in reports of before
 
 
 def verify_pairs(
@@ -53,6 +54,7 @@ def verify_pairs(
     labels: NDArray[np.int64],
     projection: Projection,
     *,
+    learned: Projection | None = None,
     count: int = PAIRS,
     seed: int = 0,
 ) -> Verification | None:
@@ -60,6 +62,8 @@ def verify_pairs(
 
     :param vectors: Unit rows, float32 (N, D).
     :param labels: Class of each image, int64 (N,).
+    :param projection: What the printed probabilities come from.
+    :param learned: The network's own projection, where that is another.
     :return: None where there is a single class, or a class with a single image.
     """
     try:
@@ -77,6 +81,7 @@ def verify_pairs(
         roc_auc=roc_auc(scores, table.same),
         equal_error_rate=equal_error_rate(scores, table.same),
         calibration=measure_reliability(projection.probability(scores), table.same),
+        learned=measure_reliability((learned or projection).probability(scores), table.same),
         histogram=_histogram(scores, table.same),
     )
 

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simsearch.calibration import Calibration, Projection
+from simsearch.calibration import F1, MATCH, UNKNOWN, Calibration, Projection
 from simsearch.compare import Comparison
 from simsearch.manifest import Manifest
 from simsearch.models import ModelCard
@@ -187,12 +187,13 @@ def _confusions(report: Report, most: int = 5) -> str:
 
 def _verification_lines(verification: Verification) -> list[str]:
     calibration, interval = verification.calibration, verification.accuracy_interval
+    learned = f" (as learned {verification.learned.ece:.4f})" if verification.learned else ""
     return [
         f"{verification.pairs:,} balanced random pairs (seed {verification.seed}):",
         f"accuracy {verification.accuracy:.4f} ({interval.low:.4f} to {interval.high:.4f})"
         " at probability 0.5,",
-        f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f}, "
-        f"ECE {calibration.ece:.4f}, Brier {calibration.brier:.4f}",
+        f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f},",
+        f"ECE {calibration.ece:.4f}{learned}, Brier {calibration.brier:.4f}",
     ]
 
 
@@ -224,14 +225,19 @@ def _projection(projection: Projection) -> str:
 def _calibration_facts(calibration: Calibration | None) -> dict[str, str]:
     if calibration is None:
         return {"calibration": "none: probabilities are the network's own, and nothing is called unknown"}
-    return {
-        "calibration": f"{_projection(calibration.pairs)}, on {calibration.fitted_on}",
+    meanings = {MATCH: "match from cosine", F1: "best F1 from", UNKNOWN: "unknown below"}
+    facts = {
+        "calibration": f"{_projection(calibration.pairs)}",
+        "fitted on": calibration.fitted_on,
+        "on the gallery": calibration.gallery,
         "posterior": f"softmax of {calibration.classes.weight:.3f} x mean cosine of a class's five nearest",
         **{
-            f"threshold {name}": f"{threshold.value:.4f}, {threshold.target}"
-            for name, threshold in calibration.thresholds.items()
+            meanings[name]: f"{limit.value:.4f}: {limit.target}"
+            for name, limit in calibration.thresholds.items()
+            if name in meanings
         },
     }
+    return {name: value for name, value in facts.items() if value}
 
 
 def _versions(versions: Mapping[str, str]) -> str:

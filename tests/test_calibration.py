@@ -9,7 +9,6 @@ import pytest
 from toys import TOY_CALIBRATION
 
 from simsearch.calibration import Calibration, ClassPosterior, Projection
-from simsearch.familiarity import gather_evidence
 
 
 def test_logits_and_probabilities_are_those_worked_by_hand():
@@ -118,18 +117,7 @@ def test_the_posterior_is_the_softmax_of_the_scaled_means():
 
 def test_familiarity_is_interpolated_between_the_levels_and_ends_at_0_and_1():
     familiarity = TOY_CALIBRATION.familiarity
-    evidence = {"best": np.array([0.5, 1.0]), "margin": np.array([0.0, 0.5]), "mean": np.array([9.0, 9.0])}
+    evidence = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
 
-    assert familiarity.logit(evidence).tolist() == [0.0, 2.5]
+    assert familiarity.logit(evidence).tolist() == [0.0, 2.0]
     assert familiarity.share([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
-
-
-def test_the_evidence_of_two_queries_by_hand():
-    nan = np.nan
-    scores = np.array([[[0.9, 0.5, 0.1], [0.8, 0.6, nan]], [[1.0, 0.0, -1.0], [-0.5, nan, nan]]], np.float32)
-    evidence = gather_evidence(scores)
-
-    assert evidence["best"] == pytest.approx([0.8, 1.0])
-    assert evidence["mean"] == pytest.approx([0.7, 0.0])
-    assert evidence["margin"] == pytest.approx([0.2, 0.5])
-    assert gather_evidence(scores[:, :1])["margin"].tolist() == [0.0, 0.0]

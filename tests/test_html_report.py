@@ -39,6 +39,7 @@ VERIFICATION = Verification(
     roc_auc=0.987654,
     equal_error_rate=0.0625,
     calibration=Reliability(0.0123, 0.0456, (1100, 0, 100), (0.05, None, 0.9), (0.1, None, 0.8)),
+    learned=Reliability(0.0234, 0.0567, (1200, 0, 0), (0.05, None, None), (0.1, None, None)),
     histogram=Histogram(-0.2, 1.0, (0, 9, 99), (999, 0, 0)),
 )
 REPORT = Report(
@@ -251,6 +252,7 @@ def test_every_table_holds_exactly_its_figures() -> None:
         ["ROC AUC", "0.98765"],
         ["Equal error rate", "0.0625"],
         ["ECE", "0.0123"],
+        ["ECE as learned", "0.0234"],
         ["Brier", "0.0456"],
         ["Threshold", "0.4000"],
         ["Probability", "Pairs", "Predicted", "Observed"],

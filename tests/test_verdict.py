@@ -1,7 +1,7 @@
 """What an answer says about the whole query, worked by hand.
 
-The toy calibration: pairs 8 x cosine - 4; posterior softmax of 10 x mean; familiarity logit 4 x best + margin
-- 2, whose share is 0 at -1, a half at 1 and 1 at 3; a match from 0.75 on; unknown below 0.25.
+The toy calibration: pairs 8 x cosine - 4; posterior softmax of 10 x mean; familiarity logit 4 x best - 2,
+whose share is 0 at -1, a half at 1 and 1 at 3; a match from 0.75 on; unknown below 0.25.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def test_a_verdict_worked_by_hand(searcher: Searcher) -> None:
     answer = ask(searcher)
     weights = np.exp([22 / 3, 4, 0])
     posterior = weights / weights.sum()
-    # The familiarity's logit is 4 x 1 + (2.2 / 3 - .4) - 2 = 2.3333, two thirds of the way from 1 to 3.
+    # The familiarity's logit is 4 x 1 - 2 = 2, half of the way from 1 to 3.
     assert answer.verdict == Verdict(
         label="a",
         probability=pytest.approx(posterior[0]),
         known=True,
-        familiarity=pytest.approx(0.5 + 0.5 * (7 / 3 - 1) / 2),
+        familiarity=pytest.approx(0.75),
         unknown_below=0.25,
         best=pytest.approx(1.0),
         min_score=0.75,
@@ -82,8 +82,8 @@ def test_a_verdict_worked_by_hand(searcher: Searcher) -> None:
         (Limits(min_score=0.0, min_probability=0.95), True, 1),  # 0.868: the stricter of the two
         (Limits(min_probability=1.0), False, 0),
         (Limits(min_probability=0.0), True, 4),
-        (Limits(unknown_below=0.84), False, 2),  # familiarity 0.8333
-        (Limits(unknown_below=0.83), True, 2),
+        (Limits(unknown_below=0.76), False, 2),
+        (Limits(unknown_below=0.74), True, 2),
         (Limits(unknown_below=0.0), True, 2),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_picture_without_a_match_or_too_unfamiliar_is_unknown_and_keeps_its_po
 ) -> None:
     # The vector (2, 3, 3, 2) / sqrt(26): class c 3.4 / sqrt(26) = 0.667, then b 3 / sqrt(26), then a.
     image, length = quadrant_image(40, 60, 60, 40), 26**0.5
-    familiarity = (4 * 3.4 + 0.4) / length / 4 - 1 / 4
+    familiarity = 3.4 / length - 1 / 4
     for limits, known in (
         (STORED_LIMITS, False),  # the best item is below 0.75
         (Limits(min_score=0.6), True),
@@ -149,7 +149,7 @@ def test_a_gallery_of_one_class_has_a_posterior_of_one(tmp_path: Path, calibrate
     answer = ask(Searcher.open(tmp_path / "one"), Limits(min_score=0.5))
     assert answer.verdict is not None
     assert (answer.verdict.label, answer.verdict.probability) == ("a", 1.0)
-    assert answer.verdict.familiarity == pytest.approx((4 * 0.6 - 2 + 1) / 4)  # no other class: margin 0
+    assert answer.verdict.familiarity == pytest.approx(0.35)
 
 
 def test_the_json_carries_verdict_posteriors_and_matches(searcher: Searcher) -> None:

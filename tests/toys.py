@@ -12,7 +12,7 @@ from simsearch.images import MEAN, STD
 TOY_CALIBRATION = Calibration(
     pairs=Projection(8.0, -4.0),
     classes=ClassPosterior(10.0),
-    familiarity=Familiarity({"best": 4.0, "margin": 1.0}, -2.0, (0.0, 0.5, 1.0), (-1.0, 1.0, 3.0)),
+    familiarity=Familiarity({"best": 4.0}, -2.0, (0.0, 0.5, 1.0), (-1.0, 1.0, 3.0)),
     thresholds={
         "match": Threshold(0.75, "by hand"),
         "f1": Threshold(0.5, "by hand"),

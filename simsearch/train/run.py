@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.atomic import sweep_temporaries, write_atomically
-from simsearch.calibration import Projection
+from simsearch.calibrate import fit_calibration, held_out_split, is_enough
+from simsearch.calibration import Calibration, Projection
 from simsearch.datasets import Split
 from simsearch.errors import BadInputError, MissingModelError
 from simsearch.history import HISTORY, EpochRecord, history_csv
-from simsearch.holdout import hold_out
+from simsearch.holdout import hold_out, rows_sha256
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.locks import folder_lock
 from simsearch.models import (
@@ -23,6 +23,7 @@ from simsearch.models import (
     MODEL_CARD,
     FileRecord,
     ModelCard,
+    open_model,
     read_model_card,
     read_model_file,
     write_model_card,
@@ -98,7 +99,7 @@ def export(folder: Path) -> ModelCard:
     card = read_model_card(folder)
     checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
     model = load_model(folder / BEST_CHECKPOINT, sha256=FileRecord.of(checkpoint).sha256)
-    return _write_model(folder, model, name=card.name, training=card.training)
+    return _write_model(folder, model, name=card.name, training=card.training, calibration=card.calibration)
 
 
 def _seen_labels(recipe: Recipe, classes: Sequence[str]) -> tuple[int, ...] | None:
@@ -131,16 +132,29 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
 
 
 def _finish(folder: Path, trainer: Trainer, split: Split) -> ModelCard:
-    """Export the best weights and write the card; and the history, which a kill may have cut short."""
+    """Export the best weights, write the card and the history, which a kill may have cut short; calibrate.
+
+    Too few held-out images leave the model without a calibration.
+    """
     write_atomically(folder / HISTORY, history_csv(trainer.history))
     model = load_model(folder / BEST_CHECKPOINT)
-    return _write_model(
+    card = _write_model(
         folder, model, name=f"{trainer.recipe.name}-seed{trainer.seed}", training=_provenance(trainer, split)
     )
+    held_out = held_out_split(card, split)
+    if is_enough(held_out.labels):
+        card = replace(card, calibration=fit_calibration(open_model(folder).encoder, held_out))
+        write_model_card(folder, card)
+    return card
 
 
 def _write_model(
-    folder: Path, model: SimilarityModel, *, name: str, training: Mapping[str, Any]
+    folder: Path,
+    model: SimilarityModel,
+    *,
+    name: str,
+    training: Mapping[str, Any],
+    calibration: Calibration | None = None,
 ) -> ModelCard:
     encoder = export_onnx(model.embedding)
     write_atomically(folder / ENCODER, encoder)
@@ -156,6 +170,7 @@ def _write_model(
             BEST_CHECKPOINT: FileRecord.of((folder / BEST_CHECKPOINT).read_bytes()),
         },
         training=training,
+        calibration=calibration,
     )
     write_model_card(folder, card)
     return card
@@ -169,7 +184,7 @@ def _provenance(trainer: Trainer, split: Split) -> dict[str, Any]:
         "device": trainer.device.type,
         "dataset": split.name,
         "data_sha256": dict(split.sha256),
-        "held_out_rows_sha256": hashlib.sha256(held_out.astype("<i8").tobytes()).hexdigest(),
+        "held_out_rows_sha256": rows_sha256(held_out),
         "best": asdict(trainer.best),
         "seconds": round(sum(record.seconds for record in trainer.history), 1),
         "versions": installed_versions(*_LIBRARIES),
