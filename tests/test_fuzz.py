@@ -195,22 +195,59 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(quadrant_image(30, 40, 0, 0)).save(folder / "good.png")
     Image.fromarray(quadrant_image(0, 0, 0, 0)).save(folder / "black.png")
     (folder / "text.png").write_text("text")
+    (folder / "list.txt").write_bytes(b"good.png\n*.png\nnowhere\n\xff\n")
     (folder / "line\nbreak\x1b[31m.png").write_text("text")
     return folder
 
 
 NAMES = ("good", "broken", "model", "hollow", "good.png", "black.png", "text.png", "line\nbreak\x1b[31m.png")
 PLACES = st.sampled_from((*NAMES, "nowhere", ".", "", "x" * 300, "a\0b", "..", "good/../good", "ü\udcff"))
+PICTURES = st.sampled_from(("*.png", "**", "[", "-", "http://x/y.png", "good.png/*")) | PLACES
+OUTPUTS = st.sampled_from(
+    ("out.csv", "out.parquet", "nowhere/out.csv", "list.txt/out.csv", "good", ".", "", "x" * 300, "a\0b.csv")
+)
 TEXTS = st.text(max_size=8) | st.sampled_from(("-1", "0", "3", "9" * 30, "1e3", "nan", "--", "-", "-k"))
 NUMBERS = st.integers(-2, 12).map(str) | st.sampled_from((str(2**31), str(2**63), "9" * 40)) | TEXTS
 OPTIONS = {
-    "query": {"--k": NUMBERS, "--preprocess": st.sampled_from(("auto", "none", "mnist")) | TEXTS},
+    "query": {
+        "--k": NUMBERS,
+        "--preprocess": st.sampled_from(("auto", "none", "mnist")) | TEXTS,
+        "--id": NUMBERS,
+        "--label": st.sampled_from(("a", "b")) | TEXTS,
+        "--like": PICTURES,
+        "--unlike": PICTURES,
+        "--min-score": NUMBERS,
+        "--min-probability": NUMBERS,
+        "--unknown-below": NUMBERS,
+        "--files-from": st.sampled_from(("list.txt", "-")) | PLACES,
+        "--images": st.sampled_from(("auto", "blocks", "braille", "kitty", "sixel", "none")) | TEXTS,
+    },
     "similarity": {"--model": PLACES, "--preprocess": st.sampled_from(("auto", "none")) | TEXTS},
+    "compare": {"--seed": NUMBERS},
     "info": {"--model": PLACES},
     "verify": {"--seed": NUMBERS},
-    "evaluate": {"--k": NUMBERS, "--seed": NUMBERS, "--queries": PLACES, "--depth": NUMBERS},
+    "evaluate": {
+        "--k": NUMBERS,
+        "--seed": NUMBERS,
+        "--queries": PLACES,
+        "--depth": NUMBERS,
+        "--report": OUTPUTS,
+        "--per-query": OUTPUTS,
+        "--run": OUTPUTS,
+        "--qrels": OUTPUTS,
+    },
 }
-SWITCHES = ("--json", "--all", "--invert", "--no-invert", "--help", "--nonsense")
+SWITCHES = (
+    "--json",
+    "--jsonl",
+    "--csv",
+    "--paths",
+    "--by-class",
+    "--all",
+    "--invert",
+    "--help",
+    "--nonsense",
+)
 
 
 @st.composite
@@ -223,24 +260,27 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     if command in ("query", "info", "evaluate") and draw(st.integers(0, 4)):
         words += ["--index", draw(PLACES)]
     words += draw(st.lists(st.sampled_from(SWITCHES), unique=True, max_size=2))
-    words += draw(st.lists(PLACES, max_size=3))
+    words += draw(st.lists(PICTURES, max_size=3))
     return words
 
 
-@given(words=command_lines())
+STDIN = st.sampled_from((b"", b"text", b"good.png\nnowhere\n\0\n\xff\n", PNG)) | st.binary(max_size=40)
+
+
+@given(words=command_lines(), stdin=STDIN)
 @settings(
-    max_examples=150,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_no_command_line_ends_in_a_traceback(
-    words: list[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], stdin: bytes, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
     clean = {name: None for name in os.environ if name.startswith("SIMSEARCH_")}
     environment = {**clean, "SIMSEARCH_INDEX_DIR": ".", "SIMSEARCH_INDEX": "good", "SIMSEARCH_THREADS": "1"}
-    result = CliRunner(env=environment).invoke(app, words)
+    result = CliRunner(env=environment).invoke(app, words, input=stdin)
     assert result.exit_code in (0, 2, 3), result.output
     assert "Traceback" not in result.output
     assert "error: unexpected" not in result.output

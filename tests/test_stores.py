@@ -422,3 +422,16 @@ def test_a_restricted_search_is_exact_whatever_the_number_of_items(count: int, k
         exact = np.clip(vectors.astype(np.float64) @ query.astype(np.float64), -1, 1).astype(np.float32)
         expected = sorted((-float(exact[item // 3]), int(item)) for item in among)[:k]
         assert list(zip((-scores).tolist(), found.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize(
+    "factory", ["IVF4,Flat", "IVF4,PQ2x4", "PQ2x4", "IVF4_HNSW4,SQ4", "PCA2,IVF4,Flat", "IVF4,SQ8,RFlat"]
+)
+def test_a_gallery_small_for_its_lists_is_indexed_in_silence(
+    factory: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """FAISS would write some lines of warning to stderr for each of its clusterings."""
+    vectors = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    FaissStore.build(vectors, np.arange(60), factory)
+    assert capfd.readouterr() == ("", "")

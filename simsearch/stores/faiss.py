@@ -75,6 +75,7 @@ class FaissStore:
             index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
             if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for
                 raise RuntimeError("it cannot compare by inner product")
+            _accept_small_clusters(index)
             index.train(vectors)
             index.add(vectors)
             _set_search_effort(index)
@@ -258,6 +259,20 @@ def _flat_vectors(index: faiss.Index) -> Vectors:
         raise ValueError(f"a {type(index).__name__} does not hold exact vectors; pass them")
     vectors: Vectors = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
     return vectors.reshape(index.ntotal, index.d)
+
+
+def _accept_small_clusters(index: faiss.Index) -> None:
+    """Keep FAISS from printing, many times, that a gallery is small for its lists or codes.
+
+    `evaluate` says what that costs. OPQ, which trains a quantiser of its own, still prints it.
+    """
+    index = faiss.downcast_index(index)
+    for trained in (index, getattr(index, "pq", None), getattr(index, "rq", None)):
+        if hasattr(trained, "cp"):
+            trained.cp.min_points_per_centroid = 1
+    for inner in ("base_index", "index", "quantizer"):
+        if isinstance(part := getattr(index, inner, None), faiss.Index):
+            _accept_small_clusters(part)
 
 
 def _set_search_effort(index: faiss.Index) -> None:

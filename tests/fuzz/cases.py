@@ -213,6 +213,7 @@ def _ask_bundle(folder: Path) -> Any:
 
     searcher = Searcher.open(folder, threads=1)
     answers = searcher.query_prepared([PreparedImage(quadrant_image(*greys)) for greys in _EXAMPLES], k=7)
+    answers.append(searcher.query_item(0, k=3, labels=searcher.bundle.manifest.classes[:1]))
     pictures = [_hash(searcher.thumbnail(hit.id)) for hit in answers[0].hits]
     return [[found.to_dict() for found in answers], pictures]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from toys import quadrant_image, toy_encoder, toy_split
+from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
 
 from simsearch.calibration import Projection
 from simsearch.datasets import Split
@@ -40,10 +40,11 @@ class Materials:
 
 
 def make_materials(folder: Path) -> Materials:
-    """Build everything in an empty folder."""
+    """Build everything in an empty folder; every other index has a calibration."""
     toy = toy_model()
+    calibrated = toy._replace(card=replace(toy.card, calibration=TOY_CALIBRATION))
     for row, factory in enumerate(FACTORIES):
-        build_index(gallery(), toy, folder / f"bundle{row}", factory=factory)
+        build_index(gallery(), (toy, calibrated)[row % 2], folder / f"bundle{row}", factory=factory)
     bundles = {factory: read_folder(folder / f"bundle{row}") for row, factory in enumerate(FACTORIES)}
     toy_files = {ENCODER: toy.encoder.model, MODEL_CARD: toy.card.to_json(), BEST_CHECKPOINT: b"none"}
     shipped = read_folder(PRETRAINED)
@@ -51,6 +52,7 @@ def make_materials(folder: Path) -> Materials:
         bundles=bundles,
         models={
             "toy": toy_files,
+            "calibrated": {**toy_files, MODEL_CARD: calibrated.card.to_json()},
             "shipped": {ENCODER: shipped[ENCODER], MODEL_CARD: sealed(shipped[MODEL_CARD])},
         },
         checkpoint=shipped[BEST_CHECKPOINT] if importlib.util.find_spec("torch") else None,
