@@ -268,8 +268,8 @@ def _accept_small_clusters(index: faiss.Index) -> None:
     """
     index = faiss.downcast_index(index)
     for trained in (index, getattr(index, "pq", None), getattr(index, "rq", None)):
-        if hasattr(trained, "cp"):
-            trained.cp.min_points_per_centroid = 1
+        if (clustering := getattr(trained, "cp", None)) is not None:
+            clustering.min_points_per_centroid = 1
     for inner in ("base_index", "index", "quantizer"):
         if isinstance(part := getattr(index, inner, None), faiss.Index):
             _accept_small_clusters(part)
