@@ -9,9 +9,11 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from simsearch.answer_formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
 from simsearch.batch import Outcome
+from simsearch.errors import BadInputError
 from simsearch.images import PreparedImage, Preprocess, png_bytes
 from simsearch.queries import Query as Asked
 from simsearch.queries import items
@@ -31,6 +33,7 @@ PicturesParameter = Annotated[
 ItemParameter = Annotated[int, Path(ge=0, le=2**63 - 1, description="Id of an item.")]
 
 _PICTURE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in RAW}
+_FEW_HITS = 100  # whose document is put together in less than a millisecond or two
 _FILE = {"type": "string", "format": "binary"}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/document"}}}}
@@ -119,7 +122,7 @@ def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRo
 
     @router.get("/indexes", summary="The indexes that can be asked")
     async def indexes() -> Response:
-        return _json({"indexes": [registry[name].describe() for name in registry.names]})
+        return _json(json.dumps({"indexes": [registry[name].describe() for name in registry.names]}))
 
     return router
 
@@ -130,6 +133,11 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     ) -> list[Outcome]:
         images = read_pictures(await request.body(), request.headers.get("content-type", ""), most=most)
         names = ["image"] if most == 1 else [f"image {number}" for number in range(1, len(images) + 1)]
+        if wanted.k * len(images) > settings.max_hits:
+            raise BadInputError(
+                f"{len(images)} pictures with {wanted.k:,} hits each are too many for one answer",
+                hint=f"ask for at most {settings.max_hits:,} hits at once",
+            )
         queries = [Asked(name, image) for name, image in zip(names, images, strict=True)]
         return await engine.ask(wanted.of(opened, how), queries)
 
@@ -148,7 +156,7 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     ) -> Response:
         opened = registry[index]
         (outcome,) = await ask(request, opened, wanted, how, 1)
-        return _document(opened, [_answered(outcome)], pictures)
+        return await _respond(opened, [_answered(outcome)], pictures)
 
     @router.post(
         "/search/batch",
@@ -165,7 +173,7 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     ) -> Response:
         opened = registry[index]
         outcomes = await ask(request, opened, wanted, how, settings.max_pictures)
-        return _document(opened, outcomes, pictures)
+        return await _respond(opened, outcomes, pictures)
 
 
 def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
@@ -180,7 +188,7 @@ def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
 
     @router.get("/items/{item:int}", summary="An item", responses=_failures(404, 422))
     async def describe(item: ItemParameter, index: IndexParameter = None) -> Response:
-        return _json(registry[index].describe_item(item))
+        return _json(json.dumps(registry[index].describe_item(item)))
 
     @router.get(
         "/items/{item:int}/neighbors",
@@ -196,7 +204,7 @@ def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
         opened = registry[index]
         opened.thumbnail(item)  # a 404 where there is none
         (outcome,) = await engine.ask(wanted.of(opened), [*items([item])])
-        return _document(opened, [_answered(outcome)], pictures)
+        return await _respond(opened, [_answered(outcome)], pictures)
 
 
 def _answered(outcome: Outcome) -> Outcome:
@@ -206,14 +214,22 @@ def _answered(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _document(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> Response:
+async def _respond(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> Response:
+    """The document as a response; a large one is put together off the event loop."""
+    if sum(len(outcome.answer.hits) for outcome in outcomes if outcome.answer) > _FEW_HITS:
+        return _json(await run_in_threadpool(_document, opened, outcomes, pictures))
+    return _json(_document(opened, outcomes, pictures))
+
+
+def _document(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> str:
     """The answers as `query --json` prints them, with pictures where they are wanted."""
     entries = [outcome_to_dict(outcome) for outcome in outcomes]
     if pictures:
         for entry, outcome in zip(entries, outcomes, strict=True):
             if outcome.answer is not None and outcome.image is not None:
                 entry["pictures"] = _pictures(opened, outcome.image, outcome.answer)
-    return _json({"schema": ANSWER_VERSION, "index": index_to_dict(opened.searcher), "queries": entries})
+    document = {"schema": ANSWER_VERSION, "index": index_to_dict(opened.searcher), "queries": entries}
+    return json.dumps(document)
 
 
 def _pictures(opened: OpenIndex, image: PreparedImage, answer: Answer) -> dict[str, Any]:
@@ -224,5 +240,5 @@ def _pictures(opened: OpenIndex, image: PreparedImage, answer: Answer) -> dict[s
     }
 
 
-def _json(document: Mapping[str, Any]) -> Response:
-    return Response(json.dumps(document, ensure_ascii=True), media_type="application/json")
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")

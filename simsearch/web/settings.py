@@ -23,6 +23,7 @@ class Settings:
     max_body: int = 2 * 2**20
     max_bodies: int = 64 * 2**20  # of all requests that are being read or answered, together
     max_pictures: int = 64  # in one request
+    max_hits: int = 10_000  # in one answer
     max_connections: int = 1_000
     head_timeout: float = 10.0  # for a request's line and headers
     body_timeout: float = 10.0

@@ -273,6 +273,22 @@ def test_a_form_has_a_limit_of_files(client: httpx.Client) -> None:
     assert_problem(client.post("/api/search/batch", files=many), 422, "the form has more than 64 files")
 
 
+def test_an_answer_has_a_limit_of_hits(client: httpx.Client) -> None:
+    many = [("images", (str(n), DIGIT)) for n in range(11)]
+    refused = client.post("/api/search/batch?k=1000&index=mnist-test", files=many)
+    words = "11 pictures with 1,000 hits each are too many for one answer"
+    assert_problem(refused, 422, words, "ask for at most 10,000 hits at once")
+
+
+def test_a_large_answer_has_all_its_pictures(client: httpx.Client) -> None:
+    two = [("images", (str(n), DIGIT)) for n in range(2)]
+    document = client.post("/api/search/batch?k=200&pictures=true&index=mnist-test", files=two).json()
+    for entry in document["queries"]:
+        named = {hit["id"] for hit in entry["hits"]} | {row["example"] for row in entry["classes"]}
+        assert len(entry["hits"]) == 200
+        assert set(entry["pictures"]["items"]) == {str(item) for item in named}
+
+
 # --- operations
 
 

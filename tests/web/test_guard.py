@@ -25,18 +25,25 @@ from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
 PNG = {"Content-Type": "image/png"}
 MB = 2**20
-HURRY = Settings(workers=2, head_timeout=0.5, body_timeout=0.5, request_timeout=2.0)
+HURRY = Settings(workers=2, head_timeout=0.5, body_timeout=0.5)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
+    with running({"mnist-test": SHIPPED_INDEX}) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def hurried() -> Iterator[str]:
+    """A server that waits for nobody."""
     with running({"mnist-test": SHIPPED_INDEX}, HURRY) as url:
         yield url
 
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, timeout=30) as client:
         yield client
 
 
@@ -237,21 +244,21 @@ def test_a_full_queue_is_a_503_that_says_when_to_come_back() -> None:
 # --- slow clients
 
 
-def test_headers_that_do_not_end_are_not_waited_for(url: str) -> None:
+def test_headers_that_do_not_end_are_not_waited_for(hurried: str) -> None:
     for beginning in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "):
-        with connect(url) as connection:
+        with connect(hurried) as connection:
             connection.sendall(beginning)
             assert everything(connection) == b""
 
 
-def test_headers_dripping_in_are_not_waited_for(url: str) -> None:
-    with connect(url) as connection:
+def test_headers_dripping_in_are_not_waited_for(hurried: str) -> None:
+    with connect(hurried) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         assert_cut_off(connection, b"X: y\r\n")
 
 
-def test_headers_without_an_end_take_no_memory(url: str) -> None:
-    with connect(url) as connection:
+def test_headers_without_an_end_take_no_memory(hurried: str) -> None:
+    with connect(hurried) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         sent = 0
         try:
@@ -262,8 +269,8 @@ def test_headers_without_an_end_take_no_memory(url: str) -> None:
         assert sent < 64 * MAX_HEAD
 
 
-def test_a_body_that_does_not_come_is_a_408(url: str) -> None:
-    with connect(url) as connection:
+def test_a_body_that_does_not_come_is_a_408(hurried: str) -> None:
+    with connect(hurried) as connection:
         connection.sendall(b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
         connection.sendall(b"Content-Length: 1000\r\n\r\nabc")
         answer = everything(connection)
@@ -271,8 +278,8 @@ def test_a_body_that_does_not_come_is_a_408(url: str) -> None:
         assert b"the body took too long to arrive" in answer
 
 
-def test_a_body_that_nobody_wanted_is_not_read_for_ever(url: str) -> None:
-    with connect(url) as connection:
+def test_a_body_that_nobody_wanted_is_not_read_for_ever(hurried: str) -> None:
+    with connect(hurried) as connection:
         connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         assert_cut_off(connection, b"1\r\nx\r\n")
 
