@@ -196,5 +196,5 @@ function make(name, className = "", text = "") {
 
 // As the command line prints it.
 function percent(probability) {
-  return `${(100 * probability).toFixed(1)} %`;
+  return `${(Math.floor(1000 * probability) / 10).toFixed(1)} %`; // never rounded up to certainty
 }
