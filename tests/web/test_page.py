@@ -26,6 +26,7 @@ from simsearch.search import Searcher
 from simsearch.web.settings import Settings
 
 DIGIT = ROOT / "docs" / "digit.png"  # a five
+expect.set_options(timeout=20_000)  # for busy machines: nothing waits longer than it must
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
