@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.calibration import F1, MATCH, UNKNOWN, Calibration, Familiarity, Threshold
-from simsearch.candidates import NOTHING
 from simsearch.datasets import Split
 from simsearch.encoder import Encoder, Vectors
 from simsearch.errors import BadImageError, BadInputError
@@ -26,7 +25,7 @@ from simsearch.neighbourhood import Neighbourhood
 from simsearch.outliers import make_outliers
 from simsearch.pairs import draw_pairs
 from simsearch.reliability import measure_reliability
-from simsearch.stores.base import Hits, Ids
+from simsearch.stores.base import NOTHING, Hits, Ids
 from simsearch.stores.faiss import FLAT, FaissStore
 
 PAIRS = 200_000
@@ -205,17 +204,16 @@ def is_enough(labels: Labels | None) -> bool:
 
 
 def _ask(neighbourhood: Neighbourhood, vectors: Vectors, pictures: Images, own: Ids | None) -> _Asked:
-    nearest = neighbourhood.nearest_of_classes(vectors, own)
-    means = np.stack([_mean(hits) for hits in nearest], axis=1)
+    means = _mean(neighbourhood.nearest_of_classes(vectors, own))  # (Q, C)
     tops = np.array(list(neighbourhood.class_ids))[means.argmax(axis=1)]
     return _Asked(means, neighbourhood.evidence(vectors, pictures, tops, own))
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:
-    """The mean score of each query's hits, as the class ranking takes it; -1, the least, without any."""
+    """The mean score of each row of hits, as the class ranking takes it; -1, the least, without any."""
     there = hits.ids != NOTHING
-    total = np.where(there, hits.scores, 0).sum(axis=1, dtype=np.float64)
-    mean: NDArray[np.float64] = np.where(there.any(axis=1), total / np.maximum(there.sum(axis=1), 1), -1)
+    total = np.where(there, hits.scores, 0).sum(axis=-1, dtype=np.float64)
+    mean: NDArray[np.float64] = np.where(there.any(axis=-1), total / np.maximum(there.sum(axis=-1), 1), -1)
     return mean
 
 

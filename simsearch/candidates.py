@@ -1,15 +1,13 @@
 """Hits without an item, and hits joined with others: what a ranking is put together from. Pure numpy.
 
-A place where a query has no hit holds the id -1 and the score NaN, after all others.
+A place where a query has no hit holds the id `NOTHING` and the score NaN, after all others.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from simsearch.stores.base import Hits, Ids
-
-NOTHING = -1
+from simsearch.stores.base import NOTHING, Hits, Ids
 
 
 def widen(hits: Hits, columns: int) -> Hits:
@@ -21,6 +19,11 @@ def widen(hits: Hits, columns: int) -> Hits:
     return Hits(
         np.pad(hits.scores, wider, constant_values=np.nan), np.pad(hits.ids, wider, constant_values=NOTHING)
     )
+
+
+def reshape(hits: Hits, *shape: int) -> Hits:
+    """The same hits in another shape."""
+    return Hits(hits.scores.reshape(shape), hits.ids.reshape(shape))
 
 
 def leave_out(hits: Hits, items: Ids, k: int) -> Hits:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.candidates import NOTHING, leave_out, widen
+from simsearch.candidates import leave_out, reshape, widen
 from simsearch.familiarity import EVIDENCE, NEIGHBOURS, Evidence, Neighbours, gather_evidence
 from simsearch.images import Images
 from simsearch.ranking import NEAREST_PER_CLASS
-from simsearch.stores.base import Hits, Ids, Vectors
+from simsearch.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.stores.faiss import FaissStore
 
 _BLOCK = 256  # queries whose neighbours are held at once
@@ -33,9 +33,15 @@ class Neighbourhood:
             return widen(self._store.search(vectors, k, among=among), 1)
         return leave_out(self._store.search(vectors, k + 1, among=among), left_out, k)
 
-    def nearest_of_classes(self, vectors: Vectors, left_out: Ids | None = None) -> list[Hits]:
-        """The five nearest items in each class, in order of class number."""
-        return [self.search(vectors, NEAREST_PER_CLASS, ids, left_out) for ids in self.class_ids.values()]
+    def nearest_of_classes(self, vectors: Vectors, left_out: Ids | None = None) -> Hits:
+        """The five nearest items in each class, in order of class number: (Q, C, 5)."""
+        groups = list(self.class_ids.values())
+        if left_out is None:
+            return self._store.search_each(vectors, NEAREST_PER_CLASS, groups)
+        found = self._store.search_each(vectors, NEAREST_PER_CLASS + 1, groups)  # (Q, C, 6)
+        rows = reshape(found, len(vectors) * len(groups), NEAREST_PER_CLASS + 1)
+        kept = leave_out(rows, left_out.repeat(len(groups)), NEAREST_PER_CLASS)
+        return reshape(kept, len(vectors), len(groups), NEAREST_PER_CLASS)
 
     def evidence(
         self, vectors: Vectors, pictures: Images, tops: NDArray[np.int64], left_out: Ids | None = None

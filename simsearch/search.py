@@ -14,13 +14,13 @@ from PIL import Image
 
 from simsearch.bundle import Bundle, open_bundle
 from simsearch.calibration import MATCH, UNKNOWN
-from simsearch.candidates import NOTHING, join, widen
+from simsearch.candidates import join, reshape
 from simsearch.errors import BadInputError
 from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.models import Model
 from simsearch.neighbourhood import Neighbourhood
 from simsearch.ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
-from simsearch.stores.base import Hits, Ids, Vectors
+from simsearch.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.words import did_you_mean, listed
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
@@ -216,13 +216,12 @@ class Searcher:
         among, items = self._among(labels), None
         if left_out is not None and any(item is not None for item in left_out):
             items = np.array([NOTHING if item is None else item for item in left_out], np.int64)
-        nearest = self._neighbourhood.nearest_of_classes(vectors, items)
+        nearest = self._neighbourhood.nearest_of_classes(vectors, items)  # (Q, C, 5)
         hits = self._neighbourhood.search(vectors, k, among, items)
-        if among is None and not self.bundle.store.is_exact:
-            for found in nearest:  # what an approximate index missed, and the class ranking shows
-                hits = join(hits, found, k)
+        if among is None and not self.bundle.store.is_exact:  # what it missed, and the class ranking shows
+            hits = join(hits, reshape(nearest, len(vectors), len(self._class_ids) * NEAREST_PER_CLASS), k)
         least = self._least_score(limits)
-        rankings = self._rank_classes(nearest) if nearest else [()] * len(vectors)
+        rankings = self._rank_classes(nearest)
         shares = self._familiarity(vectors, images, rankings, items)
         return [
             Answer(
@@ -306,15 +305,14 @@ class Searcher:
             least.append(manifest.calibration.thresholds[MATCH].value)
         return max(least, default=None)
 
-    def _rank_classes(self, nearest: Sequence[Hits]) -> list[tuple[ClassScore, ...]]:
-        """The class ranking of each query, from the exact nearest items of each class."""
-        scores = np.stack([widen(hits, NEAREST_PER_CLASS).scores for hits in nearest], axis=1)  # (Q, C, 5)
-        examples = np.stack([hits.ids[:, 0] for hits in nearest], axis=1)  # (Q, C)
+    def _rank_classes(self, nearest: Hits) -> list[tuple[ClassScore, ...]]:
+        """The class ranking of each query, from the exact nearest items of each class (Q, C, 5)."""
+        examples = nearest.ids[..., 0]  # (Q, C)
         there = examples != NOTHING  # not a class whose only item is left out
-        labels = np.array(list(self._class_ids))
+        labels = np.array(list(self._class_ids), np.int64)
         return [
             rank_classes(labels[rows], found[rows], items[rows])
-            for rows, found, items in zip(there, scores, examples, strict=True)
+            for rows, found, items in zip(there, nearest.scores, examples, strict=True)
         ]
 
     def _familiarity(

@@ -202,6 +202,7 @@ def _fitted(console: Console, text: Text, width: int) -> Iterator[Segment]:
     """One line of text, cut and filled to a width; a width of 0 leaves it as it is."""
     line = text.copy()
     line.end = ""
+    line.stylize(line.style)  # rich draws a text without spans in no style
     if width:
         line.truncate(width, overflow="ellipsis", pad=True)
     yield from line.render(console)

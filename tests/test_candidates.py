@@ -1,7 +1,7 @@
 import numpy as np
 
-from simsearch.candidates import NOTHING, join, leave_out, widen
-from simsearch.stores.base import Hits
+from simsearch.candidates import join, leave_out, widen
+from simsearch.stores.base import NOTHING, Hits
 
 NAN = float("nan")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from simsearch.stores.base import Hits
+from simsearch.stores.base import NOTHING, Hits
 from simsearch.stores.faiss import FaissStore, exact_scores, read_faiss_index
 
 FACTORIES = ("Flat", "HNSW8", "IVF2,Flat", "PQ1x2", "SQ8")
@@ -435,3 +435,35 @@ def test_a_gallery_small_for_its_lists_is_indexed_in_silence(
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     FaissStore.build(vectors, np.arange(60), factory)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW8"])
+@pytest.mark.parametrize("k", [1, 5, 6])
+def test_a_search_inside_each_group_is_the_restricted_search_of_each(factory: str, k: int) -> None:
+    rng = np.random.default_rng(k)
+    vectors = rng.integers(-1, 2, (700, 6)).astype(np.float32)  # many ties
+    vectors[np.abs(vectors).sum(1) == 0] = 1
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = np.arange(len(vectors)) * 2 + 1
+    store, group_of = FaissStore.build(vectors, ids, factory), rng.integers(0, 9, len(vectors))
+    group_of[:3] = 9, 10, 10  # groups with fewer than k items; those of 11 are in none
+    group_of[3:50] = 11
+    groups = [ids[group_of == group] for group in range(11)]
+    hits = store.search_each(vectors[:40], k, groups)
+    assert hits.scores.shape == hits.ids.shape == (40, 11, k)
+    for number, group in enumerate(groups):
+        expected = store.search(vectors[:40], k, among=group)
+        width = expected.ids.shape[1]
+        np.testing.assert_array_equal(hits.ids[:, number, :width], expected.ids)
+        np.testing.assert_array_equal(hits.scores[:, number, :width], expected.scores)
+        assert (hits.ids[:, number, width:] == NOTHING).all()
+        assert np.isnan(hits.scores[:, number, width:]).all()
+
+
+def test_no_groups_and_empty_groups_have_no_hits() -> None:
+    store = FaissStore.build(np.eye(3, dtype=np.float32), np.arange(3))
+    assert store.search_each(np.eye(3, dtype=np.float32), 5, []).ids.shape == (3, 0, 5)
+    hits = store.search_each(
+        np.eye(3, dtype=np.float32)[:1], 2, [np.empty(0, np.int64), np.array([2, 0])[::-1]]
+    )
+    assert hits.ids.tolist() == [[[NOTHING, NOTHING], [0, 2]]]

@@ -11,6 +11,7 @@ Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 Ids: TypeAlias = NDArray[np.int64]  # (N,), unique, >= 0
 
 UNIT_TOLERANCE = 1e-3
+NOTHING = -1  # the id in a place that has no hit; its score is NaN
 
 
 class Hits(NamedTuple):

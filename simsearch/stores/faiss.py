@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
-from simsearch.stores.base import Hits, Ids, Vectors, check_queries, is_unit
+from simsearch.stores.base import NOTHING, Hits, Ids, Vectors, check_queries, is_unit
 from simsearch.stores.faiss_structure import check_structure
 
 FLAT = "Flat"
@@ -26,6 +27,7 @@ _SCORE_ERROR = 1e-5  # bound on FAISS's float32 inner products of unit vectors
 _BLOCK_SCORES = 2**24  # scores computed at once
 _GROUPS = 4  # times k, into which scores are divided to find a bound of the k best
 _SMALL = 2**28  # multiplications, some ten milliseconds of one core
+_ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _REBUILD = "build the index again with `simsearch build-index`"
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
@@ -162,6 +164,38 @@ class FaissStore:
             faiss.omp_set_num_threads(threads)
         return scores, rows
 
+    def search_each(self, queries: Vectors, k: int, groups: Sequence[Ids]) -> Hits:
+        """Search inside each group of items, exactly, in one pass: as `search` with each of them as `among`.
+
+        :param groups: Ascending ids, no id in two groups.
+        :return: Scores float32 (Q, G, k), ids int64 (Q, G, k); NaN and `NOTHING` where a group has fewer.
+        """
+        check_queries(queries, self.dim, k)
+        rows = [self.rows(group) for group in groups]
+        shape = (len(queries), len(groups), k)
+        hits = Hits(np.full(shape, np.nan, np.float32), np.full(shape, NOTHING, np.int64))
+        group_of = np.zeros(len(self), np.int64)
+        for number, members in enumerate(rows):
+            group_of[members] = number
+        step = max(1, _BLOCK_SCORES // max(1, len(self)))
+        for start in range(0, len(queries), step):
+            block = queries[start : start + step]
+            rough = _products(block, self._vectors)  # (q, N)
+            near = np.zeros(rough.shape, bool)
+            for members in filter(len, rows):
+                inside = rough[:, members]
+                near[:, members] = ~_gap(_bound(inside, min(k, len(members))), inside)
+            asked, found = np.nonzero(near)
+            scores = self._score(block, asked, found)
+            order = np.lexsort((found, -scores, group_of[found], asked))
+            asked, found, scores = asked[order], found[order], scores[order]
+            lists = asked * len(groups) + group_of[found]
+            rank = np.arange(len(lists)) - np.searchsorted(lists, lists)
+            kept = rank < k
+            place = (start + asked[kept], group_of[found[kept]], rank[kept])
+            hits.scores[place], hits.ids[place] = scores[kept], self.ids[found[kept]]
+        return hits
+
     def _order(self, queries: Vectors, rows: NDArray[np.int64], near: NDArray[np.bool_], k: int) -> Hits:
         """The k best of each query exactly, among the candidate rows (Q, C), or (C,) for all, that are near.
 
@@ -169,15 +203,22 @@ class FaissStore:
         """
         asked, places = np.nonzero(near)
         found = rows[places] if rows.ndim == 1 else rows[asked, places]  # (P,)
+        scores = self._score(queries, asked, found)
+        order = np.lexsort((found, -scores, asked))
+        first = np.searchsorted(asked, np.arange(len(queries)))  # of each query; nonzero is in order
+        best = order[first[:, None] + np.arange(k)]  # (Q, k)
+        return Hits(scores[best], self.ids[found[best]])
+
+    def _score(
+        self, queries: Vectors, asked: NDArray[np.int64], found: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
         scores = np.empty(len(found), np.float32)
         step = max(1, _BLOCK_SCORES // self.dim)
         for start in range(0, len(found), step):
             part = slice(start, start + step)
             scores[part] = exact_scores(queries[asked[part]], self._vectors[found[part]])
-        order = np.lexsort((found, -scores, asked))
-        first = np.searchsorted(asked, np.arange(len(queries)))  # of each query; nonzero is in order
-        best = order[first[:, None] + np.arange(k)]  # (Q, k)
-        return Hits(scores[best], self.ids[found[best]])
+        return scores
 
     def _scan(self, queries: Vectors, k: int, rows: NDArray[np.int64]) -> Hits:
         """Exact search of some rows (ascending) without the index."""
@@ -189,7 +230,7 @@ class FaissStore:
         step = max(1, _BLOCK_SCORES // len(rows))
         for start in range(0, len(queries), step):
             block = queries[start : start + step]
-            rough = block @ vectors.T  # (q, n)
+            rough = _products(block, vectors)  # (q, n)
             parts.append(self._order(block, rows, ~_gap(_bound(rough, k), rough), k))
         return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -233,6 +274,18 @@ def exact_scores(queries: Vectors, vectors: Vectors) -> NDArray[np.float32]:
     products = np.einsum("pd,pd->p", queries.astype(np.float64), vectors.astype(np.float64))
     scores: NDArray[np.float32] = np.clip(products, -1, 1).astype(np.float32)
     return scores
+
+
+def _products(queries: Vectors, vectors: Vectors) -> NDArray[np.float32]:
+    """Rough inner products, float32 (Q, N); where there are few, in parts that BLAS does with one thread."""
+    if len(queries) * vectors.size >= _SMALL:
+        return queries @ vectors.T
+    step = max(1, _ONE_THREAD // max(1, queries.size))
+    products = np.empty((len(queries), len(vectors)), np.float32)
+    for start in range(0, len(vectors), step):
+        part = slice(start, start + step)
+        np.matmul(queries, vectors[part].T, out=products[:, part])
+    return products
 
 
 def _bound(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
