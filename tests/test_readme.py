@@ -53,6 +53,11 @@ def test_the_training_figures_are_those_of_the_shipped_model() -> None:
     assert f"{best['val_accuracy']:.4f}" in README
 
 
+def test_every_page_of_the_documentation_is_linked() -> None:
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
+    assert {page for page in pages if f"]({page})" not in README} == set()
+
+
 def test_links_to_files_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     assert targets
