@@ -71,7 +71,7 @@ def test_a_table_says_all_that_an_answer_knows(searcher: Searcher, picture: Path
         "p.png",
         "class a, 96.4 %",
         "best score 1.0000, at least the limit of 0.7500",
-        "familiarity 83.3 %, at least the limit of 25.0 %",
+        "familiarity 75.0 %, at least the limit of 25.0 %",
         "",
     ]
     assert [line.split() for line in lines[5:10]] == [
@@ -99,7 +99,7 @@ def test_the_picture_stands_beside_the_verdict_and_each_hit_has_a_tile(
         f"{drawn}  p.png",
         f"{drawn}  class a, 96.4 %",
         f"{drawn}  best score 1.0000, at least the limit of 0.7500",
-        f"{'▀' * 14}  familiarity 83.3 %, at least the limit of 25.0 %",
+        f"{'▀' * 14}  familiarity 75.0 %, at least the limit of 25.0 %",
     ]
     tiles = lines[8:20]
     assert tiles[7] == "1  a            2  b            3  a"
@@ -116,7 +116,7 @@ def test_unknown_is_said_plainly_with_what_was_too_low(searcher: Searcher, pictu
         "unknown: it resembles nothing in the gallery enough",
         "nearest class a, 96.4 % if it is any of them",
         "best score 1.0000, at least the limit of 0.7500",
-        "familiarity 83.3 %, below the limit of 90.0 %",
+        "familiarity 75.0 %, below the limit of 90.0 %",
     ]
     lines = screen(searcher, Query("p.png", picture), limits=Limits(min_probability=1.0))
     assert "best score 1.0000, below the limit of 1.0000" in lines  # just above what can be reached
