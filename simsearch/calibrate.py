@@ -54,7 +54,7 @@ Labels = NDArray[np.int64]  # (N,)
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class Asked:
     """What asking about known pictures, each without itself, gave."""
 
     means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
@@ -120,9 +120,9 @@ def fit_calibration(
     ids = np.arange(len(images), dtype=np.int64)
     store = FaissStore.build(vectors, ids, FLAT)
     neighbourhood = Neighbourhood(store, labels, images)
-    asked = _ask(neighbourhood, vectors, images, ids)
-    made, strangers = _encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
-    unlike = _ask(neighbourhood, strangers, made, None).evidence
+    asked = ask(neighbourhood, vectors, images, ids)
+    made, strangers = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
+    unlike = ask(neighbourhood, strangers, made, None).evidence
     line = fit_logistic(
         np.concatenate([_columns(asked.evidence), _columns(unlike)]),
         np.arange(len(images) + len(made)) < len(images),
@@ -153,7 +153,7 @@ def suit_gallery(
     neighbourhood, vectors = Neighbourhood(store, labels, thumbnails), store.all_vectors()
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(labels))[:_GALLERY_SAMPLE])
-    asked = _ask(neighbourhood, vectors[rows], np.asarray(thumbnails[rows]), store.ids[rows])
+    asked = ask(neighbourhood, vectors[rows], np.asarray(thumbnails[rows]), store.ids[rows])
     familiarity = calibration.familiarity
     shares = familiarity.share(familiarity.logit(asked.evidence))
     rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
@@ -170,7 +170,7 @@ def suit_gallery(
 def _fit_to(
     vectors: Vectors,
     labels: Labels,
-    asked: _Asked,
+    asked: Asked,
     familiarity: Familiarity,
     fitted_on: str,
     seed: int,
@@ -203,10 +203,10 @@ def is_enough(labels: Labels | None) -> bool:
     return len(labels) >= LEAST_IMAGES and len(counts) >= 2 and int(counts.min()) >= 2
 
 
-def _ask(neighbourhood: Neighbourhood, vectors: Vectors, pictures: Images, own: Ids | None) -> _Asked:
+def ask(neighbourhood: Neighbourhood, vectors: Vectors, pictures: Images, own: Ids | None) -> Asked:
     means = _mean(neighbourhood.nearest_of_classes(vectors, own))  # (Q, C)
     tops = np.array(list(neighbourhood.class_ids))[means.argmax(axis=1)]
-    return _Asked(means, neighbourhood.evidence(vectors, pictures, tops, own))
+    return Asked(means, neighbourhood.evidence(vectors, pictures, tops, own))
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:
@@ -229,12 +229,12 @@ def _score_pairs(
     return scores, table.same
 
 
-def _encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:
+def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:
     """The images that have a vector, and their vectors."""
     try:
         return images, encoder.encode(images)
     except BadImageError:
         if len(images) == 1:
             return images[:0], np.empty((0, encoder.dim), np.float32)
-        halves = [_encode_some(encoder, half) for half in np.array_split(images, 2)]
+        halves = [encode_some(encoder, half) for half in np.array_split(images, 2)]
         return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])

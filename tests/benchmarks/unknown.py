@@ -1,0 +1,111 @@
+"""How well pictures that are no digits are told from digits: the familiarity of both, on test images.
+
+The gallery is MNIST's test split. Digits are items of it, each asked about against the others, and distorted
+held-out digits; strangers are those of `strangers.py`. For each kind: the area under the ROC curve, and the
+share that is taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
+also of the best cosine alone. A model without a calibration is calibrated first, in memory.
+
+    python tests/benchmarks/unknown.py --model simsearch/pretrained --most 2000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+import strangers
+
+from simsearch.calibrate import ask, encode_some, fit_calibration, held_out_split
+from simsearch.calibration import UNKNOWN, Calibration
+from simsearch.datasets import load_split
+from simsearch.distortions import distort_images
+from simsearch.familiarity import Evidence
+from simsearch.models import PRETRAINED, open_model
+from simsearch.neighbourhood import Neighbourhood
+from simsearch.reliability import measure_reliability
+from simsearch.stores.faiss import FLAT, FaissStore
+from simsearch.verification import roc_auc, verify_pairs
+
+Values = NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, default=PRETRAINED)
+    parser.add_argument("--most", type=int, default=2_000, help="pictures of each kind")
+    parser.add_argument("--threads", type=int, default=1)
+    chosen = parser.parse_args()
+    encoder, card = open_model(chosen.model, threads=chosen.threads)
+    calibration = card.calibration
+    if calibration is None:
+        calibration = fit_calibration(encoder, held_out_split(card, load_split("mnist", "train")))
+    assert calibration is not None
+    gallery = load_split("mnist", "test")
+    assert gallery.labels is not None
+    vectors = encoder.encode(gallery.images)
+    store = FaissStore.build(vectors, np.arange(len(gallery)), FLAT)
+    neighbourhood = Neighbourhood(store, gallery.labels, gallery.images)
+    print(f"model {card.name}, fitted on {calibration.fitted_on}")
+
+    pairs = verify_pairs(vectors, gallery.labels, calibration.pairs, learned=card.projection)
+    assert pairs is not None
+    assert pairs.learned is not None
+    print(f"ECE of test pairs {pairs.calibration.ece:.4f}, as learned {pairs.learned.ece:.4f}")
+    rows = np.random.default_rng(0).permutation(len(gallery))[: chosen.most]
+    asked = ask(neighbourhood, vectors[rows], gallery.images[rows], store.ids[rows])
+    posterior = calibration.classes.probability(asked.means)
+    right = posterior.argmax(axis=1) == gallery.labels[rows]
+    top = measure_reliability(np.minimum(posterior.max(axis=1), 1), right)
+    print(f"top class right {right.mean():.4f}, ECE of its posterior {top.ece:.4f}")
+
+    digits = Measured(calibration, asked.evidence)
+    print(f"{'':34s} number  AUROC  taken for known at         best cosine alone")
+    print(f"{'':34s}                1 % rejected   stored      AUROC  at 1 %")
+    print(f"{'test digits':34s} {len(digits):6,} {'':6s} {0.99:9.3f} {digits.stored:14.3f}", flush=True)
+    held_out = load_split("mnist", "held-out").images[: chosen.most]
+    makers = {"distorted held-out digits": lambda _: distort_images(held_out), **strangers.KINDS}
+    for name, make in makers.items():
+        images, found = encode_some(encoder, make(chosen.most))
+        kind = Measured(calibration, ask(neighbourhood, found, images, None).evidence)
+        alone = (kind.best.auroc(digits.best), kind.best.known(0.01, digits.best))
+        print(
+            f"{name:34s} {len(kind):6,} {kind.auroc(digits):6.3f} {kind.known(0.01, digits):9.3f}"
+            f" {kind.stored:14.3f} {alone[0]:13.3f} {alone[1]:7.3f}",
+            flush=True,
+        )
+
+
+class Measured:
+    """The familiarity of pictures of one kind."""
+
+    def __init__(self, calibration: Calibration, evidence: Evidence) -> None:
+        familiarity = calibration.familiarity
+        self.values: Values = familiarity.logit(evidence)
+        self.stored = float(np.mean(familiarity.share(self.values) >= calibration.thresholds[UNKNOWN].value))
+        if len(familiarity.weights) > 1:
+            alone = replace(familiarity, weights={"best": 1.0}, bias=0.0)
+            self.best = Measured(replace(calibration, familiarity=alone), evidence)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def auroc(self, digits: Measured) -> float:
+        """The chance that a digit is more familiar than one of these."""
+        values = np.concatenate([digits.values, self.values])
+        return roc_auc(values, np.arange(len(values)) < len(digits))
+
+    def known(self, rejected: float, digits: Measured) -> float:
+        """The share of these that is known where this share of the digits is rejected."""
+        return float(np.mean(self.values >= np.quantile(digits.values, rejected)))
+
+
+if __name__ == "__main__":
+    main()
