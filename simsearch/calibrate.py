@@ -204,6 +204,7 @@ def is_enough(labels: Labels | None) -> bool:
 
 
 def ask(neighbourhood: Neighbourhood, vectors: Vectors, pictures: Images, own: Ids | None) -> Asked:
+    """Ask about pictures class by class, each without its own item, if there is one."""
     means = _mean(neighbourhood.nearest_of_classes(vectors, own))  # (Q, C)
     tops = np.array(list(neighbourhood.class_ids))[means.argmax(axis=1)]
     return Asked(means, neighbourhood.evidence(vectors, pictures, tops, own))
