@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from simsearch.commands import (
 from simsearch.commands.failures import explain
 from simsearch.interrupts import end_interrupted, end_quietly, interruption_behind, run_program
 
+_FULL = (errno.ENOSPC, errno.EFBIG)
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Search": (searching.query, searching.similarity, serving.serve),
     "Measure": (measuring.evaluate, measuring.compare),
@@ -53,6 +55,8 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             raise typer.Exit(end_quietly()) from None
         except Exception as error:
+            if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+                raise  # stdout is a file on a full disk
             if signalled := interruption_behind(error):
                 raise typer.Exit(end_interrupted(signalled)) from None
             if ctx.params.get("debug"):

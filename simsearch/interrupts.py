@@ -16,6 +16,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
 HUNG_UP = 129  # 128 + SIGHUP
 CLOSED_PIPE = 141  # 128 + SIGPIPE
+_UNWRITABLE = 2  # as for any place that cannot be written
 
 
 class Terminated(KeyboardInterrupt):
@@ -32,6 +33,7 @@ def run_program(program: Callable[[], object]) -> None:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, handler)
+    _open_closed_streams()
     _spell_unprintable()
     try:
         try:
@@ -40,6 +42,15 @@ def run_program(program: Callable[[], object]) -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         raise SystemExit(end_quietly()) from None
+    except OSError as error:
+        if error.filename is not None:  # of a file: unexpected here
+            raise
+        with contextlib.suppress(OSError):
+            print(
+                f"error: cannot write the output: {(error.strerror or str(error)).lower()}", file=sys.stderr
+            )
+        end_quietly()
+        raise SystemExit(_UNWRITABLE) from None
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C has nothing to stop
 
@@ -79,6 +90,13 @@ def _terminate(*_: object) -> NoReturn:
 
 def _hang_up(*_: object) -> NoReturn:
     raise HungUp
+
+
+def _open_closed_streams() -> None:
+    """Python has None in the place of a stream that its parent had closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - open as long as the program
 
 
 def _spell_unprintable() -> None:

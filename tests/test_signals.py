@@ -320,6 +320,35 @@ def test_a_closed_pipe_ends_quietly(arguments: tuple[object, ...], tmp_path: Pat
     assert done.stderr.replace(f"{DIGIT}: dark ink on a light background: inverted\n", "") == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("arguments", [("info",), ("info", "--json")])
+def test_output_to_a_full_disk_is_one_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "simsearch", *arguments, "--index", str(SHIPPED_INDEX)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            check=False,
+        )
+    expected = "error: cannot write the output: no space left on device\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_closed_streams_are_empty_ones() -> None:
+    """As `<&-` and `>&-` close them."""
+    run = f"{sys.executable} -m simsearch"
+    commands = (f"{run} query - --index {SHIPPED_INDEX} <&-", f"{run} info --index {SHIPPED_INDEX} >&-")
+    results = [
+        subprocess.run(["sh", "-c", one], capture_output=True, text=True, cwd=ROOT, check=False)
+        for one in commands
+    ]
+    assert (results[0].returncode, results[1].returncode) == (2, 0)
+    assert results[0].stderr.startswith("error: nothing came on standard input\n")
+    assert results[1].stderr == ""
+
+
 # --- encodings of other systems
 
 
