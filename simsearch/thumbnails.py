@@ -146,7 +146,7 @@ def _cells(console: Console, pixels: Pixels, images: Images) -> list[list[Segmen
         return [[Segment(line)] for line in braille(pixels)]
     if console.no_color or console.color_system is None:
         return [[Segment(line)] for line in silhouette(pixels)]
-    return [_merged(line) for line in shaded(pixels)]
+    return [_merged(line, console.color_system) for line in shaded(pixels)]
 
 
 def silhouette(pixels: Pixels) -> list[str]:
@@ -185,16 +185,17 @@ def _quarters(pixels: Pixels) -> NDArray[np.float64]:
     return means.reshape(ROWS, 2, COLUMNS, 2).transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, 4)
 
 
-def _merged(line: Sequence[tuple[str, int, int]]) -> list[Segment]:
+def _merged(line: Sequence[tuple[str, int, int]], colors: str) -> list[Segment]:
     """Cells of the same greys as one segment."""
     return [
-        Segment("".join(block for block, _, _ in run), _style(*greys))
+        Segment("".join(block for block, _, _ in run), _style(*greys, colors))
         for greys, run in ((key, list(cells)) for key, cells in groupby(line, key=lambda cell: cell[1:]))
     ]
 
 
 @lru_cache(maxsize=2**14)
-def _style(front: int, back: int) -> Style:
+def _style(front: int, back: int, _colors: str) -> Style:
+    """Grey on grey; one for each number of colours, for a Style keeps the codes it is first drawn with."""
     return Style(color=Color.from_rgb(front, front, front), bgcolor=Color.from_rgb(back, back, back))
 
 

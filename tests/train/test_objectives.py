@@ -4,12 +4,13 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
 
 from simsearch.errors import BadInputError
+from simsearch.train.augment import Augmentation
 from simsearch.train.loop import pair_accuracy, pair_loss
 from simsearch.train.model import SimilarityModel
 from simsearch.train.objectives import BatchPairs, SampledPairs, make_objective, torch_generator
@@ -18,7 +19,7 @@ from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 CPU = torch.device("cpu")
 IMAGES = torch.arange(10.0).reshape(10, 1, 1, 1).expand(10, 1, 28, 28)
 LABELS = np.array([0, 1] * 5)
-PLAIN = {"rotation": 0.0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
+PLAIN = {field.name: 0.0 for field in fields(Augmentation)}
 
 
 class Directions(torch.nn.Module):
