@@ -1,6 +1,6 @@
-"""Many queries through one index: pictures decoded by several threads, encoded and searched in batches.
+"""Many queries through one index: decoded by several threads, encoded and searched in batches, by them too.
 
-Memory does not grow with the number of queries: at most three batches are under way, answers come in the
+Memory does not grow with the number of queries: at most four batches are under way, answers come in the
 order of the queries, and one that cannot be answered does not stop the others.
 """
 
@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -27,8 +28,8 @@ from simsearch.words import printable
 
 BATCH = 256  # queries that are encoded and searched at once
 _TASK = 16  # pictures that a thread decodes before it looks for other work
-_AHEAD = 2  # batches that are being decoded while one is answered
-_MOST_DECODERS = 8
+_AHEAD = 3  # batches that are under way while the oldest one's answers are read
+_MOST_THREADS = 8
 
 Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a combination alone
 
@@ -60,26 +61,34 @@ def answer_queries(
     preprocess: Preprocess = Preprocess.AUTO,
     invert: bool | None = None,
     combination: Combination | None = None,
-    decoders: int = 0,
+    threads: int = 0,
 ) -> Iterator[Outcome]:
     """Answer queries in their order, each as it would be answered alone.
 
     :param queries: Taken from as they are needed.
     :param combination: Vectors added to each query's and taken from it.
-    :param decoders: Threads that decode; 0 for one a core, at most 8.
+    :param threads: How many share the work; 0 for one a core, at most 8.
     :raises BadInputError: If a label is no class of the gallery.
     """
     searcher.check_labels(labels)
-    threads = decoders or min(os.cpu_count() or 1, _MOST_DECODERS)
-    # The decoders keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
+    threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+    limiter = ThreadpoolController()
+
+    def prepare(part: list[Query]) -> list[Prepared]:
+        return [prepare_query(searcher, query, preprocess, invert) for query in part]
+
+    def answer(batch: list[Query], parts: list[Future[list[Prepared]]]) -> list[Outcome]:
+        prepared = [image for part in parts for image in part.result()]
+        return answer_prepared(
+            searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination
+        )
+
+    # These threads keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
     with (
-        ThreadpoolController().limit(limits=1),
-        ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool,
+        limiter.limit(limits=1),  # BLAS everywhere
+        ThreadPoolExecutor(threads, "batch", partial(limiter.limit, limits=1)) as pool,  # OpenMP in each
     ):
-        for batch, prepared in _prepare(queries, searcher, preprocess, invert, pool):
-            yield from answer_prepared(
-                searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination
-            )
+        yield from _in_order(queries, prepare, answer, pool)
 
 
 def answer_prepared(
@@ -127,33 +136,30 @@ def item_image(searcher: Searcher, item: int) -> PreparedImage:
         ) from None
 
 
-def _prepare(
+def _in_order(
     queries: Iterable[Query],
-    searcher: Searcher,
-    preprocess: Preprocess,
-    invert: bool | None,
+    prepare: Callable[[list[Query]], list[Prepared]],
+    answer: Callable[[list[Query], list[Future[list[Prepared]]]], list[Outcome]],
     pool: ThreadPoolExecutor,
-) -> Iterator[tuple[list[Query], list[Prepared]]]:
-    """Batches of queries with what the network will see of each, decoded ahead of their use."""
-    waiting: deque[tuple[list[Query], list[Future[list[Prepared]]]]] = deque()
+) -> Iterator[Outcome]:
+    """The outcomes of all queries, batch by batch; a few batches are worked on ahead of their use."""
+    waiting: deque[list[Future[Any]]] = deque()  # of each batch, its parts and last its answers
     source = iter(queries)
-
-    def work(part: list[Query]) -> list[Prepared]:
-        return [prepare_query(searcher, query, preprocess, invert) for query in part]
-
     try:
         while True:
-            batch = list(itertools.islice(source, BATCH))
-            if batch:
-                parts = [batch[start : start + _TASK] for start in range(0, len(batch), _TASK)]
-                waiting.append((batch, [pool.submit(work, part) for part in parts]))
+            if batch := list(itertools.islice(source, BATCH)):
+                parts = [
+                    pool.submit(prepare, batch[start : start + _TASK])
+                    for start in range(0, len(batch), _TASK)
+                ]
+                # Work begins in the order it was submitted, so what an answer waits for is never behind it.
+                waiting.append([*parts, pool.submit(answer, batch, parts)])
             if waiting and (len(waiting) > _AHEAD or not batch):
-                done, futures = waiting.popleft()
-                yield done, [image for future in futures for image in future.result()]
+                yield from waiting.popleft()[-1].result()
             elif not batch:
                 return
     finally:
-        for _, futures in waiting:
+        for futures in waiting:
             for future in futures:
                 future.cancel()
 

@@ -92,9 +92,10 @@ def _texture(pictures: NDArray[np.uint8], nearest: Neighbours) -> _Floats:
 
 def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
     """Log of the total absolute difference between neighbouring pixels: (..., 28, 28) -> (...)."""
-    grey = pictures.astype(np.float32) / 255
+    grey = pictures.astype(np.int16)  # three times as fast as in float32
     across, down = np.abs(np.diff(grey, axis=-1)), np.abs(np.diff(grey, axis=-2))
-    result: _Floats = np.log1p(across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1)))
+    total = across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1))
+    result: _Floats = np.log1p(total.astype(np.float32) / np.float32(255))
     return result
 
 

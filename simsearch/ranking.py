@@ -22,16 +22,27 @@ class ClassScore:
 
 def rank_classes(
     labels: NDArray[np.int64], scores: NDArray[np.float32], examples: NDArray[np.int64]
-) -> tuple[ClassScore, ...]:
-    """Rank classes for one query: by mean of the nearest items, then best score, then label.
+) -> list[tuple[ClassScore, ...]]:
+    """Rank classes for each query: by mean of the nearest items, then best score, then label.
 
     :param labels: The classes, int64 (C,).
-    :param scores: Scores of each class's nearest items, float32 (C, 5), descending, NaN where it has fewer.
-    :param examples: Id of each class's nearest item, int64 (C,).
+    :param scores: Of each class's nearest items, float32 (Q, C, 5), descending, NaN where it has fewer.
+    :param examples: Id of each class's nearest item, int64 (Q, C).
+    :return: For each query its classes, but not those without any item.
     """
-    means = np.nanmean(scores.astype(np.float64), axis=1)  # (C,)
-    order = np.lexsort((labels, -scores[:, 0], -means))
-    return tuple(
-        ClassScore(int(labels[row]), float(scores[row, 0]), float(means[row]), int(examples[row]))
-        for row in order
+    there = ~np.isnan(scores)
+    counts = there.sum(axis=2)  # (Q, C)
+    means = np.where(there, scores, 0).sum(axis=2, dtype=np.float64) / np.maximum(counts, 1)
+    order = np.lexsort((np.broadcast_to(labels, means.shape), -scores[..., 0], -means))  # (Q, C)
+    ranked = (
+        np.take_along_axis(column, order, axis=1).tolist()
+        for column in (np.broadcast_to(labels, means.shape), scores[..., 0], means, examples, counts)
     )
+    return [
+        tuple(
+            ClassScore(label, best, mean, example)
+            for label, best, mean, example, count in zip(*columns, strict=True)
+            if count
+        )
+        for columns in zip(*ranked, strict=True)
+    ]

@@ -20,7 +20,7 @@ from simsearch.images import PreparedImage, Preprocess, prepare_image
 from simsearch.models import Model
 from simsearch.neighbourhood import Neighbourhood
 from simsearch.ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
-from simsearch.stores.base import NOTHING, Hits, Ids, Vectors
+from simsearch.stores.base import NOTHING, Ids, Vectors
 from simsearch.words import did_you_mean, listed
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
@@ -221,7 +221,9 @@ class Searcher:
         if among is None and not self.bundle.store.is_exact:  # what it missed, and the class ranking shows
             hits = join(hits, reshape(nearest, len(vectors), len(self._class_ids) * NEAREST_PER_CLASS), k)
         least = self._least_score(limits)
-        rankings = self._rank_classes(nearest)
+        rankings = rank_classes(
+            np.array(list(self._class_ids), np.int64), nearest.scores, nearest.ids[..., 0]
+        )
         shares = self._familiarity(vectors, images, rankings, items)
         return [
             Answer(
@@ -304,16 +306,6 @@ class Searcher:
         if not least and manifest.calibration is not None:
             least.append(manifest.calibration.thresholds[MATCH].value)
         return max(least, default=None)
-
-    def _rank_classes(self, nearest: Hits) -> list[tuple[ClassScore, ...]]:
-        """The class ranking of each query, from the exact nearest items of each class (Q, C, 5)."""
-        examples = nearest.ids[..., 0]  # (Q, C)
-        there = examples != NOTHING  # not a class whose only item is left out
-        labels = np.array(list(self._class_ids), np.int64)
-        return [
-            rank_classes(labels[rows], found[rows], items[rows])
-            for rows, found, items in zip(there, nearest.scores, examples, strict=True)
-        ]
 
     def _familiarity(
         self,

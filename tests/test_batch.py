@@ -221,5 +221,5 @@ def test_decoding_runs_in_several_threads(
         return real(*arguments, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(batch, "prepare_image", wait_for_another)
-    found = ask(searcher, *[Query("x", file)] * 32, k=1, decoders=2)
+    found = ask(searcher, *[Query("x", file)] * 32, k=1, threads=2)
     assert all(hits(outcome) == [2] for outcome in found)

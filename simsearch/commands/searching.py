@@ -167,7 +167,7 @@ def query(
         combination=read_combination(like or [], unlike or [], encoder, stdin, way, invert)
         if steered
         else None,
-        decoders=threads,
+        threads=threads,
     )
     if print_answers(searcher, outcomes, total, form, images=pictures, by_class=by_class):
         raise typer.Exit(BadInputError.exit_code)

@@ -115,12 +115,12 @@ class FaissStore:
             if (rows >= len(self)).any():
                 raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
             short = (rows < 0).any(1)  # an approximate index found too few: look at every vector
-            whole = ~short & ((fetch == len(self)) | _gap(scores[:, k - 1], scores[:, -1]))
+            whole = ~short & ((fetch == len(self)) | ~_reaches(scores[:, -1], scores[:, k - 1]))
             if short.any():
                 found = self._scan(asked[short], k, np.arange(len(self)))
                 hits.scores[pending[short]], hits.ids[pending[short]] = found
             if whole.any():
-                near = ~_gap(scores[whole, k - 1 : k], scores[whole]) | (not self._exact)
+                near = _reaches(scores[whole], scores[whole, k - 1 : k]) | (not self._exact)
                 found = self._order(asked[whole], rows[whole], near, k)
                 hits.scores[pending[whole]], hits.ids[pending[whole]] = found
             pending = pending[~short & ~whole]
@@ -184,8 +184,8 @@ class FaissStore:
             near = np.zeros(rough.shape, bool)
             for members in filter(len, rows):
                 inside = rough[:, members]
-                near[:, members] = ~_gap(_bound(inside, min(k, len(members))), inside)
-            asked, found = np.nonzero(near)
+                near[:, members] = _reaches(inside, _bound(inside, min(k, len(members))))
+            asked, found = _places(near)
             scores = self._score(block, asked, found)
             order = np.lexsort((found, -scores, group_of[found], asked))
             asked, found, scores = asked[order], found[order], scores[order]
@@ -201,7 +201,7 @@ class FaissStore:
 
         At least k are near for each query.
         """
-        asked, places = np.nonzero(near)
+        asked, places = _places(near)
         found = rows[places] if rows.ndim == 1 else rows[asked, places]  # (P,)
         scores = self._score(queries, asked, found)
         order = np.lexsort((found, -scores, asked))
@@ -214,10 +214,11 @@ class FaissStore:
     ) -> NDArray[np.float32]:
         """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
         scores = np.empty(len(found), np.float32)
+        exact = queries.astype(np.float64)  # once, and not again for every pair
         step = max(1, _BLOCK_SCORES // self.dim)
         for start in range(0, len(found), step):
             part = slice(start, start + step)
-            scores[part] = exact_scores(queries[asked[part]], self._vectors[found[part]])
+            scores[part] = exact_scores(exact[asked[part]], self._vectors[found[part]])
         return scores
 
     def _scan(self, queries: Vectors, k: int, rows: NDArray[np.int64]) -> Hits:
@@ -231,7 +232,7 @@ class FaissStore:
         for start in range(0, len(queries), step):
             block = queries[start : start + step]
             rough = _products(block, vectors)  # (q, n)
-            parts.append(self._order(block, rows, ~_gap(_bound(rough, k), rough), k))
+            parts.append(self._order(block, rows, _reaches(rough, _bound(rough, k)), k))
         return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -269,9 +270,9 @@ def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
     return index
 
 
-def exact_scores(queries: Vectors, vectors: Vectors) -> NDArray[np.float32]:
+def exact_scores(queries: Vectors | NDArray[np.float64], vectors: Vectors) -> NDArray[np.float32]:
     """Cosine similarities of pairs in float64, rounded once: float32 (P,) of (P, D) and (P, D)."""
-    products = np.einsum("pd,pd->p", queries.astype(np.float64), vectors.astype(np.float64))
+    products = np.einsum("pd,pd->p", queries.astype(np.float64, copy=False), vectors.astype(np.float64))
     scores: NDArray[np.float32] = np.clip(products, -1, 1).astype(np.float32)
     return scores
 
@@ -300,10 +301,16 @@ def _bound(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     return bound
 
 
-def _gap(kth: NDArray[np.float32], last: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether nothing beyond the last candidate can tie with the k-th; scores above 1 count as 1."""
-    gap: NDArray[np.bool_] = np.minimum(last, 1) < np.minimum(kth, 1) - _SCORE_ERROR
-    return gap
+def _reaches(scores: NDArray[np.float32], kth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether rough scores may tie with a k-th or be better; scores above 1 count as 1."""
+    reaches: NDArray[np.bool_] = scores >= np.minimum(kth, 1) - _SCORE_ERROR
+    return reaches
+
+
+def _places(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows and columns of what is true in (Q, N), in order; `np.nonzero` takes many times as long."""
+    rows, columns = np.divmod(np.flatnonzero(chosen), max(1, chosen.shape[1]))
+    return rows, columns
 
 
 def _flat_vectors(index: faiss.Index) -> Vectors:
