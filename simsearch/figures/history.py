@@ -51,7 +51,7 @@ def history_figure(history: Sequence[EpochRecord], look: Look = PLAIN, *, about:
         if training:
             _plot(axes, epochs, training, theme.orange, "dashed", page.scale)
         _plot(axes, epochs, validation, theme.blue if training else theme.ink, "solid", page.scale)
-        _scale(axes, name, epochs)
+        _scale(axes, name, epochs, most=round(4 * own))
         axes.axvline(chosen.epoch, color=theme.ink, linewidth=1.5 * page.scale, linestyle=STYLES["dotted"])
         if not last:
             axes.tick_params(labelbottom=False)
@@ -66,7 +66,8 @@ def _plot(
     axes.plot(epochs, values, color=colour, linestyle=STYLES[style], linewidth=2 * scale, marker=marker)
 
 
-def _scale(axes: Axes, name: str, epochs: Sequence[int]) -> None:
+def _scale(axes: Axes, name: str, epochs: Sequence[int], *, most: int) -> None:
+    """Scales with at most so many numbers upwards."""
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     if name == "accuracy":
@@ -76,9 +77,16 @@ def _scale(axes: Axes, name: str, epochs: Sequence[int]) -> None:
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_yticks([tick for tick in _ticks() if low <= tick <= high])
+    axes.set_yticks(log_ticks(low, high, most))
     axes.yaxis.set_major_formatter("{x:g}")
 
 
-def _ticks() -> list[float]:
-    return [digit * 10.0**power for power in range(-8, 3) for digit in (1, 2, 5)]
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers from `low` to `high`, at most so many: 1, 2 and 5 times powers of ten, or only powers."""
+    for digits, step in (((1, 2, 5), 1), *(((1,), step) for step in range(1, 7))):
+        powers = range(-12, 7, step)
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        within = [tick for tick in ticks if low <= tick <= high]
+        if len(within) <= most:
+            return within
+    return within[:most]

@@ -22,7 +22,7 @@ from simsearch.figures.confusion import confusion_figure
 from simsearch.figures.curves import pr_curve_figure, reliability_figure, scores_figure
 from simsearch.figures.embedding import Map, embedding_figure, map_gallery
 from simsearch.figures.grids import Item, Row, answer_row, gallery_rows, grid_figure, mistake_rows
-from simsearch.figures.history import history_figure
+from simsearch.figures.history import history_figure, log_ticks
 from simsearch.figures.page import Look
 from simsearch.figures.pairs import ShownPair, Side, pairs_csv, pairs_figure, sample_pairs
 from simsearch.figures.similarity import Example, best_examples, similarity_figure
@@ -220,6 +220,15 @@ def test_the_history_has_every_figure_and_marks_the_first_best_epoch(
     for axes in (loss, accuracy, rate):
         assert list(axes.lines[-1].get_xdata()) == [best, best]
         assert len(axes.get_yticks()) >= 1
+
+
+def test_numbers_of_a_rate_over_many_powers_of_ten_do_not_meet(look: Look) -> None:
+    rates = 1e-2 * np.cos(np.linspace(0, np.pi / 2, 45)) ** 4 + 2e-5
+    history = [replace(record(n, 1 / n), learning_rate=float(rate)) for n, rate in enumerate(rates, start=1)]
+    assert_tidy(lambda wanted: history_figure(history, wanted), look)
+    assert log_ticks(0.9, 21, 5) == [1, 2, 5, 10, 20]
+    assert log_ticks(0.9, 51, 5) == [1, 10]
+    assert log_ticks(1e-5, 1, 3) == [1e-4, 1e-2, 1]
 
 
 def test_a_history_without_epochs_is_a_mistake() -> None:
