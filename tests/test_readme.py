@@ -2,12 +2,16 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from simsearch.bundle import open_bundle
+from simsearch.cli import app
 from simsearch.evaluation import evaluate
 from simsearch.models import PRETRAINED
 
@@ -35,6 +39,34 @@ def test_the_python_example_runs_and_prints_what_it_says(
     exec(compile(code, "README.md", "exec"), {})
     said = [line.split("# ", 1)[1] for line in code.splitlines() if line.startswith("print(")]
     assert capsys.readouterr().out.splitlines() == said
+
+
+def test_the_answer_that_is_shown_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (shown,) = block("text")
+    command, *lines = shown.splitlines()
+    arguments = command.removeprefix("$ simsearch ").split()
+    given = CliRunner(env={"COLUMNS": "100"}).invoke(app, arguments).stdout.splitlines()
+    assert [words(line) for line in given if line.strip()] == [words(line, about) for line in lines if line]
+
+
+def words(line: str, number: Callable[[float], object] = float) -> list[object]:
+    """A line's words, without bars, its scores as numbers."""
+    return [
+        number(float(word)) if re.fullmatch(r"[01]\.\d{4}", word) else word
+        for word in line.split()
+        if not set(word) <= set("█▉▊▋▌▍▎▏")
+    ]
+
+
+def about(score: float) -> object:
+    """Equal within what other processors may round otherwise."""
+    return pytest.approx(score, abs=2e-4)
+
+
+def test_the_table_of_commands_is_complete() -> None:
+    listed = set(re.findall(r"^\| `simsearch ([a-z-]+)", README, re.MULTILINE))
+    assert listed == set(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def test_the_figures_are_those_of_the_shipped_index() -> None:
