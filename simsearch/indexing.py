@@ -31,7 +31,7 @@ from simsearch.errors import (
 from simsearch.images import PREPROCESSING_VERSION
 from simsearch.manifest import FileEntry, Manifest
 from simsearch.models import Model
-from simsearch.stores.faiss import FLAT, FaissStore, check_factory
+from simsearch.stores.faiss import FLAT, FaissStore, check_factory, read_faiss_index
 from simsearch.versions import installed_versions
 
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
@@ -114,7 +114,7 @@ def _explained() -> Iterator[None]:
 def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) -> dict[str, FileEntry]:
     text, ends = Sources.pack(split.sources)
     writers = {
-        "index": store.write,
+        "index": lambda path: _write_index(path, store),
         "encoder": lambda path: _write_bytes(path, model.encoder.model),
         "ids": write_array(store.ids),
         "thumbnails": write_array(split.images),
@@ -126,6 +126,13 @@ def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) ->
     if not store.is_exact:
         writers["vectors"] = write_array(store.all_vectors())
     return {role: write_data_file(folder, role, write) for role, write in writers.items()}
+
+
+def _write_index(path: Path, store: FaissStore) -> None:
+    """Write the FAISS index, and read it back: FAISS builds and writes some that it refuses to read."""
+    store.write(path)
+    with _explained():
+        read_faiss_index(path, dim=store.dim, count=len(store))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

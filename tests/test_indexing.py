@@ -18,6 +18,7 @@ from simsearch.bundle import Sources, open_bundle, read_manifest, write_array, w
 from simsearch.calibration import Projection
 from simsearch.errors import BadDatasetError, BadImageError, BadInputError
 from simsearch.indexing import build_index
+from simsearch.stores.faiss import FaissStore
 
 
 def test_the_manifest_says_what_was_built(toy_gallery, toy_model, tmp_path):
@@ -132,6 +133,17 @@ def test_a_factory_that_cannot_work_is_refused_and_the_old_index_stays(
         build_index(toy_gallery.take([0, 1, 2]), toy_model, folder, factory=factory)
     assert caught.value.exit_code == 2
     assert caught.value.hint == "`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_an_index_that_faiss_would_not_read_back_is_refused_and_the_old_one_stays(
+    toy_gallery, toy_model, build_toy, monkeypatch
+):
+    folder = build_toy(toy_gallery)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(FaissStore, "write", lambda _, path: path.write_bytes(b"IxFI" + bytes(40)))
+    with pytest.raises(BadInputError, match="FAISS cannot read it"):
+        build_index(toy_gallery, toy_model, folder, factory="SQ8")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

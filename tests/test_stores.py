@@ -437,6 +437,18 @@ def test_a_gallery_small_for_its_lists_is_indexed_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("factory", ["IVF16,PQ8", "IVF16_HNSW8,PQ8", "OPQ8,IVF16,PQ8"])
+def test_an_index_with_product_codes_reads_back(factory: str, tmp_path: Path) -> None:
+    """FAISS's reader wanted room for a table, larger than the file, that inner products never use."""
+    vectors = np.random.default_rng(0).normal(size=(900, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    store = FaissStore.build(vectors, np.arange(900), factory)
+    store.write(tmp_path / "index")
+    again = FaissStore(read_faiss_index(tmp_path / "index", dim=32, count=900), store.ids, vectors)
+    asked, expected = again.search(vectors[:50], 7), store.search(vectors[:50], 7)
+    assert_hits(asked, expected.scores, expected.ids)
+
+
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8"])
 @pytest.mark.parametrize("k", [1, 5, 6])
 def test_a_search_inside_each_group_is_the_restricted_search_of_each(factory: str, k: int) -> None:

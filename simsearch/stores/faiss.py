@@ -259,7 +259,9 @@ def read_faiss_index(path: Path, *, dim: int, count: int) -> faiss.Index:
     faiss.set_deserialization_loop_limit(max(count, 2**16))
     try:
         with path.open("rb") as file:  # given a path, FAISS reports a missing file like a damaged one
-            index = faiss.read_index(faiss.PyCallbackIOReader(file.read))  # type: ignore[attr-defined]
+            reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
+            # The table of IVF,PQ serves Euclidean distance alone, and can be larger than the limit.
+            index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
     except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot read it: {_reason(error)}") from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
