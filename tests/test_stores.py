@@ -437,7 +437,7 @@ def test_a_gallery_small_for_its_lists_is_indexed_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("factory", ["IVF16,PQ8", "IVF16_HNSW8,PQ8", "OPQ8,IVF16,PQ8"])
+@pytest.mark.parametrize("factory", ["IVF16,PQ8np", "IVF16_HNSW8,PQ8np", "OPQ8,IVF16,PQ8np"])
 def test_an_index_with_product_codes_reads_back(factory: str, tmp_path: Path) -> None:
     """FAISS's reader wanted room for a table, larger than the file, that inner products never use."""
     vectors = np.random.default_rng(0).normal(size=(900, 32)).astype(np.float32)
