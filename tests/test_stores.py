@@ -437,6 +437,17 @@ def test_a_gallery_small_for_its_lists_is_indexed_in_silence(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("ids", [[4, 5, 6, 7], [4, 5, 6, 8]], ids=["without gaps", "with a gap"])
+def test_rows_of_ids_and_those_that_are_not_stored(ids: list[int]) -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    store = FaissStore.build(vectors, np.array(ids))
+    assert store.rows(np.array(ids[::-1])).tolist() == [3, 2, 1, 0]
+    assert store.rows(np.empty(0, np.int64)).tolist() == []
+    for missing in (3, 9, -1, 2**63 - 1, -(2**63)):
+        with pytest.raises(ValueError, match="an id is not stored"):
+            store.rows(np.array([4, missing]))
+
+
 @pytest.mark.parametrize("factory", ["IVF16,PQ8np", "IVF16_HNSW8,PQ8np", "OPQ8,IVF16,PQ8np"])
 def test_an_index_with_product_codes_reads_back(factory: str, tmp_path: Path) -> None:
     """FAISS's reader wanted room for a table, larger than the file, that inner products never use."""

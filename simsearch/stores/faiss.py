@@ -59,6 +59,7 @@ class FaissStore:
         _set_search_effort(index)
         self.index, self.ids, self._vectors = index, ids, vectors
         self._exact = isinstance(index, faiss.IndexFlat)
+        self._dense = len(ids) > 0 and int(ids[-1] - ids[0]) == len(ids) - 1  # no id between is missing
 
     @classmethod
     def build(cls, vectors: Vectors, ids: Ids, factory: str = FLAT) -> FaissStore:
@@ -145,6 +146,11 @@ class FaissStore:
 
         :raises ValueError: If an id is not stored.
         """
+        if self._dense:  # as in most galleries, and many times as quick
+            rows = ids - self.ids[0]
+            if ((rows < 0) | (rows >= len(self))).any():
+                raise ValueError("an id is not stored")
+            return rows
         rows = np.searchsorted(self.ids, ids)
         if (rows == len(self.ids)).any() or (self.ids[rows] != ids).any():
             raise ValueError("an id is not stored")
