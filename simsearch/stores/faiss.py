@@ -146,13 +146,9 @@ class FaissStore:
 
         :raises ValueError: If an id is not stored.
         """
-        if self._dense:  # as in most galleries, and many times as quick
-            rows = ids - self.ids[0]
-            if ((rows < 0) | (rows >= len(self))).any():
-                raise ValueError("an id is not stored")
-            return rows
-        rows = np.searchsorted(self.ids, ids)
-        if (rows == len(self.ids)).any() or (self.ids[rows] != ids).any():
+        # Where no id is missing, as in most galleries, a subtraction tells: many times as quick.
+        rows: NDArray[np.int64] = ids - self.ids[0] if self._dense else np.searchsorted(self.ids, ids)
+        if ((rows < 0) | (rows >= len(self))).any() or (not self._dense and (self.ids[rows] != ids).any()):
             raise ValueError("an id is not stored")
         return rows
 
