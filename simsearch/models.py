@@ -179,5 +179,5 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
     write_atomically(folder / MODEL_CARD, card.to_json())
 
 
-_OR_SHIPPED = ", or leave --model out to use the shipped model"
+_OR_SHIPPED = "; without --model, commands that have it use the shipped one"
 _RETRAIN = "copy the model folder again, or train a new one with `simsearch train`"

@@ -300,7 +300,7 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["similarity", "{picture}", "{picture}", "--model", "{tmp}"],
             3,
             "there is no model in {tmp} (no model.json)",
-            "train one with `simsearch train`, or leave --model out to use the shipped model",
+            "train one with `simsearch train`; without --model, commands that have it use the shipped one",
         ),
         (
             ["build-index", "--name", "../x", "--dataset", "{gallery}"],
