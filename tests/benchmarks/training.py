@@ -4,7 +4,7 @@ Trains `siamese-pairs` to its last epoch and the default recipe over a short sch
 one process, each with the same number of threads. After every epoch MAP@R of the images held out of the
 training split (each asked about against the others) is measured, outside of the time that counts.
 
-    python tests/benchmarks/training.py --epochs 7 --threads 1
+    python tests/benchmarks/training.py --epochs 5 --threads 1
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=7, help="of the default recipe's short schedule")
-    parser.add_argument("--average", type=float, default=0.998, help="of weights, shorter like the schedule")
+    parser.add_argument("--epochs", type=int, default=5, help="of the default recipe's short schedule")
+    parser.add_argument("--average", type=float, default=0.99, help="of weights, shorter like the schedule")
     parser.add_argument("--reference-epochs", type=int, default=SIAMESE_PAIRS.epochs)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
