@@ -121,6 +121,13 @@ def test_colour_draws_greys_and_none_draws_silhouettes() -> None:
         assert draw(tile, **settings).startswith("▘             \n")
 
 
+def test_a_terminal_of_few_colours_does_not_change_what_one_of_many_gets_afterwards() -> None:
+    """Rich's styles keep the codes that they are first drawn with."""
+    tile = TileGrid([Tile(square(0, 2, 0, 1, 201), (Text("x"),))], BLOCKS)
+    assert "38;2;" not in draw(tile, color_system="standard")
+    assert "\x1b[38;2;201;201;201;48;2;0;0;0m" in draw(tile, color_system="truecolor")
+
+
 def test_text_stands_beside_a_picture_and_folds() -> None:
     text = Text("one\n" + "two " * 12)
     lines = plain(draw(Beside(square(0, 28, 0, 28), text, BLOCKS), 36, no_color=True))
