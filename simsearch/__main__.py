@@ -7,11 +7,11 @@ Nothing is imported before a Ctrl-C can be answered in a word: loading the comma
 def main() -> None:
     """Load the program and run it."""
     try:
-        from simsearch.cli import main as program
+        from simsearch.cli.main import main as program
 
         program()
     except KeyboardInterrupt as stop:
-        from simsearch.interrupts import end_interrupted
+        from simsearch.cli.signals import end_interrupted
 
         raise SystemExit(end_interrupted(stop)) from None
 

@@ -14,7 +14,7 @@
     └── BusyError                  4  someone else is writing
 
 A caller's mistake in the Python API (a wrong shape, k < 1) is a plain ValueError.
-Only `simsearch.cli` exits; only `simsearch.web` chooses status codes.
+Only `simsearch.cli.main` exits; only `simsearch.web` chooses status codes.
 """
 
 from __future__ import annotations

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from toys import toy_encoder, toy_split
 
-from simsearch.calibration import Projection
-from simsearch.datasets import Split, load_split
-from simsearch.encoder import OnnxEncoder
-from simsearch.images import PREPROCESSING_VERSION
-from simsearch.indexing import build_index
-from simsearch.mnist import default_data_dir, fetch_mnist
-from simsearch.models import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
-from simsearch.search import Searcher
+from simsearch.data.datasets import Split, load_split
+from simsearch.data.mnist import default_data_dir, fetch_mnist
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.index.build import build_index
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.search.searcher import Searcher
+from simsearch.stats.calibration import Projection
 
 ROOT = Path(__file__).parents[1]
 SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from toys import quadrant_image, toy_split
 
-from simsearch.datasets import Split
+from simsearch.data.datasets import Split
 
 GALLERY = toy_split([((100, 0, 0, 0), 0), ((60, 80, 0, 0), 0), ((0, 100, 0, 0), 1), ((0, 0, 60, 80), 2)])
 OTHER = replace(toy_split([((0, 0, 0, 9), 1), ((3, 4, 0, 0), 0)], classes=("x", "y")), name="other")
@@ -82,7 +82,7 @@ def die_at(step: int, folder: str) -> None:
 
 
 def build(folder: Path, *, split: str, parts: str, **_: object) -> None:
-    from simsearch.indexing import build_index
+    from simsearch.index.build import build_index
 
     build_index(SPLITS[split], _toy_model(parts), folder)
 
@@ -112,9 +112,9 @@ def train(folder: Path, *, resume: bool = False, **_: object) -> None:
 
 
 def evaluate(folder: Path, *, index: str, **_: object) -> None:
-    from simsearch import outputs
-    from simsearch.bundle import open_bundle
-    from simsearch.evaluation import evaluate as run
+    from simsearch.evaluate.evaluation import evaluate as run
+    from simsearch.index.bundle import open_bundle
+    from simsearch.show import evaluation_files as outputs
 
     bundle = open_bundle(Path(index), threads=1)
     wanted = evaluation_outputs(folder)
@@ -123,8 +123,8 @@ def evaluate(folder: Path, *, index: str, **_: object) -> None:
 
 
 def fetch(folder: Path, *, raw: str, **_: object) -> None:
-    from simsearch.mnist import fetch_mnist
-    from simsearch.mnist_sources import FolderSource
+    from simsearch.data.mnist import fetch_mnist
+    from simsearch.data.mnist_sources import FolderSource
 
     fetch_mnist(folder, sources=[FolderSource(Path(raw))])
 
@@ -132,7 +132,7 @@ def fetch(folder: Path, *, raw: str, **_: object) -> None:
 def write_rounds(folder: Path, *, rounds: int, parts: str, **_: object) -> None:
     """Build the two galleries in turn, beside another process that does the same."""
     from simsearch.errors import BusyError
-    from simsearch.indexing import build_index
+    from simsearch.index.build import build_index
 
     model, built = _toy_model(parts), 0
     while built < rounds:
@@ -145,8 +145,8 @@ def write_rounds(folder: Path, *, rounds: int, parts: str, **_: object) -> None:
 
 def read_rounds(folder: Path, *, rounds: int, **_: object) -> None:
     """Open the index again and again; each must be one gallery in everything, and answer as it must."""
-    from simsearch.images import Preprocess
-    from simsearch.search import Searcher
+    from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.searcher import Searcher
 
     for _round in range(rounds):
         searcher = Searcher.open(folder, threads=1)
@@ -174,15 +174,15 @@ def training_split() -> Split:
 
 
 def evaluation_outputs(folder: Path) -> Any:
-    from simsearch.outputs import Outputs
+    from simsearch.show.evaluation_files import Outputs
 
     names = ("report.html", "table.csv", "run.txt", "qrels.txt")
     return Outputs(*(folder / name for name in names))
 
 
 def _toy_model(parts: str) -> Any:
-    from simsearch.encoder import OnnxEncoder
-    from simsearch.models import Model, ModelCard
+    from simsearch.encode.encoder import OnnxEncoder
+    from simsearch.encode.model_folder import Model, ModelCard
 
     card = ModelCard.from_json((Path(parts) / "card").read_bytes())
     return Model(OnnxEncoder((Path(parts) / "onnx").read_bytes(), threads=1), card)
@@ -229,10 +229,10 @@ def _serve(lines: Iterator[str]) -> None:
 
     from PIL import Image
 
-    import simsearch.evaluation
-    import simsearch.indexing
-    import simsearch.mnist_sources
-    import simsearch.outputs
+    import simsearch.data.mnist_sources
+    import simsearch.evaluate.evaluation
+    import simsearch.index.build
+    import simsearch.show.evaluation_files
 
     Image.preinit()
     for line in lines:

@@ -27,13 +27,14 @@ BY_NAME_ONLY = {
     "web": {"httptools": "the fast parser of HTTP, which uvicorn imports"},
     "notebook": {"jupyterlab": "opens docs/walkthrough.ipynb"},
     "dev": {
+        "import-linter": "a command",
         "mypy": "a command",
         "ruff": "a command",
         "pytest-xdist": "a plug-in of pytest",
     },
 }
 # Which extra the parts of the package that are not the core belong to.
-EXTRA_OF = {"train": "train", "figures": "figures", "web": "web"}
+EXTRA_OF = {"train/": "train", "show/figures/": "figures", "web/": "web"}
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
 # Imported inside a function, behind `require(module, extra)`.
@@ -73,6 +74,11 @@ def imported(path_glob: str, root=PACKAGE) -> dict[str, set[str]]:
     return found
 
 
+def extra_of(file: str) -> str | None:
+    """The extra that a file of the package belongs to; None for the core."""
+    return next((extra for room, extra in EXTRA_OF.items() if file.startswith(room)), None)
+
+
 def modules_of(extra: str | None) -> dict[str, set[str]]:
     """The modules that the core, or the part of the package that an extra is for, imports."""
     everything = imported("**/*.py")
@@ -81,12 +87,12 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
             module: core
             for module, files in everything.items()
             if module not in OPTIONAL
-            and (core := {file for file in files if file.split("/")[0] not in EXTRA_OF})
+            and (core := {file for file in files if extra_of(file) is None})
         }
     return {
         module: files
         for module, files in everything.items()
-        if OPTIONAL.get(module) == extra or any(EXTRA_OF.get(file.split("/")[0]) == extra for file in files)
+        if OPTIONAL.get(module) == extra or any(extra_of(file) == extra for file in files)
     }
 
 
@@ -95,7 +101,7 @@ EXTRAS = [None, "train", "parquet", "figures", "notebook", "web"]
 
 def test_every_extra_is_looked_at_here() -> None:
     assert set(PROJECT["optional-dependencies"]) == {*EXTRAS, "dev"} - {None}
-    assert {path.name for path in PACKAGE.iterdir() if path.name in EXTRA_OF} == set(EXTRA_OF)
+    assert all((PACKAGE / room).is_dir() for room in EXTRA_OF)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -24,11 +24,11 @@ from fuzz.cases import KINDS, intact, make_case
 from fuzz.materials import make_materials, toy_model
 from fuzz.worker import Worker
 
-from simsearch.cli import app
+from simsearch.cli.main import app
+from simsearch.encode.model_folder import ENCODER, MODEL_CARD
 from simsearch.errors import BadImageError
-from simsearch.images import prepare_image
-from simsearch.indexing import build_index
-from simsearch.models import ENCODER, MODEL_CARD
+from simsearch.index.build import build_index
+from simsearch.prepare.prepare import prepare_image
 
 SEED = 20_26
 SHARES = {"bundle": 600, "model": 200, "checkpoint": 200, "image": 1_000}

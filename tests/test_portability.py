@@ -22,9 +22,9 @@ POSIX_CALLS = {
     "uname",
 }  # fmt: skip
 # Imported inside a `try` that goes on without them.
-TRIED = {("terminal.py", "fcntl"), ("terminal.py", "termios")}
+TRIED = {("show/terminal/terminal.py", "fcntl"), ("show/terminal/terminal.py", "termios")}
 # Used, each behind a branch in the same file that the text shows.
-BRANCHES = {("stores/faiss.py", "register_at_fork"): 'hasattr(os, "register_at_fork")'}
+BRANCHES = {("index/stores/faiss.py", "register_at_fork"): 'hasattr(os, "register_at_fork")'}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -70,8 +70,8 @@ def test_calls_of_one_system_stand_behind_a_branch() -> None:
 
 def test_a_folder_is_opened_and_flushed_only_where_that_is_possible() -> None:
     opened = {file for file, node in nodes(ast.Attribute) if ast.unparse(node) == "os.open"}
-    assert opened <= {"atomic.py", "decoding.py", "interrupts.py", "seal.py"}
-    sync = (PACKAGE / "atomic.py").read_text("utf-8").split("def sync_folder")[1]
+    assert opened <= {"cli/signals.py", "files.py", "prepare/decode.py"}
+    sync = (PACKAGE / "files.py").read_text("utf-8").split("def sync_folder")[1]
     assert sync.index('os.name == "nt"') < sync.index("os.open")
 
 
@@ -86,7 +86,7 @@ def test_files_are_renamed_only_by_the_function_that_retries() -> None:
         )
     }
     assert {(file, text) for file, text in renames if "replace(" in text and "**" not in text} == {
-        ("atomic.py", "source.replace(target)")
+        ("files.py", "source.replace(target)")
     }
 
 
@@ -108,6 +108,6 @@ def test_text_files_name_their_encoding(path: Path) -> None:
 
 
 def test_sources_of_items_are_written_with_slashes() -> None:
-    text = (PACKAGE / "image_files.py").read_text("utf-8")
+    text = (PACKAGE / "data" / "folders.py").read_text("utf-8")
     assert "as_posix()" in text
     assert "os.sep" not in text

@@ -10,10 +10,10 @@ from conftest import ROOT, SHIPPED_INDEX
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from simsearch.bundle import open_bundle
-from simsearch.cli import app
-from simsearch.evaluation import evaluate
-from simsearch.models import PRETRAINED
+from simsearch.cli.main import app
+from simsearch.encode.model_folder import PRETRAINED
+from simsearch.evaluate.evaluation import evaluate
+from simsearch.index.bundle import open_bundle
 
 README = (ROOT / "README.md").read_text()
 
@@ -24,11 +24,14 @@ def block(language: str) -> list[str]:
     return [text for name, text in fences if name == language]
 
 
-def test_the_tree_names_every_module_once() -> None:
+def test_the_tree_names_every_room_and_every_file_beside_them() -> None:
     (tree,) = [text for text in block("") if text.startswith("simsearch/")]
-    named = re.findall(r"([\w.]+\.py)\b", tree)
-    modules = [path.name for path in (ROOT / "simsearch").rglob("*.py") if path.name != "__init__.py"]
-    assert sorted(named) == sorted(modules)
+    named = {name for line in tree.splitlines()[1:] for name in re.findall(r"[\w.]+/(?=  )|\w+\.py", line)}
+    named |= {f"{line.split()[0]}" for line in tree.splitlines()[1:]}
+    package = ROOT / "simsearch"
+    there = {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
+    there |= {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert {name.rstrip(",") for name in named} == there
 
 
 def test_the_python_example_runs_and_prints_what_it_says(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.calibration import Calibration, ClassPosterior, Familiarity, Projection, Threshold
-from simsearch.datasets import Split
-from simsearch.images import MEAN, STD
+from simsearch.data.datasets import Split
+from simsearch.prepare.prepare import MEAN, STD
+from simsearch.stats.calibration import Calibration, ClassPosterior, Familiarity, Projection, Threshold
 
 TOY_CALIBRATION = Calibration(
     pairs=Projection(8.0, -4.0),

@@ -1,122 +1,85 @@
-"""Reads a SimilarityModel's anatomy off the model: its operations are traced, then run on two real images."""
+"""What a network is made of, step by step, as a real run of it showed. Pure data; torch fills it in."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
-
-from simsearch.anatomy import Anatomy, Step
-from simsearch.images import to_batch
-from simsearch.models import BEST_CHECKPOINT, FileRecord, ModelCard, read_model_card, read_model_file
-from simsearch.train.checkpoints import load_model
-from simsearch.train.model import SimilarityModel
 
 
-def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Anatomy:
-    """Run two images through a model and record every operation, its shapes and its values.
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation of the network in the order in which they ran, with what came out of it.
 
-    Nothing is told of the model that its own `forward` did not do: `torch.fx` traces it, an interpreter
-    runs the trace.
-
-    :param first: uint8 (28, 28); and `second`.
-    :raises ValueError: If what was traced is not two towers that meet in one cosine.
+    `name` is the layer's own ("conv1"), empty for an operation without weights. `shape` leaves the batch out.
     """
-    model = model.eval()
-    traced = fx.symbolic_trace(model)
-    recorder = _Recorder(traced)
-    device = next(model.parameters()).device
-    images = [torch.from_numpy(to_batch(pixels[None])).to(device) for pixels in (first, second)]
-    with torch.inference_mode():
-        recorder.run(*images)
-    inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
-    reach = _reach(traced.graph)
-    both = set(inputs)
-    left, right = ([n for n in recorder.steps if reach[n] == {node}] for node in inputs)
-    head = [node for node in recorder.steps if reach[node] == both]
-    if not left or not right or not head or "cosine" not in recorder.steps[head[0]].operation:
-        raise ValueError("this is not two towers that meet in a cosine")
-    return Anatomy(
-        images=(first, second),
-        towers=(
-            tuple(recorder.steps[node] for node in left),
-            tuple(recorder.steps[node] for node in right),
-        ),
-        head=tuple(recorder.steps[node] for node in head),
-        shared=_layers(left) == _layers(right),
-        parameters=sum(parameter.numel() for parameter in model.embedding.parameters()),
-        weight=model.projection.weight.item(),
-        bias=model.projection.bias.item(),
-    )
+
+    operation: str  # "Conv2d", "relu", "max_pool2d"
+    name: str
+    detail: str  # "5x5"; empty where there is nothing to say
+    parameters: int
+    shape: tuple[int, ...]  # (32, 28, 28)
+    output: NDArray[np.float32]  # of that shape
 
 
-def dissect_folder(
-    folder: Path, first: NDArray[np.uint8], second: NDArray[np.uint8]
-) -> tuple[ModelCard, Anatomy]:
-    """Dissect the checkpoint of a model folder, and return its card with what was found.
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """A SimilarityModel as two images ran through it.
 
-    :raises MissingModelError: If the folder holds no model.
-    :raises BrokenModelError: If the checkpoint is not the one its card describes.
+    `towers` are the steps of both images; `shared` says whether both went through the same layers.
     """
-    card = read_model_card(folder)
-    checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
-    model = load_model(folder / BEST_CHECKPOINT, sha256=FileRecord.of(checkpoint).sha256)
-    return card, dissect(model, first, second)
+
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (28, 28) each
+    towers: tuple[tuple[Step, ...], tuple[Step, ...]]
+    head: tuple[Step, ...]  # after both towers have met
+    shared: bool
+    parameters: int
+    weight: float  # of the projection of the cosine
+    bias: float
+
+    @property
+    def cosine(self) -> float:
+        """What came out where the towers met."""
+        return float(self.head[0].output.ravel()[0])
+
+    @property
+    def logit(self) -> float:
+        """What came out at the end."""
+        return float(self.head[-1].output.ravel()[0])
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a traced model and keeps a step for each node that computes something."""
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Steps that are drawn as one: those up to a change of shape, and what follows without one."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self.steps: dict[fx.Node, Step] = {}
+    steps: tuple[Step, ...]
 
-    def run_node(self, n: fx.Node) -> Any:
-        """Run one node, and note what it is and what came out."""
-        value = super().run_node(n)
-        if n.op in ("call_module", "call_function", "call_method"):
-            layer = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
-            output = value[0] if isinstance(value, Tensor) and value.ndim else value
-            self.steps[n] = Step(
-                operation=_operation(n, layer),
-                name="" if layer is None else str(n.target).rpartition(".")[2],
-                detail=_detail(n, layer),
-                parameters=0 if layer is None else sum(p.numel() for p in layer.parameters()),
-                shape=tuple(output.shape),
-                output=output.float().cpu().numpy(),
-            )
-        return value
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What comes out of the block."""
+        return self.steps[-1].shape
+
+    @property
+    def output(self) -> NDArray[Any]:
+        """The values that came out."""
+        return self.steps[-1].output
 
 
-def _reach(graph: fx.Graph) -> dict[fx.Node, set[fx.Node]]:
-    """Which inputs each node depends on."""
-    reach: dict[fx.Node, set[fx.Node]] = {}
-    for node in graph.nodes:
-        own = {node} if node.op == "placeholder" else set()
-        reach[node] = own.union(*(reach[before] for before in node.all_input_nodes))
-    return reach
+def blocks(steps: Sequence[Step]) -> tuple[Block, ...]:
+    """Group a tower's steps: one that changes the shape, or scales to length 1, starts a block.
 
-
-def _layers(nodes: list[fx.Node]) -> list[str]:
-    """The layers with weights that these nodes call, by their place in the model."""
-    return [str(node.target) for node in nodes if node.op == "call_module"]
-
-
-def _operation(node: fx.Node, layer: nn.Module | None) -> str:
-    if layer is not None:
-        return type(layer).__name__
-    return node.target if isinstance(node.target, str) else node.target.__name__
-
-
-def _detail(node: fx.Node, layer: nn.Module | None) -> str:
-    """The size of a kernel or window, where the operation has one."""
-    if isinstance(layer, nn.Conv2d):
-        return "x".join(str(side) for side in layer.kernel_size)
-    if _operation(node, layer) == "max_pool2d":
-        size = node.args[1]
-        return f"{size}x{size}" if isinstance(size, int) else "x".join(map(str, size))  # type: ignore[arg-type]
-    return ""
+    Flattening changes no value, so it stays with the step after it.
+    """
+    grouped: list[list[Step]] = []
+    for step in steps:
+        previous = grouped[-1][-1] if grouped else None
+        after_flatten = previous is not None and previous.operation == "flatten"
+        same = previous is not None and previous.shape == step.shape and step.operation != "normalize"
+        if same or after_flatten:
+            grouped[-1].append(step)
+        else:
+            grouped.append([step])
+    return tuple(Block(tuple(group)) for group in grouped)

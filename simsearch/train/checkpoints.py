@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from simsearch.atomic import write_atomically
 from simsearch.errors import BrokenModelError, MissingModelError
+from simsearch.files import write_atomically
 from simsearch.train.model import SimilarityModel
 
 MAX_CHECKPOINT_BYTES = 64 * 2**20

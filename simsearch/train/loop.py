@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simsearch.data.splits import HoldOut, hold_out
+from simsearch.encode.history import EpochRecord
+from simsearch.encode.model_folder import BEST_CHECKPOINT
 from simsearch.errors import BadInputError, BrokenModelError
-from simsearch.history import EpochRecord
-from simsearch.holdout import HoldOut, hold_out
-from simsearch.images import Images, to_batch
-from simsearch.models import BEST_CHECKPOINT
+from simsearch.prepare.prepare import Images, to_batch
 from simsearch.train.checkpoints import check_form, load_model, read_checkpoint, save_checkpoint
 from simsearch.train.model import SimilarityModel
 from simsearch.train.objectives import draw_training_pairs, make_objective

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from simsearch.errors import BadInputError
-from simsearch.pairs import PairTable, draw_pairs
+from simsearch.stats.pairs import PairTable, draw_pairs
 from simsearch.train.augment import Augmentation
 from simsearch.train.model import SimilarityModel
 from simsearch.train.pairs import PairBatch, PairDataset, as_is

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from simsearch.pairs import PairTable
+from simsearch.stats.pairs import PairTable
 
 
 class PairBatch(NamedTuple):

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 
+from simsearch.data.splits import HELD_OUT_IMAGES
 from simsearch.errors import BadInputError
-from simsearch.holdout import HELD_OUT_IMAGES
-from simsearch.words import did_you_mean
+from simsearch.text import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from simsearch.atomic import sweep_temporaries, write_atomically
-from simsearch.calibrate import fit_calibration, held_out_split, is_enough
-from simsearch.calibration import Calibration, Projection
-from simsearch.datasets import Split
-from simsearch.errors import BadInputError, MissingModelError
-from simsearch.history import HISTORY, EpochRecord, history_csv
-from simsearch.holdout import hold_out, rows_sha256
-from simsearch.images import PREPROCESSING_VERSION
-from simsearch.locks import folder_lock
-from simsearch.models import (
+from simsearch.data.datasets import Split
+from simsearch.data.splits import hold_out, rows_sha256
+from simsearch.encode.history import HISTORY, EpochRecord, history_csv
+from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
     MODEL_CARD,
@@ -28,6 +22,12 @@ from simsearch.models import (
     read_model_file,
     write_model_card,
 )
+from simsearch.errors import BadInputError, MissingModelError
+from simsearch.files import sweep_temporaries, write_atomically
+from simsearch.index.calibrate import fit_calibration, held_out_split, is_enough
+from simsearch.locks import folder_lock
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.stats.calibration import Calibration, Projection
 from simsearch.train.checkpoints import load_model
 from simsearch.train.export import export_onnx
 from simsearch.train.loop import (

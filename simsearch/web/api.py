@@ -11,13 +11,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from simsearch.answer_formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
-from simsearch.batch import Outcome
 from simsearch.errors import BadInputError
-from simsearch.images import PreparedImage, Preprocess, png_bytes
-from simsearch.queries import Query as Asked
-from simsearch.queries import items
-from simsearch.search import Answer, Limits
+from simsearch.prepare.prepare import PreparedImage, Preprocess, png_bytes
+from simsearch.search.batch import Outcome
+from simsearch.search.formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
+from simsearch.search.queries import Query as Asked
+from simsearch.search.queries import items
+from simsearch.search.searcher import Answer, Limits
 from simsearch.web.engine import Engine, Question
 from simsearch.web.problems import PROBLEM
 from simsearch.web.registry import OpenIndex, Registry, data_uri

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp
 
 from simsearch import __version__
 from simsearch.web.api import make_router
-from simsearch.web.description import describe
 from simsearch.web.engine import Engine
 from simsearch.web.guard import Guard
 from simsearch.web.monitoring import Measured, Monitor
+from simsearch.web.openapi import describe
 from simsearch.web.pages import load_pages
 from simsearch.web.problems import handle_problems
 from simsearch.web.registry import Registry

@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from simsearch.batch import Outcome, answer_prepared, prepare_query
 from simsearch.errors import BusyError
-from simsearch.images import Preprocess
-from simsearch.queries import Query
-from simsearch.search import STORED_LIMITS, Limits, Searcher
+from simsearch.prepare.prepare import Preprocess
+from simsearch.search.batch import Outcome, answer_prepared, prepare_query
+from simsearch.search.queries import Query
+from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def load_pages() -> dict[str, Page]:
 
 def _files() -> Iterator[Traversable]:
     package = resources.files("simsearch")
-    yield package.joinpath("palette.css")
+    yield package.joinpath("show", "html", "palette.css")
     for file in package.joinpath("web", "static").iterdir():
         if file.name.rpartition(".")[2] in _TYPES:
             yield file

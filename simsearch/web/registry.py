@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.batch import item_image
-from simsearch.bundle import MANIFEST
 from simsearch.errors import BadInputError
-from simsearch.images import png_bytes
-from simsearch.search import Searcher
+from simsearch.index.bundle import MANIFEST
+from simsearch.prepare.prepare import png_bytes
+from simsearch.search.batch import item_image
+from simsearch.search.searcher import Searcher
 from simsearch.web.problems import NotFoundError
 
 _REMEMBERED_PICTURES = 16_384

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from results import LIBRARIES, p_at_1
 
-from simsearch.bundle import open_bundle
-from simsearch.datasets import load_named
-from simsearch.evaluation import evaluate
-from simsearch.indexing import build_index
-from simsearch.models import open_model
+from simsearch.data.datasets import load_named
+from simsearch.encode.model_folder import open_model
+from simsearch.evaluate.evaluation import evaluate
+from simsearch.index.build import build_index
+from simsearch.index.bundle import open_bundle
 from simsearch.train.recipes import DEFAULT_RECIPE, configure
 from simsearch.train.run import train
 

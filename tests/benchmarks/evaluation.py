@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simsearch.bundle import open_bundle
-from simsearch.evaluation import prepare_queries, rank_gallery
+from simsearch.evaluate.evaluation import prepare_queries, rank_gallery
+from simsearch.index.bundle import open_bundle
 
 INDEX = Path(__file__).parents[2] / "indexes" / "mnist-test"
 LIBRARIES = ("numpy", "faiss-cpu", "torch", "pytorch-metric-learning")

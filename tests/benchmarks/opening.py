@@ -20,12 +20,12 @@ from importlib import metadata
 from pathlib import Path
 from unittest import mock
 
-from simsearch import bundle as bundles
-from simsearch.bundle import check_file, open_bundle, read_manifest
-from simsearch.onnx_graph import check_graph
-from simsearch.stores import faiss as stores
-from simsearch.stores.base import is_unit
-from simsearch.stores.faiss_structure import check_structure
+from simsearch.encode.onnx_check import check_graph
+from simsearch.index import bundle as bundles
+from simsearch.index.bundle import check_file, open_bundle, read_manifest
+from simsearch.index.stores import faiss as stores
+from simsearch.index.stores.base import is_unit
+from simsearch.index.stores.faiss_check import check_structure
 
 INDEX = Path(__file__).parents[2] / "indexes" / "mnist-test"
 LIBRARIES = ("numpy", "faiss-cpu", "onnxruntime", "xxhash")
@@ -66,7 +66,7 @@ def main() -> None:
             mock.patch.object(bundles, "check_file"),
             mock.patch.object(bundles, "is_unit", return_value=True),
             mock.patch.object(stores, "check_structure"),
-            mock.patch("simsearch.encoder.check_graph"),
+            mock.patch("simsearch.encode.encoder.check_graph"),
         ):
             open_bundle(INDEX, threads=1)
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from simsearch.datasets import load_named
-from simsearch.distortions import distort
+from simsearch.data.corruptions import distort
+from simsearch.data.datasets import load_named
+from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.errors import BadImageError
-from simsearch.images import prepare_image
-from simsearch.models import PRETRAINED, open_model
-from simsearch.stores.faiss import FaissStore
+from simsearch.index.stores.faiss import FaissStore
+from simsearch.prepare.prepare import prepare_image
 
 Digit = NDArray[np.uint8]  # (28, 28) or larger, light ink on dark
 Rng = np.random.Generator

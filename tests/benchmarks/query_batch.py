@@ -28,10 +28,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from simsearch.batch import answer_queries
-from simsearch.datasets import load_split
-from simsearch.queries import Query
-from simsearch.search import Searcher
+from simsearch.data.datasets import load_split
+from simsearch.search.batch import answer_queries
+from simsearch.search.queries import Query
+from simsearch.search.searcher import Searcher
 
 INDEX = Path(__file__).parents[2] / "indexes" / "mnist-test"
 LIBRARIES = ("numpy", "faiss-cpu", "onnxruntime", "pillow")
@@ -40,7 +40,7 @@ ONE_BY_ONE = 500
 COMMAND = """
 import json, resource, sys, time
 sys.argv = ["simsearch", "query", "--files-from", sys.argv[1], "--index", sys.argv[2], "--jsonl"]
-from simsearch.cli import main
+from simsearch.cli.main import main
 started = time.perf_counter()
 try:
     main()

@@ -25,12 +25,12 @@ import numpy as np
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
-from simsearch.bundle import Bundle, open_bundle
-from simsearch.datasets import Split, load_named
-from simsearch.evaluation import evaluate
-from simsearch.images import prepare_image
-from simsearch.indexing import build_index
-from simsearch.models import MODEL_CARD, open_model
+from simsearch.data.datasets import Split, load_named
+from simsearch.encode.model_folder import MODEL_CARD, open_model
+from simsearch.evaluate.evaluation import evaluate
+from simsearch.index.build import build_index
+from simsearch.index.bundle import Bundle, open_bundle
+from simsearch.prepare.prepare import prepare_image
 from simsearch.train.loop import LAST_CHECKPOINT
 from simsearch.train.recipes import Recipe, configure
 from simsearch.train.run import train

@@ -34,7 +34,7 @@ from fastapi import FastAPI, Request, Response
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
-from simsearch.search import Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.web.server import listen, make_server
 from simsearch.web.settings import Settings
 

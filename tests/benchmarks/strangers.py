@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from simsearch.datasets import read_idx
+from simsearch.data.datasets import read_idx
 from simsearch.errors import BadImageError
-from simsearch.images import SIDE, Images, Preprocess, prepare_image
+from simsearch.prepare.prepare import SIDE, Images, Preprocess, prepare_image
 
 FONTS = Path("/usr/share/fonts")
 FASHION = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from simsearch.datasets import load_named
-from simsearch.evaluation import Queries, rank_gallery
-from simsearch.history import EpochRecord
-from simsearch.holdout import hold_out
+from simsearch.data.datasets import load_named
+from simsearch.data.splits import hold_out
+from simsearch.encode.history import EpochRecord
+from simsearch.evaluate.evaluation import Queries, rank_gallery
 from simsearch.train.checkpoints import load_model
 from simsearch.train.loop import Trainer, configure_torch, embed
 from simsearch.train.recipes import DEFAULT_RECIPE, SIAMESE_PAIRS, Recipe, configure

@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent))
 import strangers
 
-from simsearch.calibrate import ask, encode_some, fit_calibration, held_out_split
-from simsearch.calibration import UNKNOWN, Calibration
-from simsearch.datasets import load_split
-from simsearch.distortions import distort_images
-from simsearch.familiarity import Evidence
-from simsearch.models import PRETRAINED, open_model
-from simsearch.neighbourhood import Neighbourhood
-from simsearch.reliability import measure_reliability
-from simsearch.stores.faiss import FLAT, FaissStore
-from simsearch.verification import roc_auc, verify_pairs
+from simsearch.data.corruptions import distort_images
+from simsearch.data.datasets import load_split
+from simsearch.encode.model_folder import PRETRAINED, open_model
+from simsearch.index.calibrate import ask, encode_some, fit_calibration, held_out_split
+from simsearch.index.stores.by_class import Neighbourhood
+from simsearch.index.stores.faiss import FLAT, FaissStore
+from simsearch.stats.calibration import UNKNOWN, Calibration
+from simsearch.stats.novelty import Evidence
+from simsearch.stats.reliability import measure_reliability
+from simsearch.stats.verification import roc_auc, verify_pairs
 
 Values = NDArray[np.float64]
 

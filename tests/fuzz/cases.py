@@ -20,9 +20,9 @@ import xxhash
 
 from fuzz.materials import Materials, document
 from fuzz.mutate import Random, choose, mend_png, mutate, mutate_document
-from simsearch.manifest import ROLES
-from simsearch.models import ENCODER, MODEL_CARD, FileRecord
-from simsearch.seal import SEAL, seal
+from simsearch.documents import SEAL, seal
+from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord
+from simsearch.index.manifest import ROLES
 
 KINDS = ("bundle", "model", "checkpoint", "image")
 MANIFEST = "manifest.json"
@@ -208,8 +208,8 @@ _EXAMPLES = ((60, 180, 0, 0), (0, 0, 120, 120), (1, 60, 0, 240))
 def _ask_bundle(folder: Path) -> Any:
     from toys import quadrant_image
 
-    from simsearch.images import PreparedImage
-    from simsearch.search import Searcher
+    from simsearch.prepare.prepare import PreparedImage
+    from simsearch.search.searcher import Searcher
 
     searcher = Searcher.open(folder, threads=1)
     answers = searcher.query_prepared([PreparedImage(quadrant_image(*greys)) for greys in _EXAMPLES], k=7)
@@ -221,9 +221,9 @@ def _ask_bundle(folder: Path) -> Any:
 def _ask_model(folder: Path) -> Any:
     from toys import quadrant_image
 
-    from simsearch.images import PreparedImage
-    from simsearch.models import open_model
-    from simsearch.search import measure_similarity
+    from simsearch.encode.model_folder import open_model
+    from simsearch.prepare.prepare import PreparedImage
+    from simsearch.search.searcher import measure_similarity
 
     model = open_model(folder, threads=1)
     pictures = [PreparedImage(quadrant_image(*greys)) for greys in _EXAMPLES]
@@ -240,7 +240,7 @@ def _ask_checkpoint(folder: Path) -> Any:
 
 
 def _ask_image(folder: Path) -> Any:
-    from simsearch.images import prepare_image
+    from simsearch.prepare.prepare import prepare_image
 
     pixels = prepare_image(folder / _PICTURE).pixels
     assert (pixels.dtype, pixels.shape) == (np.uint8, (28, 28))

@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults import GALLERY, OTHER, Faults
 from toys import toy_encoder
 
-from simsearch.bundle import open_bundle
-from simsearch.calibration import Projection
-from simsearch.encoder import OnnxEncoder
-from simsearch.images import PREPROCESSING_VERSION
-from simsearch.indexing import build_index
-from simsearch.models import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.index.build import build_index
+from simsearch.index.bundle import open_bundle
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.stats.calibration import Projection
 
 KILLED = -9
 STEPS = {"build": 90, "train": 75}  # a little more than each has, so that some runs end

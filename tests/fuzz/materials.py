@@ -13,12 +13,20 @@ import numpy as np
 from PIL import Image
 from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
 
-from simsearch.calibration import Projection
-from simsearch.datasets import Split
-from simsearch.encoder import OnnxEncoder
-from simsearch.images import PREPROCESSING_VERSION
-from simsearch.indexing import build_index
-from simsearch.models import BEST_CHECKPOINT, ENCODER, MODEL_CARD, PRETRAINED, FileRecord, Model, ModelCard
+from simsearch.data.datasets import Split
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.model_folder import (
+    BEST_CHECKPOINT,
+    ENCODER,
+    MODEL_CARD,
+    PRETRAINED,
+    FileRecord,
+    Model,
+    ModelCard,
+)
+from simsearch.index.build import build_index
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.stats.calibration import Projection
 
 # An index of each kind that mutations reach differently.
 FACTORIES = (

@@ -10,15 +10,15 @@ from looking import pictures, texts, untidy
 from torch import Tensor, nn
 from toys import quadrant_image
 
-from simsearch.anatomy import Anatomy, blocks
-from simsearch.calibration import Projection
-from simsearch.figures.architecture import architecture_figure
-from simsearch.figures.page import Look
-from simsearch.figures.theme import DARK
-from simsearch.images import to_batch
-from simsearch.models import PRETRAINED
-from simsearch.search import Searcher
-from simsearch.train.anatomy import dissect, dissect_folder
+from simsearch.encode.model_folder import PRETRAINED
+from simsearch.prepare.prepare import to_batch
+from simsearch.search.searcher import Searcher
+from simsearch.show.figures.architecture import architecture_figure
+from simsearch.show.figures.page import Look
+from simsearch.show.figures.theme import DARK
+from simsearch.stats.calibration import Projection
+from simsearch.train.anatomy import Anatomy, blocks
+from simsearch.train.dissect import dissect, dissect_folder
 from simsearch.train.model import SimilarityModel
 
 

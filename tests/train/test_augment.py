@@ -9,8 +9,8 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from simsearch.datasets import Split
-from simsearch.images import to_batch
+from simsearch.data.datasets import Split
+from simsearch.prepare.prepare import to_batch
 from simsearch.train.augment import Augmentation
 
 BACKGROUND = -0.1307 / 0.3081

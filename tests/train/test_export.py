@@ -13,9 +13,9 @@ import onnxruntime
 import torch
 
 import simsearch
-from simsearch.encoder import OnnxEncoder
+from simsearch.encode.encoder import OnnxEncoder
 from simsearch.errors import SimsearchError
-from simsearch.images import to_batch
+from simsearch.prepare.prepare import to_batch
 from simsearch.train import export
 from simsearch.train.export import export_onnx, largest_difference
 from simsearch.train.model import EmbeddingNet

@@ -14,10 +14,10 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
+from simsearch.data.splits import hold_out
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
-from simsearch.holdout import hold_out
-from simsearch.images import to_batch
-from simsearch.pairs import draw_pairs
+from simsearch.prepare.prepare import to_batch
+from simsearch.stats.pairs import draw_pairs
 from simsearch.train import loop, objectives
 from simsearch.train.checkpoints import load_model, read_checkpoint, save_checkpoint
 from simsearch.train.loop import LossAndAccuracy, Trainer, configure_torch, embed, seeded
@@ -178,8 +178,8 @@ KILLED = """
     from dataclasses import replace
     from pathlib import Path
     import numpy as np
-    from simsearch import atomic
-    from simsearch.datasets import load_split
+    from simsearch import files as atomic
+    from simsearch.data.datasets import load_split
     from simsearch.train.loop import Trainer, configure_torch
     from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 

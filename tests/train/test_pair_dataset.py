@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from simsearch.pairs import PairTable, draw_pairs
+from simsearch.stats.pairs import PairTable, draw_pairs
 from simsearch.train.pairs import PairBatch, PairDataset, as_is
 
 TABLE = PairTable(np.array([0, 2, 4, 4]), np.array([1, 0, 3, 2]), np.array([True, False, True, False]))

@@ -22,14 +22,14 @@ import torch
 from filelock import FileLock
 
 from simsearch import __version__
-from simsearch.datasets import Split
-from simsearch.encoder import OnnxEncoder
+from simsearch.data.datasets import Split
+from simsearch.data.mnist import FILES
+from simsearch.data.splits import hold_out
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.history import EpochRecord, history_csv
+from simsearch.encode.model_folder import FileRecord, open_model, read_model_card
 from simsearch.errors import BadInputError, BrokenModelError, BusyError, MissingModelError, SimsearchError
-from simsearch.history import EpochRecord, history_csv
-from simsearch.holdout import hold_out
-from simsearch.images import PREPROCESSING_VERSION, to_batch
-from simsearch.mnist import FILES
-from simsearch.models import FileRecord, open_model, read_model_card
+from simsearch.prepare.prepare import PREPROCESSING_VERSION, to_batch
 from simsearch.train import export as export_module
 from simsearch.train import run
 from simsearch.train.checkpoints import load_model, read_checkpoint
@@ -199,8 +199,8 @@ KILLED = """
     from dataclasses import replace
     from pathlib import Path
     import numpy as np
-    from simsearch import atomic
-    from simsearch.datasets import load_split
+    from simsearch import files as atomic
+    from simsearch.data.datasets import load_split
     from simsearch.train.recipes import SIAMESE_PAIRS
     from simsearch.train.run import train
 

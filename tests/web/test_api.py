@@ -18,9 +18,9 @@ from PIL import Image
 from servers import running
 from toys import quadrant_image, toy_split
 
-from simsearch.images import png_bytes
-from simsearch.indexing import build_index
-from simsearch.models import Model
+from simsearch.encode.model_folder import Model
+from simsearch.index.build import build_index
+from simsearch.prepare.prepare import png_bytes
 from simsearch.web.problems import PROBLEM
 
 DIGIT = (ROOT / "docs" / "digit.png").read_bytes()

@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from servers import running
 from toys import TOY_CALIBRATION, toy_split
 
-from simsearch.images import png_bytes
-from simsearch.indexing import build_index
-from simsearch.models import Model
-from simsearch.search import Searcher
+from simsearch.encode.model_folder import Model
+from simsearch.index.build import build_index
+from simsearch.prepare.prepare import png_bytes
+from simsearch.search.searcher import Searcher
 from simsearch.web.settings import Settings
 
 DIGIT = ROOT / "docs" / "digit.png"  # a five

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from toys import quadrant_image
 
-from simsearch.batch import Outcome
-from simsearch.datasets import Split
+from simsearch.data.datasets import Split
 from simsearch.errors import BadImageError, BadInputError, BusyError
-from simsearch.images import Preprocess, png_bytes
-from simsearch.queries import Query
-from simsearch.search import Searcher
+from simsearch.prepare.prepare import Preprocess, png_bytes
+from simsearch.search.batch import Outcome
+from simsearch.search.queries import Query
+from simsearch.search.searcher import Searcher
 from simsearch.web.engine import Engine, Question
 
 NONE = Preprocess.NONE

@@ -13,9 +13,9 @@ import pytest
 from servers import running
 from toys import toy_split
 
-from simsearch.bundle import MANIFEST
-from simsearch.datasets import Split
+from simsearch.data.datasets import Split
 from simsearch.errors import BrokenBundleError, MissingBundleError
+from simsearch.index.bundle import MANIFEST
 from simsearch.web.problems import NotFoundError
 from simsearch.web.registry import Registry
 from simsearch.web.settings import Settings

@@ -1,0 +1,10 @@
+"""The commands: each parses its options, makes one call into the rooms below, and renders what comes back.
+
+main.py       the program: its commands in panels, and how each may end
+options.py    options that several commands share
+output.py     what answers leave on stdout and stderr
+failures.py   errors in words
+signals.py    Ctrl-C, SIGTERM and closed pipes
+doctor.py     the health of an installation
+commands/     the commands, a file for each close group
+"""

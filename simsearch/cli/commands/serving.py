@@ -1,0 +1,95 @@
+"""Serve the page and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simsearch.cli.options import WHERE, IndexDirOption, ThreadsOption, limit_threads
+from simsearch.errors import BadInputError, require
+from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, list_indexes
+
+_WHO = "Who is answered"
+
+
+def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
+    """The indexes' folders by their names.
+
+    :raises BadInputError: If two have the same name.
+    """
+    named = {folder.resolve().name: folder for folder in folders}
+    if len(named) < len(folders):
+        raise BadInputError("two of the indexes have the same name", hint="give each of them once")
+    return named
+
+
+def serve(
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--index",
+            "-i",
+            help="Name or folder of an index, repeatable, the default first; all there are by default.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 chooses a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer only requests that carry this token; the variable hides it from other users.",
+            envvar="SIMSEARCH_TOKEN",
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Listen beyond this machine without a token.", rich_help_panel=_WHO),
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name to answer to, such as that of a proxy; repeatable.", rich_help_panel=_WHO
+        ),
+    ] = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C.
+
+    Example: simsearch serve --port 8080
+    """
+    require("fastapi", "web")
+    require("uvicorn", "web")
+    import os
+
+    from simsearch.show.terminal import terminal
+    from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
+
+    local = is_loopback(host)
+    if not (local or token or insecure):
+        raise BadInputError(
+            f"whoever reaches {host} could use this server",
+            hint="set a token with SIMSEARCH_TOKEN or --token, or allow it with --insecure",
+        )
+    if token == "" or (token is not None and not token.isascii()):
+        raise BadInputError("a token must be plain ASCII text", hint="make one: openssl rand -hex 16")
+    folders = named_folders([find_index(name, index_dir) for name in index or list_indexes(index_dir)])
+    settings = Settings(
+        hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(allow_host or ()))},
+        any_address=not local,
+        token=token,
+        workers=threads or os.cpu_count() or 1,
+    )
+    from simsearch.web.server import serve as run  # loads FastAPI, FAISS and onnxruntime
+
+    limit_threads(1)  # a request computes in one thread; several requests share the cores
+
+    def say(url: str) -> None:
+        terminal.note(f"serving {', '.join(folders)} at {url}{'#token=...' if token else ''}  (Ctrl-C stops)")
+
+    run(folders, settings, address=host, port=port, on_start=say)

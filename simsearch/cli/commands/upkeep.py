@@ -1,0 +1,109 @@
+"""Describe and check indexes, models, data and the installation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from simsearch.cli.options import DataDirOption, IndexDirOption, IndexOption, JsonOption, ThreadsOption
+from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
+
+
+def info(
+    index: IndexOption = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    model: Annotated[
+        Path | None, typer.Option(help="Describe this model folder instead of an index.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Describe an index or a model.
+
+    Example: simsearch info --model runs/siamese-pairs-seed0
+    """
+    import json
+
+    from simsearch.encode.model_folder import read_model_card
+    from simsearch.index.bundle import read_manifest
+    from simsearch.show.terminal import terminal, views
+
+    if model is not None:
+        card = read_model_card(model)
+        value, facts = card.to_json(), views.model_facts(card)
+    else:
+        folder = find_index(index, index_dir)
+        manifest = read_manifest(folder)
+        value, facts = manifest.to_json(), views.index_facts(folder, manifest)
+    if as_json:
+        terminal.print_json(json.loads(value))
+    else:
+        terminal.results().print(views.facts_view(facts))
+
+
+def verify(
+    target: Annotated[
+        str, typer.Argument(metavar="[INDEX|MODEL]", help="Name or folder of an index, or a model's folder.")
+    ] = DEFAULT_INDEX,
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    check_all: Annotated[
+        bool, typer.Option("--all", help="Encode and search for every item again, not a sample of 256.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the sample.")] = 0,
+    as_json: JsonOption = False,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Check an index or a model: every file, all they say of each other, and what they compute.
+
+    Example: simsearch verify mnist-test
+    """
+    from dataclasses import asdict
+
+    from simsearch.index.verify import is_model
+    from simsearch.index.verify import verify as run_checks
+    from simsearch.show.terminal import terminal, views
+
+    folder = Path(target) if is_model(Path(target)) else find_index(target, index_dir)
+    checks = list(run_checks(folder, seed=seed, everything=check_all, threads=threads))
+    passed = all(check.passed is not False for check in checks)
+    if as_json:
+        document = {"folder": str(folder), "passed": passed, "checks": [asdict(check) for check in checks]}
+        terminal.print_json(document)
+    else:
+        found = [(check.passed, check.name, check.detail) for check in checks]
+        terminal.results().print(views.checks_view(found))
+    if not passed:
+        raise typer.Exit(3)
+
+
+def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOption = None) -> None:
+    """Check the installation; say what is wrong and how to mend it.
+
+    Example: simsearch doctor
+    """
+    from simsearch.cli.doctor import run_checks
+    from simsearch.data.mnist import default_data_dir
+    from simsearch.show.terminal import terminal, views
+
+    checks = [
+        (check.passed, check.name, check.detail)
+        for check in run_checks(index_dir, data_dir or default_data_dir())
+    ]
+    terminal.results().print(views.checks_view(checks))
+    if any(passed is False for passed, _, _ in checks):
+        raise typer.Exit(3)
+
+
+def data_fetch(
+    dataset: Annotated[Literal["mnist"], typer.Argument(help="Name of the dataset.")] = "mnist",
+    data_dir: DataDirOption = None,
+) -> None:
+    """Fetch a dataset, verify it, and say where it is.
+
+    Example: simsearch data fetch mnist
+    """
+    from simsearch.data.datasets import fetch
+    from simsearch.show.terminal import terminal
+
+    typer.echo(fetch(dataset, data_dir, note=terminal.note))

@@ -1,0 +1,116 @@
+"""The `simsearch` program: its commands in panels, and how each of them may end."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from simsearch import __version__
+from simsearch.cli.commands import (
+    building,
+    calibrating,
+    figures,
+    measuring,
+    searching,
+    serving,
+    training,
+    upkeep,
+)
+from simsearch.cli.failures import explain
+from simsearch.cli.signals import end_interrupted, end_quietly, interruption_behind, run_program
+
+_FULL = (errno.ENOSPC, errno.EFBIG)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Search": (searching.query, searching.similarity, serving.serve),
+    "Measure": (measuring.evaluate, measuring.compare),
+    "Build": (building.build_index,),
+    "Train": (training.train, calibrating.calibrate, training.export),
+    "Look after": (upkeep.info, upkeep.verify, upkeep.doctor),
+}
+
+
+class Commands(TyperGroup):
+    """The root command: turns errors into one line each, and into exit codes."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(end_interrupted(stop)) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.TyperException, typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(end_interrupted(stop)) from None
+        except BrokenPipeError:
+            raise typer.Exit(end_quietly()) from None
+        except Exception as error:
+            if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+                raise  # stdout is a file on a full disk
+            if signalled := interruption_behind(error):
+                raise typer.Exit(end_interrupted(signalled)) from None
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise typer.Exit(explain(error)) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="simsearch",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The `simsearch` program."""
+    run_program(app)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"simsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Learned visual similarity search: find the images that resemble yours.
+
+    Example: simsearch query digit.png
+    """
+
+
+data_app = typer.Typer(no_args_is_help=True)
+data_app.command("fetch")(upkeep.data_fetch)
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(
+    figures.app,
+    name="figure",
+    help="Draw results as PNG, SVG or PDF.\n\nExample: simsearch figure history -o history.png",
+    rich_help_panel="Measure",
+)
+app.add_typer(
+    data_app,
+    name="data",
+    help="Fetch and verify datasets.\n\nExample: simsearch data fetch mnist",
+    rich_help_panel="Look after",
+)

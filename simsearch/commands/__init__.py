@@ -1,1 +1,0 @@
-"""The commands, a file for each panel of `simsearch --help`: each parses, makes one call, renders."""

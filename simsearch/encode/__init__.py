@@ -1,0 +1,7 @@
+"""Pixels -> unit vectors, and the model folders that hold encoders.
+
+encoder.py       the encoder, with onnxruntime
+onnx_check.py    which ONNX files are let near onnxruntime
+model_folder.py  a model folder: encoder, checkpoint, card
+history.py       one record a training epoch
+"""

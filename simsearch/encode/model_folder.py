@@ -1,0 +1,183 @@
+"""A trained model on disk: a folder with `encoder.onnx`, `best_model.pt` and the `model.json` about them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simsearch.documents import check_seal, read_small_file, seal
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.errors import BrokenModelError, MissingModelError
+from simsearch.files import write_atomically
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.stats.calibration import Calibration, Projection
+
+MODEL_CARD = "model.json"
+ENCODER = "encoder.onnx"
+BEST_CHECKPOINT = "best_model.pt"
+FORMAT_VERSION = 1
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_CARD_BYTES = 2**20
+MAX_ENCODER_BYTES = 64 * 2**20
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 of one file of the folder."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """The record of a file with this content."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `model.json` says: how the model came to be, and how its files can be recognised.
+
+    `training` (recipe, seed, held-out rows, data hashes, versions, per-epoch choice) is for people;
+    nothing in simsearch depends on it.
+    """
+
+    name: str
+    created: str
+    dim: int
+    parameters: int
+    preprocessing: int
+    projection: Projection
+    files: Mapping[str, FileRecord]
+    training: Mapping[str, Any]
+    calibration: Calibration | None = None  # absent in models that were never calibrated
+
+    @property
+    def pairs(self) -> Projection:
+        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+        return self.projection if self.calibration is None else self.calibration.pairs
+
+    def to_json(self) -> bytes:
+        """The content of `model.json`."""
+        return seal({"format": FORMAT_VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ModelCard:
+        """Parse `model.json`.
+
+        :raises ValueError: If it is not one.
+        """
+        try:
+            raw = json.loads(data)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT_VERSION:
+            raise ValueError(f"not a model card of format {FORMAT_VERSION}")
+        check_seal(raw)
+        del raw["format"]
+        try:
+            raw["projection"] = Projection.from_json(raw["projection"])
+            if raw.get("calibration") is not None:
+                raw["calibration"] = Calibration.from_json(raw["calibration"])
+            raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}
+            card = cls(**raw)
+            _check_types(card)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"incomplete model card: {error}") from error
+        if card.preprocessing != PREPROCESSING_VERSION:
+            raise ValueError(
+                f"made for preprocessing version {card.preprocessing}, this is {PREPROCESSING_VERSION}"
+            )
+        return card
+
+
+class Model(NamedTuple):
+    """A model ready to encode."""
+
+    encoder: OnnxEncoder
+    card: ModelCard
+
+
+def open_model(folder: Path = PRETRAINED, *, threads: int = 0) -> Model:
+    """Open a model folder, by default the model that ships with simsearch.
+
+    :raises MissingModelError: If there is no model in the folder.
+    :raises BrokenModelError: If its files are not the ones its card describes.
+    """
+    card = read_model_card(folder)
+    return Model(OnnxEncoder(read_model_file(folder, ENCODER, card), threads=threads), card)
+
+
+def read_model_card(folder: Path) -> ModelCard:
+    """Read `model.json`.
+
+    :raises MissingModelError: If the folder has none.
+    :raises BrokenModelError: If it cannot be understood.
+    """
+    path = folder / MODEL_CARD
+    try:
+        data = read_small_file(path, MAX_CARD_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingModelError(
+            f"there is no model in {folder} (no {MODEL_CARD})",
+            hint="train one with `simsearch train`"
+            + ("; the installation lacks its own: install it again" if folder == PRETRAINED else _OR_SHIPPED),
+        ) from None
+    except OSError as error:
+        raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
+    if data is None:
+        raise BrokenModelError(f"{path} is too large to be a model card", hint=_RETRAIN)
+    try:
+        return ModelCard.from_json(data)
+    except ValueError as error:
+        raise BrokenModelError(f"{path} cannot be used: {error}", hint=_RETRAIN) from error
+
+
+def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
+    """One file of a model folder, its size and SHA-256 checked against the card.
+
+    :raises BrokenModelError: If it is missing, or not the file that the card describes.
+    """
+    path = folder / name
+    record = card.files.get(name)
+    if record is None or not 0 < record.size <= MAX_ENCODER_BYTES:
+        raise BrokenModelError(f"{folder / MODEL_CARD} does not describe {name}", hint=_RETRAIN)
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size == record.size else b""
+    except OSError as error:
+        raise BrokenModelError(f"{path} cannot be read: {error.strerror}", hint=_RETRAIN) from error
+    if FileRecord.of(data) != record:
+        raise BrokenModelError(f"{path} is not the file that {MODEL_CARD} describes", hint=_RETRAIN)
+    return data
+
+
+def _check_types(card: ModelCard) -> None:
+    for field in ("name", "created"):
+        if type(getattr(card, field)) is not str:
+            raise TypeError(f"{field} is not text")
+    for field in ("dim", "parameters", "preprocessing"):
+        if type(getattr(card, field)) is not int:
+            raise TypeError(f"{field} is not a whole number")
+    if not isinstance(card.training, dict):
+        raise TypeError("training is not an object")
+    for name, record in card.files.items():
+        if not _FILE_NAME.fullmatch(name):
+            raise TypeError(f"it names a file outside its folder: {name!r}")
+        if type(record.size) is not int or type(record.sha256) is not str:
+            raise TypeError(f"the record of {name} is not a size and a hash")
+
+
+def write_model_card(folder: Path, card: ModelCard) -> None:
+    """Write `model.json`; last, because it vouches for the other files."""
+    write_atomically(folder / MODEL_CARD, card.to_json())
+
+
+_OR_SHIPPED = "; without --model, commands that have it use the shipped one"
+_RETRAIN = "copy the model folder again, or train a new one with `simsearch train`"

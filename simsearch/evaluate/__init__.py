@@ -1,0 +1,10 @@
+"""An index -> how good its answers are.
+
+evaluation.py   an index -> a report
+report.py       one evaluation as data, and its JSON
+findings.py     a report's JSON -> what figures are drawn from
+compare.py      two reports -> which is better
+mistakes.py     the queries answered worst
+query_table.py  per-query values -> CSV, Parquet
+trec.py         rankings and relevance -> TREC files
+"""

@@ -1,0 +1,75 @@
+"""Which of two evaluations is better, metric by metric, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsearch.errors import BadInputError
+from simsearch.evaluate.report import SavedReport
+from simsearch.stats.significance import PERMUTATIONS, bootstrap_means, randomisation_test
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric: both means, the mean difference B - A with its 95 % interval, and its p-value."""
+
+    metric: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def better(self) -> str:
+        """ "A", "B", or "" where the difference may well be chance."""
+        if self.p_value >= SIGNIFICANCE:
+            return ""
+        return "B" if self.difference > 0 else "A"
+
+
+def compare(
+    a: SavedReport, b: SavedReport, *, seed: int = 0, permutations: int = PERMUTATIONS
+) -> tuple[Comparison, ...]:
+    """Compare two evaluations of the same queries against the same gallery.
+
+    Each metric's per-query differences are put through the paired randomisation test; the interval is
+    a bootstrap over queries. p-values are per metric, not corrected for their number.
+
+    :raises BadInputError: If gallery, queries or metrics differ.
+    """
+    _check_comparable(a, b)
+    differences = {name: b.values[name] - a.values[name] for name in a.values}
+    intervals = bootstrap_means(differences, np.random.default_rng(seed))
+    return tuple(
+        Comparison(
+            metric=name,
+            a=float(a.values[name].mean()),
+            b=float(b.values[name].mean()),
+            difference=float(column.mean()),
+            low=intervals[name].low,
+            high=intervals[name].high,
+            p_value=randomisation_test(column, np.random.default_rng(seed), permutations=permutations),
+        )
+        for name, column in differences.items()
+    )
+
+
+def _check_comparable(a: SavedReport, b: SavedReport) -> None:
+    for what, first, second in (
+        ("protocols", a.protocol, b.protocol),
+        ("galleries", a.gallery_fingerprint, b.gallery_fingerprint),
+        ("queries", a.query_fingerprint, b.query_fingerprint),
+        ("queries", a.query, b.query),
+        ("metrics", tuple(a.values), tuple(b.values)),
+    ):
+        if first != second:
+            raise BadInputError(
+                f"{a.path} and {b.path} have different {what}",
+                hint="only evaluations of the same queries against the same gallery can be compared",
+            )

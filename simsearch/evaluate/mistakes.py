@@ -1,0 +1,113 @@
+"""The queries an index answers worst, with their pictures and what was found instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.data.datasets import Split
+from simsearch.errors import BadInputError
+from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, split_fingerprint
+from simsearch.evaluate.findings import Findings
+from simsearch.evaluate.report import PerQuery
+from simsearch.index.bundle import Bundle
+
+Pixels = NDArray[np.uint8]  # (28, 28)
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """One item near a badly answered query."""
+
+    id: int
+    label: str
+    score: float
+    right: bool  # whether it shows the query's class
+    pixels: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """One badly answered query and its nearest items, best score first."""
+
+    query: str
+    label: str
+    average_precision: float
+    pixels: Pixels
+    neighbours: tuple[Neighbour, ...]
+
+
+def find_mistakes(
+    bundle: Bundle,
+    per_query: PerQuery,
+    queries: Split | None = None,
+    *,
+    count: int = 50,
+    neighbours: int = 10,
+) -> tuple[Mistake, ...]:
+    """The queries of lowest average precision, worst first; equal ones in order of query.
+
+    :param per_query: Of the evaluation of this bundle with these queries.
+    :param queries: The query set of the evaluation; None for gallery leave-one-out.
+    """
+    precision = per_query.values["MAP"]
+    worst = np.argsort(precision, kind="stable")[:count]
+    rows = per_query.row[worst]
+    if queries is None:
+        images, vectors = bundle.thumbnails[rows], bundle.store.all_vectors()[rows]
+        own: list[int | None] = bundle.ids[rows].tolist()
+    else:
+        images, own = queries.images[rows], [None] * len(rows)
+        vectors = bundle.encoder.encode(images)
+    hits = bundle.store.search(np.ascontiguousarray(vectors), neighbours + (queries is None))
+    return tuple(
+        Mistake(
+            query=per_query.query[place],
+            label=per_query.label[place],
+            average_precision=float(precision[place]),
+            pixels=images[i],
+            neighbours=_neighbours(bundle, per_query.label[place], hits.ids[i], hits.scores[i], own[i])[
+                :neighbours
+            ],
+        )
+        for i, place in enumerate(worst)
+    )
+
+
+def saved_mistakes(
+    findings: Findings, bundle: Bundle, queries: Split | None = None, *, count: int = 50, neighbours: int = 10
+) -> tuple[Mistake, ...]:
+    """The same of an evaluation that was written as JSON.
+
+    :raises BadInputError: If it is not the evaluation of this index with these queries.
+    """
+    if (findings.encoder, findings.gallery_fingerprint) != (
+        bundle.manifest.encoder,
+        gallery_fingerprint(bundle),
+    ):
+        raise BadInputError(
+            f"the evaluation is of the index {findings.index}, not of the one in {bundle.folder}",
+            hint="name its index with --index, or evaluate again",
+        )
+    asked = gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries)
+    if findings.query_fingerprint != asked:
+        other = "the gallery itself" if findings.protocol == LEAVE_ONE_OUT else findings.query_set
+        raise BadInputError(
+            f"the evaluation asked about {other}",
+            hint="name its queries with --queries, as `simsearch evaluate` was given them",
+        )
+    return find_mistakes(bundle, findings.per_query, queries, count=count, neighbours=neighbours)
+
+
+def _neighbours(
+    bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32], own: int | None
+) -> tuple[Neighbour, ...]:
+    assert bundle.labels is not None  # an evaluation exists only of a labelled gallery
+    found = []
+    for item, score, row in zip(ids.tolist(), scores.tolist(), bundle.store.rows(ids), strict=True):
+        if item != own:
+            name = bundle.manifest.classes[bundle.labels[row]]
+            found.append(Neighbour(item, name, score, name == label, bundle.thumbnails[row]))
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""From a dataset and a model to a bundle on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from simsearch.data.datasets import Split
+from simsearch.encode.model_folder import Model
+from simsearch.errors import (
+    BadDatasetError,
+    BadInputError,
+    BrokenBundleError,
+    MissingBundleError,
+    cannot_write,
+)
+from simsearch.files import sweep_temporaries
+from simsearch.index.bundle import (
+    Sources,
+    bundle_lock,
+    commit,
+    read_manifest,
+    sweep,
+    write_array,
+    write_data_file,
+)
+from simsearch.index.calibrate import suit_gallery
+from simsearch.index.manifest import FileEntry, Manifest
+from simsearch.index.stores.faiss import FLAT, FaissStore, check_factory, read_faiss_index
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.versions import installed_versions
+
+_LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
+
+
+def build_index(
+    split: Split,
+    model: Model,
+    folder: Path,
+    *,
+    factory: str = FLAT,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Manifest:
+    """Encode a gallery into a bundle, replacing an index that is already there in one step.
+
+    Item i of the split gets id i.
+
+    :param folder: The index; its last part is its name.
+    :param factory: A FAISS factory string, under inner product.
+    :param on_progress: Called with the number of images of each encoded batch.
+    :raises BadDatasetError: If the split is empty.
+    :raises BadInputError: If FAISS cannot build such an index, or the folder cannot be written.
+    :raises BusyError: If another process is writing the same index.
+    """
+    if not len(split):
+        raise BadDatasetError(f"{split.name} holds no images")
+    with _explained():
+        check_factory(factory, model.encoder.dim)  # before the work of encoding
+    try:
+        with bundle_lock(folder):
+            try:
+                return _build(split, model, folder, factory, on_progress)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    _sweep_failed(folder)
+                raise
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _build(
+    split: Split, model: Model, folder: Path, factory: str, on_progress: Callable[[int], None]
+) -> Manifest:
+    ids = np.arange(len(split), dtype=np.int64)
+    vectors = model.encoder.encode(split.images, on_progress=on_progress)
+    with _explained():
+        store = FaissStore.build(vectors, ids, factory)
+    calibration = model.card.calibration
+    manifest = Manifest(
+        name=folder.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(),  # no two commits are equal
+        count=len(split),
+        dim=store.dim,
+        factory=factory,
+        model=model.card.name,
+        encoder=model.encoder.fingerprint,
+        preprocessing=PREPROCESSING_VERSION,
+        projection=model.card.projection,
+        dataset=split.name,
+        data_sha256=dict(split.sha256),
+        classes=split.classes,
+        versions=installed_versions(*_LIBRARIES),
+        files=_write_files(split, model, folder, store),
+        calibration=calibration and suit_gallery(calibration, store, split.labels, split.images),
+    )
+    commit(folder, manifest)
+    return manifest
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a store's refusal of a factory string into the user's error."""
+    try:
+        yield
+    except ValueError as error:
+        hint = "`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries"
+        raise BadInputError(str(error), hint) from error
+
+
+def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) -> dict[str, FileEntry]:
+    text, ends = Sources.pack(split.sources)
+    writers = {
+        "index": lambda path: _write_index(path, store),
+        "encoder": lambda path: _write_bytes(path, model.encoder.model),
+        "ids": write_array(store.ids),
+        "thumbnails": write_array(split.images),
+        "sources": lambda path: _write_bytes(path, text),
+        "source_ends": write_array(ends),
+    }
+    if split.labels is not None:
+        writers["labels"] = write_array(split.labels)
+    if not store.is_exact:
+        writers["vectors"] = write_array(store.all_vectors())
+    return {role: write_data_file(folder, role, write) for role, write in writers.items()}
+
+
+def _write_index(path: Path, store: FaissStore) -> None:
+    """Write the FAISS index, and read it back: FAISS builds and writes some that it refuses to read."""
+    store.write(path)
+    with _explained():
+        read_faiss_index(path, dim=store.dim, count=len(store))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _sweep_failed(folder: Path) -> None:
+    """Delete what a failed build left, and nothing that an index needs, even one we cannot read."""
+    try:
+        sweep(folder, keep=read_manifest(folder))
+    except MissingBundleError:
+        sweep(folder, keep=None)
+    except BrokenBundleError:
+        sweep_temporaries(folder)

@@ -1,0 +1,267 @@
+"""One index on disk: a folder whose manifest names every file, with size and checksum.
+
+The manifest is the commit. Data files are written under new names, flushed, and only then is
+`manifest.json` replaced by one rename. Whatever kills a writer, readers find the old index or the new
+one; leftovers are swept by the next writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import re
+import tempfile
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from simsearch.documents import read_small_file
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
+from simsearch.files import replace_file, sweep_temporaries, sync_folder, write_atomically
+from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
+from simsearch.index.stores.base import Ids, is_unit
+from simsearch.index.stores.faiss import FaissStore, read_faiss_index
+from simsearch.locks import folder_lock
+from simsearch.prepare.prepare import PREPROCESSING_VERSION, Images
+
+MANIFEST = "manifest.json"
+REBUILD = "build it again with `simsearch build-index`"
+_OPEN_TRIES = 20
+_UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
+
+
+class Sources(Sequence[str]):
+    """Where each item came from: one text file and the end of each entry in it, decoded on access."""
+
+    def __init__(self, text: bytes | mmap.mmap, ends: NDArray[np.int64]) -> None:
+        """Wrap UTF-8 text whose entry i ends before byte ends[i]."""
+        self._text, self._ends = text, ends
+
+    @classmethod
+    def pack(cls, entries: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+        """The text and the ends of these entries; halves of characters that no bytes gave are spelt out."""
+        parts = [_UNPAIRED.sub(_spell, entry).encode("utf-8", "surrogateescape") for entry in entries]
+        return b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, row: Any) -> Any:
+        """The entry of a row."""
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        row = range(len(self))[row]
+        start = int(self._ends[row - 1]) if row else 0
+        return self._text[start : int(self._ends[row])].decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """An open index; every file has been verified. Arrays are in order of id, row by row."""
+
+    folder: Path
+    manifest: Manifest
+    store: FaissStore
+    encoder: OnnxEncoder
+    ids: Ids  # (N,)
+    labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
+    thumbnails: Images  # (N, 28, 28), memory-mapped
+    sources: Sequence[str]  # N
+
+
+def open_bundle(folder: Path, *, threads: int = 0) -> Bundle:
+    """Open an index, verifying size and checksum of each file before it is parsed.
+
+    :raises MissingBundleError: If there is no index in the folder.
+    :raises BrokenBundleError: If anything about it does not fit.
+    """
+    manifest = read_manifest(folder)
+    for _ in range(_OPEN_TRIES):
+        try:
+            return _open(folder, manifest, threads)
+        except FileNotFoundError as error:
+            # A writer may have committed a new index since the manifest was read.
+            current = read_manifest(folder)
+            if current == manifest:
+                name = Path(error.filename or "a file").name
+                raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
+            manifest = current
+    raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `manifest.json`.
+
+    :raises MissingBundleError: If there is none.
+    :raises BrokenBundleError: If it cannot be understood.
+    """
+    path = folder / MANIFEST
+    try:
+        data = read_small_file(path, MAX_MANIFEST_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingBundleError(f"there is no index in {folder}", hint=REBUILD) from None
+    except OSError as error:
+        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
+    if data is None:
+        raise BrokenBundleError(f"{path} is too large to be a manifest", hint=REBUILD)
+    try:
+        manifest = Manifest.from_json(data)
+    except ValueError as error:
+        raise BrokenBundleError(f"{path} cannot be used: {error}", hint=REBUILD) from error
+    if manifest.preprocessing != PREPROCESSING_VERSION:
+        raise BrokenBundleError(
+            f"the index in {folder} was made with preprocessing version {manifest.preprocessing}, "
+            f"this simsearch has {PREPROCESSING_VERSION}",
+            hint=REBUILD,
+        )
+    return manifest
+
+
+Writer = Callable[[Path], None]
+
+
+def bundle_lock(folder: Path) -> AbstractContextManager[None]:
+    """Hold an index folder's lock, creating the folder; see `folder_lock`."""
+    return folder_lock(folder, busy=f"another process is writing {folder}")
+
+
+def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
+    """Write one data file under a name made of its checksum.
+
+    :param write: Called with a temporary path to write to.
+    """
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as aside:
+        path = Path(aside) / role
+        write(path)
+        entry = FileEntry.of(role, path.stat().st_size, checksum(path))
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        _give_name(path, folder / entry.name, entry)
+    return entry
+
+
+def write_array(array: NDArray[Any]) -> Writer:
+    """A writer of one array as `.npy`, without pickle."""
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            # Given the file itself, NumPy writes past Python and does not notice that the disk is full.
+            np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
+
+    return write
+
+
+def commit(folder: Path, manifest: Manifest) -> None:
+    """Make the written files the index, in one step, and sweep what no manifest names any more."""
+    sync_folder(folder)
+    write_atomically(folder / MANIFEST, manifest.to_json())
+    sweep(folder, keep=manifest)
+
+
+def sweep(folder: Path, *, keep: Manifest | None) -> None:
+    """Delete leftovers of killed writers and files of former versions; the lock must be held."""
+    kept = {entry.name for entry in keep.files.values()} if keep else set()
+    sweep_temporaries(folder)
+    for path in folder.iterdir():
+        if is_data_file(path.name) and path.name not in kept:
+            with contextlib.suppress(OSError):  # Windows: a reader still has it open; swept next time
+                path.unlink()
+
+
+def checksum(path: Path) -> str:
+    """XXH3-128 of a file's content, as hexadecimal digits."""
+    with path.open("rb") as file, _mapped(file) as content:
+        return xxhash.xxh3_128_hexdigest(content)
+
+
+def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
+    try:
+        replace_file(path, target)
+    except PermissionError:
+        # Windows: a reader has a file of this name mapped. The name is a checksum: the content may be there.
+        if os.name != "nt" or checksum(target) != entry.xxh3_128:
+            raise
+
+
+def _spell(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
+    for entry in manifest.files.values():
+        check_file(folder, entry)
+    paths = {role: folder / entry.name for role, entry in manifest.files.items()}
+    count, dim = manifest.count, manifest.dim
+    try:
+        ids = _load(paths["ids"], np.int64, (count,))
+        labels = _load(paths["labels"], np.int64, (count,)) if "labels" in paths else None
+        if labels is not None and not 0 <= labels.min() <= labels.max() < len(manifest.classes):
+            raise ValueError("a label is not the number of a class")
+        thumbnails = _load(paths["thumbnails"], np.uint8, (count, 28, 28), in_memory=False)
+        vectors = (
+            _load(paths["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in paths else None
+        )
+        sources = _load_sources(paths["sources"], paths["source_ends"], count)
+        store = FaissStore(read_faiss_index(paths["index"], dim=dim, count=count), ids, vectors)
+        if not is_unit(store.all_vectors()):
+            raise ValueError("a stored vector is not finite and of length 1")
+        encoder = OnnxEncoder(paths["encoder"].read_bytes(), threads=threads)
+        if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):
+            raise ValueError("its encoder is not the one that made its vectors")
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy explains at length
+        raise BrokenBundleError(f"the index in {folder} is inconsistent: {reason}", hint=REBUILD) from error
+    return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
+
+
+def check_file(folder: Path, entry: FileEntry) -> None:
+    """Compare the size, then the checksum, of one of an index's files with the manifest.
+
+    :raises FileNotFoundError: If it is not there.
+    :raises BrokenBundleError: If it cannot be read, or is another.
+    """
+    path = folder / entry.name
+    try:
+        damaged = path.stat().st_size != entry.size or checksum(path) != entry.xxh3_128
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
+    if damaged:
+        raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
+
+
+def _load(path: Path, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True) -> NDArray[Any]:
+    array = np.lib.format.open_memmap(path, mode="r")  # checks the declared shape against the file's size
+    if array.dtype != np.dtype(dtype) or array.shape != shape:
+        raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
+    return np.array(array) if in_memory else array
+
+
+def _load_sources(text_path: Path, ends_path: Path, count: int) -> Sources:
+    text, ends = text_path.read_bytes(), _load(ends_path, np.int64, (count,))
+    if ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(text):
+        raise ValueError("the items' sources do not cover their text")
+    return Sources(text, ends)
+
+
+@contextlib.contextmanager
+def _mapped(file: Any) -> Iterator[bytes | mmap.mmap]:
+    """A file's content without reading it all into memory; an empty file cannot be mapped."""
+    if not file.seek(0, 2):
+        yield b""
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content

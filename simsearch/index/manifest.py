@@ -1,0 +1,139 @@
+"""What one index says about itself: `manifest.json`, checked field by field when it is read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from simsearch.documents import check_seal, seal
+from simsearch.stats.calibration import Calibration, Projection
+
+FORMAT_VERSION = 1
+MAX_MANIFEST_BYTES = 2**20
+
+# Role of a file in the bundle -> suffix of its name.
+ROLES = {
+    "index": "faiss",
+    "encoder": "onnx",
+    "ids": "npy",
+    "labels": "npy",
+    "thumbnails": "npy",
+    "sources": "txt",
+    "source_ends": "npy",
+    "vectors": "npy",
+}
+_REQUIRED_ROLES = frozenset({"index", "encoder", "ids", "thumbnails", "sources", "source_ends"})
+_FILE_NAME = re.compile(r"(?P<role>[a-z_]+)-(?P<hash>[0-9a-f]{32})\.(?P<suffix>[a-z]+)")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One data file: its name holds its XXH3-128 checksum, so a changed file gets another name."""
+
+    name: str
+    size: int
+    xxh3_128: str
+
+    @classmethod
+    def of(cls, role: str, size: int, checksum: str) -> FileEntry:
+        """The entry of a file in this role."""
+        return cls(f"{role}-{checksum}.{ROLES[role]}", size, checksum)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The description and the commit of one index."""
+
+    name: str
+    created: str
+    count: int
+    dim: int
+    factory: str
+    model: str
+    encoder: str  # fingerprint of the query encoder: SHA-256 of its ONNX file
+    preprocessing: int
+    projection: Projection
+    dataset: str
+    data_sha256: Mapping[str, str]
+    classes: tuple[str, ...]
+    versions: Mapping[str, str]
+    files: Mapping[str, FileEntry]
+    dtype: str = "float32"
+    metric: str = "inner_product"
+    calibration: Calibration | None = None  # absent in indexes from before there was one
+
+    @property
+    def pairs(self) -> Projection:
+        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+        return self.projection if self.calibration is None else self.calibration.pairs
+
+    def to_json(self) -> bytes:
+        """The content of `manifest.json`."""
+        return seal({"format": FORMAT_VERSION, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """Parse and check `manifest.json`.
+
+        :raises ValueError: Naming what is wrong with it.
+        """
+        try:
+            raw = json.loads(data)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+        if not isinstance(raw, dict):
+            raise ValueError("it is not a JSON object")
+        version = raw.get("format")
+        if type(version) is not int or version != FORMAT_VERSION:
+            raise ValueError(f"it has format {version!r}; this simsearch reads format {FORMAT_VERSION}")
+        check_seal(raw)
+        del raw["format"]
+        try:
+            raw["projection"] = Projection.from_json(raw["projection"])
+            if raw.get("calibration") is not None:
+                raw["calibration"] = Calibration.from_json(raw["calibration"])
+            raw["files"] = {role: FileEntry(**entry) for role, entry in raw["files"].items()}
+            if type(raw["classes"]) is not list:
+                raise TypeError("classes is not a list")
+            raw["classes"] = tuple(raw["classes"])
+            manifest = cls(**raw)
+            _check(manifest)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"it is incomplete or malformed ({error})") from error
+        return manifest
+
+
+def is_data_file(name: str) -> bool:
+    """Whether a name is one that a bundle writer gives to its data files."""
+    match = _FILE_NAME.fullmatch(name)
+    return match is not None and ROLES.get(match["role"]) == match["suffix"]
+
+
+def _check(manifest: Manifest) -> None:
+    texts = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
+    for field in texts:
+        if type(getattr(manifest, field)) is not str:
+            raise ValueError(f"{field} is not text")
+    for field in ("data_sha256", "versions"):
+        value = getattr(manifest, field)
+        if type(value) is not dict or not all(type(text) is str for text in value.values()):
+            raise ValueError(f"{field} is not a table of texts")
+    for field in ("count", "dim", "preprocessing"):
+        value = getattr(manifest, field)
+        if type(value) is not int or not 0 < value < 2**40:
+            raise ValueError(f"{field} is {value!r}")
+    if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
+        raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
+    if not all(type(name) is str for name in manifest.classes):
+        raise ValueError("a class name is not text")
+    if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
+        raise ValueError("it does not name the files that a bundle has")
+    for role, entry in manifest.files.items():
+        if type(entry.size) is not int or not 0 <= entry.size < 2**40:
+            raise ValueError(f"the size of {role} is {entry.size!r}")
+        if type(entry.xxh3_128) is not str:
+            raise ValueError(f"the checksum of {role} is {entry.xxh3_128!r}")
+        if not is_data_file(entry.name) or entry != FileEntry.of(role, entry.size, entry.xxh3_128):
+            raise ValueError(f"the file name of {role} is {entry.name!r}")

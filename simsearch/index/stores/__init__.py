@@ -1,0 +1,8 @@
+"""Vector stores: one contract, an engine a file.
+
+base.py         the contract, and what a search gives
+faiss.py        the default store
+faiss_check.py  whether a FAISS index keeps to its own memory
+by_class.py     each class's nearest items
+hits.py         hits left out, hits joined
+"""

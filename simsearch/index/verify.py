@@ -1,0 +1,187 @@
+"""The whole check of one index or model: every file, what the files say of each other, and what they compute.
+
+Each check says what it found. The comparison of a checkpoint's weights with its encoder needs torch and
+is left to `simsearch export`; here the checkpoint's size and hash are checked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.model_folder import (
+    BEST_CHECKPOINT,
+    ENCODER,
+    MODEL_CARD,
+    ModelCard,
+    read_model_card,
+    read_model_file,
+)
+from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
+from simsearch.index.bundle import REBUILD, Bundle, check_file, open_bundle, read_manifest
+from simsearch.index.checks import Check, failed, guarded
+from simsearch.index.manifest import FileEntry
+from simsearch.index.stores.base import is_unit
+from simsearch.prepare.prepare import Images
+
+Rows = NDArray[np.int64]
+
+SAMPLE = 256  # items that are encoded and searched for again
+_SAME_VECTOR = 1e-4  # onnxruntime's kernels differ a little from processor to processor
+_BLOCK = 4096  # rows looked at together
+_USABLE_RECALL = 0.5  # of stored vectors that an approximate index finds when asked for them
+
+
+def verify(folder: Path, *, seed: int = 0, everything: bool = False, threads: int = 0) -> Iterator[Check]:
+    """Check an index folder, or a model folder.
+
+    :param seed: Of the sample of items that are encoded and searched for again.
+    :param everything: Take all items instead of a sample.
+    :return: Checks in the order in which a failure would explain the next one; they end at a failure
+        without which the rest cannot be looked at.
+    """
+    random = np.random.default_rng(seed)
+    if is_model(folder):
+        yield from _verify_model(folder, random, threads)
+    else:
+        yield from _verify_index(folder, random, everything, threads)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is to be checked as a model."""
+    return os.path.lexists(folder / MODEL_CARD)
+
+
+def _verify_index(
+    folder: Path, random: np.random.Generator, everything: bool, threads: int
+) -> Iterator[Check]:
+    try:
+        manifest = read_manifest(folder)
+    except SimsearchError as error:
+        yield failed("manifest", error)
+        return
+    yield Check("manifest", True, f"{manifest.name}, {manifest.count:,} items, FAISS {manifest.factory}")
+    files = [
+        guarded(role, partial(_check_bundle_file, folder, entry)) for role, entry in manifest.files.items()
+    ]
+    yield from files
+    if not all(check.passed for check in files):
+        return
+    try:
+        bundle = open_bundle(folder, threads=threads)
+    except SimsearchError as error:
+        yield failed("contents", error)
+        return
+    yield Check("contents", True, "types, shapes, ids, labels, FAISS structure and encoder fit the manifest")
+    rows = np.arange(len(bundle.ids))
+    if not everything and len(rows) > SAMPLE:
+        rows = np.sort(random.choice(len(rows), SAMPLE, replace=False))
+    yield guarded("sources", partial(_check_sources, bundle))
+    yield guarded("vectors", partial(_check_vectors, bundle))
+    yield guarded("search", partial(_check_search, bundle, rows))
+    yield guarded("pictures", partial(_check_pictures, bundle, rows))
+
+
+def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> Iterator[Check]:
+    try:
+        card = read_model_card(folder)
+    except SimsearchError as error:
+        yield failed("card", error)
+        return
+    yield Check("card", True, f"{card.name}, {card.parameters:,} parameters, projection finite")
+    for name in card.files:  # a name that is no file's is refused when it is read
+        if name != ENCODER:
+            yield guarded(name, partial(_check_model_file, folder, name, card))
+    try:
+        content = read_model_file(folder, ENCODER, card)
+    except SimsearchError as error:
+        yield failed(ENCODER, error)
+        return
+    yield Check(ENCODER, True, f"{len(content):,} bytes, SHA-256 right")
+    yield guarded("vectors", partial(_check_model, content, card, random, threads))
+    if BEST_CHECKPOINT in card.files:
+        detail = "not compared with the encoder: that needs torch; `simsearch export` does it"
+        yield Check("weights", None, detail)
+
+
+def _check_bundle_file(folder: Path, entry: FileEntry) -> str:
+    try:
+        check_file(folder, entry)
+    except FileNotFoundError:
+        raise BrokenBundleError(f"{entry.name} is missing", hint=REBUILD) from None
+    return f"{entry.size:,} bytes, XXH3-128 right"
+
+
+def _check_model_file(folder: Path, name: str, card: ModelCard) -> str:
+    return f"{len(read_model_file(folder, name, card)):,} bytes, SHA-256 right"
+
+
+def _check_vectors(bundle: Bundle) -> str:
+    """Every stored vector is finite and of length 1."""
+    vectors = bundle.store.all_vectors()
+    for start in range(0, len(vectors), _BLOCK):
+        if not is_unit(vectors[start : start + _BLOCK]):
+            raise BrokenBundleError(f"a vector among rows {start} to {start + _BLOCK - 1} is no unit vector")
+    return f"{len(vectors):,} finite unit vectors of length {bundle.store.dim}"
+
+
+def _check_sources(bundle: Bundle) -> str:
+    """Every source decodes."""
+    empty = sum(not source for source in bundle.sources)
+    return f"{len(bundle.sources):,} decode" + (f", {empty:,} are empty" if empty else "")
+
+
+def _check_search(bundle: Bundle, rows: Rows) -> str:
+    """Each sampled vector is the best match of itself, exactly or nearly always."""
+    store = bundle.store
+    found = 0
+    for start in range(0, len(rows), _BLOCK):
+        part = rows[start : start + _BLOCK]
+        queries = store.all_vectors()[part]
+        hits = store.search(queries, 1)
+        exact = store.search(queries, 1, among=bundle.ids)
+        found += int((hits.scores[:, 0] >= exact.scores[:, 0]).sum())
+    if store.is_exact and found < len(rows):
+        raise BrokenBundleError(
+            f"{len(rows) - found:,} of {len(rows):,} stored vectors do not find themselves"
+        )
+    if found < _USABLE_RECALL * len(rows):
+        raise BrokenBundleError(f"only {found:,} of {len(rows):,} stored vectors find themselves")
+    return f"{found:,} of {len(rows):,} stored vectors find themselves"
+
+
+def _check_pictures(bundle: Bundle, rows: Rows) -> str:
+    """The encoder gives the stored vectors of the stored thumbnails."""
+    worst = 0.0
+    for start in range(0, len(rows), _BLOCK):
+        part = rows[start : start + _BLOCK]
+        vectors = bundle.encoder.encode(np.asarray(bundle.thumbnails[part]))
+        differences = np.abs(vectors - bundle.store.all_vectors()[part]).max(axis=1)
+        worst = max(worst, float(differences.max()))
+        if wrong := np.flatnonzero(~(differences <= _SAME_VECTOR)).tolist():
+            item = bundle.ids[part[wrong[0]]]
+            raise BrokenBundleError(
+                f"the picture of item {item} gives another vector than the stored one "
+                f"(difference {differences[wrong[0]]:.2g})"
+            )
+    return f"{len(rows):,} of {len(bundle.ids):,} pictures give their vectors, to {worst:.1g}"
+
+
+def _check_model(content: bytes, card: ModelCard, random: np.random.Generator, threads: int) -> str:
+    """The encoder loads, has the card's dimension, and gives unit vectors, the same in any batch."""
+    encoder = OnnxEncoder(content, threads=threads)
+    if encoder.dim != card.dim:
+        raise BrokenModelError(f"its vectors have length {encoder.dim}, not {card.dim} as the card says")
+    images: Images = random.integers(0, 256, (SAMPLE, 28, 28)).astype(np.uint8)
+    vectors = encoder.encode(images)
+    alone = encoder.encode(images[-1:])
+    difference = float(np.abs(alone - vectors[-1:]).max())
+    if not difference <= _SAME_VECTOR:
+        raise BrokenModelError(f"a picture alone gives another vector than in a batch ({difference:.2g})")
+    return f"{SAMPLE} random pictures give unit vectors of length {encoder.dim}"

@@ -1,0 +1,229 @@
+"""Many queries through one index: decoded by several threads, encoded and searched in batches, by them too.
+
+Memory does not grow with the number of queries: at most four batches are under way, answers come in the
+order of the queries, and one that cannot be answered does not stop the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from simsearch.errors import BadImageError, BadInputError
+from simsearch.index.stores.base import Vectors
+from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
+from simsearch.search.compose import Combination
+from simsearch.search.queries import Query
+from simsearch.search.searcher import STORED_LIMITS, Answer, Limits, Searcher
+from simsearch.text import printable
+
+BATCH = 256  # queries that are encoded and searched at once
+_TASK = 16  # pictures that a thread decodes before it looks for other work
+_AHEAD = 3  # batches that are under way while the oldest one's answers are read
+_MOST_THREADS = 8
+
+Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a combination alone
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One query of a batch: its answer, or why there is none."""
+
+    query: Query
+    answer: Answer | None = None
+    error: BadInputError | None = None
+    truth: str | None = None  # the query's class, where it is known and the gallery has it
+    image: PreparedImage | None = None  # what the network saw of the query itself
+    combination: Combination | None = None  # what was added to it and taken from it
+
+    @property
+    def name(self) -> str:
+        """What the query is called, with all that it is made of."""
+        return self.combination.describe(self.query.name) if self.combination else self.query.name
+
+
+def answer_queries(
+    searcher: Searcher,
+    queries: Iterable[Query],
+    *,
+    k: int = 10,
+    labels: Sequence[str] = (),
+    limits: Limits = STORED_LIMITS,
+    preprocess: Preprocess = Preprocess.AUTO,
+    invert: bool | None = None,
+    combination: Combination | None = None,
+    threads: int = 0,
+) -> Iterator[Outcome]:
+    """Answer queries in their order, each as it would be answered alone.
+
+    :param queries: Taken from as they are needed.
+    :param combination: Vectors added to each query's and taken from it.
+    :param threads: How many share the work; 0 for one a core, at most 8.
+    :raises BadInputError: If a label is no class of the gallery.
+    """
+    searcher.check_labels(labels)
+    threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+    limiter = ThreadpoolController()
+
+    def prepare(part: list[Query]) -> list[Prepared]:
+        return [prepare_query(searcher, query, preprocess, invert) for query in part]
+
+    def answer(batch: list[Query], parts: list[Future[list[Prepared]]]) -> list[Outcome]:
+        prepared = [image for part in parts for image in part.result()]
+        return answer_prepared(
+            searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination
+        )
+
+    # These threads keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
+    with (
+        limiter.limit(limits=1),  # BLAS everywhere
+        ThreadPoolExecutor(threads, "batch", partial(limiter.limit, limits=1)) as pool,  # OpenMP in each
+    ):
+        yield from _in_order(queries, prepare, answer, pool)
+
+
+def answer_prepared(
+    searcher: Searcher,
+    queries: Sequence[Query],
+    prepared: Sequence[Prepared],
+    *,
+    k: int = 10,
+    labels: Sequence[str] = (),
+    limits: Limits = STORED_LIMITS,
+    combination: Combination | None = None,
+) -> list[Outcome]:
+    """Encode and search queries together, given what `prepare_query` made of each."""
+    outcomes = [
+        _start(searcher, query, image, combination) for query, image in zip(queries, prepared, strict=True)
+    ]
+    return _answer(searcher, outcomes, k, labels, limits)
+
+
+def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, invert: bool | None) -> Prepared:
+    """What the network will see of a query, or why it cannot be asked."""
+    try:
+        if query.error is not None:
+            return query.error
+        if query.item is not None:
+            return item_image(searcher, query.item)
+        if query.picture is None:
+            return None
+        return prepare_image(query.picture, preprocess=preprocess, invert=invert)
+    except BadInputError as error:
+        return error
+
+
+def item_image(searcher: Searcher, item: int) -> PreparedImage:
+    """What the network saw of an item of the gallery.
+
+    :raises BadInputError: If there is no such item.
+    """
+    try:
+        return PreparedImage(searcher.thumbnail(item))
+    except ValueError:
+        ids, name = searcher.bundle.ids, searcher.bundle.manifest.name
+        raise BadInputError(
+            f"there is no item {item} in {name}", hint=f"ids are {ids[0]} to {ids[-1]}"
+        ) from None
+
+
+def _in_order(
+    queries: Iterable[Query],
+    prepare: Callable[[list[Query]], list[Prepared]],
+    answer: Callable[[list[Query], list[Future[list[Prepared]]]], list[Outcome]],
+    pool: ThreadPoolExecutor,
+) -> Iterator[Outcome]:
+    """The outcomes of all queries, batch by batch; a few batches are worked on ahead of their use."""
+    waiting: deque[list[Future[Any]]] = deque()  # of each batch, its parts and last its answers
+    source = iter(queries)
+    try:
+        while True:
+            if batch := list(itertools.islice(source, BATCH)):
+                parts = [
+                    pool.submit(prepare, batch[start : start + _TASK])
+                    for start in range(0, len(batch), _TASK)
+                ]
+                # Work begins in the order it was submitted, so what an answer waits for is never behind it.
+                waiting.append([*parts, pool.submit(answer, batch, parts)])
+            if waiting and (len(waiting) > _AHEAD or not batch):
+                yield from waiting.popleft()[-1].result()
+            elif not batch:
+                return
+    finally:
+        for futures in waiting:
+            for future in futures:
+                future.cancel()
+
+
+def _start(searcher: Searcher, query: Query, prepared: Prepared, combination: Combination | None) -> Outcome:
+    if isinstance(prepared, BadInputError):
+        return Outcome(query, error=prepared, combination=combination)
+    if combination is not None:
+        return Outcome(query, image=prepared, combination=combination)
+    label = query.label if query.item is None else searcher.label(query.item)
+    truth = label if label in searcher.bundle.manifest.classes else None
+    return Outcome(query, truth=truth, image=prepared)
+
+
+def _answer(
+    searcher: Searcher, outcomes: list[Outcome], k: int, labels: Sequence[str], limits: Limits
+) -> list[Outcome]:
+    """One batch: every query with its answer, or with what went wrong."""
+    vectors = _vectors(searcher, outcomes)
+    asked, rows = [], []
+    for position, outcome in enumerate(outcomes):
+        found = vectors[position]
+        try:
+            if isinstance(found, BadInputError):
+                raise found
+            rows.append(found if outcome.combination is None else outcome.combination.apply(found))
+            asked.append(position)
+        except BadInputError as error:
+            outcomes[position] = replace(outcome, error=error)
+    if asked:
+        answers = searcher.query_vectors(
+            np.stack(rows),
+            [None if outcomes[row].combination else outcomes[row].image for row in asked],
+            k=k,
+            labels=labels,
+            left_out=[outcomes[row].query.item for row in asked],
+            limits=limits,
+        )
+        for position, answer in zip(asked, answers, strict=True):
+            outcomes[position] = replace(outcomes[position], answer=answer)
+    return outcomes
+
+
+def _vectors(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:
+    """The vector of each query, (D,): of its picture, or as it is stored; or why it has none."""
+    nothing = np.zeros(searcher.bundle.store.dim, np.float32)
+    vectors: list[Vectors | BadInputError] = [outcome.error or nothing for outcome in outcomes]
+    pictures = [row for row, outcome in enumerate(outcomes) if outcome.image and outcome.query.item is None]
+    for row, outcome in enumerate(outcomes):
+        if outcome.image and outcome.query.item is not None:
+            vectors[row] = searcher.bundle.store.vectors(np.array([outcome.query.item], np.int64))[0]
+    for row, vector in zip(pictures, _encode(searcher, [outcomes[row] for row in pictures]), strict=True):
+        vectors[row] = vector
+    return vectors
+
+
+def _encode(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:
+    """Encode pictures together; only where one has no vector, each alone."""
+    if not outcomes:
+        return []
+    pixels = np.stack([outcome.image.pixels for outcome in outcomes if outcome.image])
+    try:
+        return list(searcher.bundle.encoder.encode(pixels))
+    except BadImageError as error:
+        if len(outcomes) == 1:
+            return [BadImageError(f"{printable(outcomes[0].name)}: {error.message}", error.hint)]
+        return [vector for outcome in outcomes for vector in _encode(searcher, [outcome])]

@@ -1,0 +1,134 @@
+"""Answers for programs: JSON, a JSON line a query, CSV, or the sources of the hits; scores in full.
+
+`answers.schema.json` describes the JSON; `ANSWER_VERSION` changes whenever a reader of the old form
+would be misled. Each format is a stream of texts that are complete lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from simsearch.search.batch import Outcome
+from simsearch.search.searcher import Hit, Searcher
+
+ANSWER_VERSION = 2
+UNKNOWN = "unknown"  # in a column that else holds the name of a class
+SCHEMA = Path(__file__).parent / "answers.schema.json"
+CSV_COLUMNS = (
+    "query",
+    "truth",
+    "verdict",
+    "rank",
+    "id",
+    "label",
+    "score",
+    "probability",
+    "match",
+    "source",
+)
+
+
+class Format(StrEnum):
+    """How answers are written for programs."""
+
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PATHS = "paths"
+
+
+def write_answers(
+    form: Format, searcher: Searcher, outcomes: Iterable[Outcome], *, ascii_only: bool = False
+) -> Iterator[str]:
+    """Write outcomes as they come; the texts joined are the whole output.
+
+    :param ascii_only: Spell other characters out in JSON, for an output that is not Unicode.
+    """
+    match form:
+        case Format.JSON:
+            return _json(searcher, outcomes, ascii_only)
+        case Format.JSONL:
+            return _json_lines(searcher, outcomes, ascii_only)
+        case Format.CSV:
+            return _csv(outcomes)
+        case Format.PATHS:
+            return _paths(outcomes)
+
+
+def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
+    """One entry of `queries`, in plain values."""
+    entry: dict[str, Any] = {"query": outcome.name, "kind": outcome.query.kind}
+    if outcome.query.item is not None:
+        entry["id"] = outcome.query.item
+    if outcome.combination is not None:
+        entry["like"] = [part.name for part in outcome.combination.parts if part.added]
+        entry["unlike"] = [part.name for part in outcome.combination.parts if not part.added]
+    if outcome.answer is None:
+        if outcome.error is None:
+            raise ValueError("an outcome has an answer or an error")
+        return {**entry, "error": outcome.error.message, "hint": outcome.error.hint}
+    return {**entry, "truth": outcome.truth, **outcome.answer.to_dict()}
+
+
+def index_to_dict(searcher: Searcher) -> dict[str, Any]:
+    """Which index answered, in plain values."""
+    manifest = searcher.bundle.manifest
+    return {
+        "name": manifest.name,
+        "items": manifest.count,
+        "model": manifest.model,
+        "encoder": manifest.encoder,
+    }
+
+
+def _json(searcher: Searcher, outcomes: Iterable[Outcome], ascii_only: bool) -> Iterator[str]:
+    """One document, written while it grows."""
+    index = json.dumps(index_to_dict(searcher), indent=2, ensure_ascii=ascii_only)
+    head = f'"schema": {ANSWER_VERSION},\n"index": {index},\n"queries": ['
+    yield "{\n" + textwrap.indent(head, "  ")
+    separator = "\n"
+    for outcome in outcomes:
+        entry = json.dumps(outcome_to_dict(outcome), indent=2, ensure_ascii=ascii_only)
+        yield separator + textwrap.indent(entry, "    ")
+        separator = ",\n"
+    yield ("]" if separator == "\n" else "\n  ]") + "\n}\n"
+
+
+def _json_lines(searcher: Searcher, outcomes: Iterable[Outcome], ascii_only: bool) -> Iterator[str]:
+    head = {"schema": ANSWER_VERSION, "index": searcher.bundle.manifest.name}
+    for outcome in outcomes:
+        yield json.dumps({**head, **outcome_to_dict(outcome)}, ensure_ascii=ascii_only) + "\n"
+
+
+def _csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    yield _csv_rows([CSV_COLUMNS])
+    for outcome in outcomes:
+        if outcome.answer is not None:
+            verdict = outcome.answer.verdict
+            judged = None if verdict is None else verdict.label if verdict.known else UNKNOWN
+            known = (outcome.name, outcome.truth, judged)
+            yield _csv_rows((*known, *_csv_cells(hit)) for hit in outcome.answer.hits)
+
+
+def _csv_cells(hit: Hit) -> tuple[Any, ...]:
+    match = None if hit.match is None else str(hit.match).lower()
+    return (hit.rank, hit.id, hit.label, hit.score, hit.probability, match, hit.source)
+
+
+def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _paths(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome.answer is not None:
+            yield "".join(f"{hit.source}\n" for hit in outcome.answer.hits)

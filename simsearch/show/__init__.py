@@ -1,0 +1,7 @@
+"""Answers and reports as tables, pictures, HTML and figures; nothing here computes a result.
+
+terminal/            answers and tables in a terminal
+html/                a report as one HTML file
+figures/             figures as PNG, SVG and PDF (extra `figures`)
+evaluation_files.py  the files that an evaluation leaves
+"""

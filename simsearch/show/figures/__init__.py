@@ -1,0 +1,16 @@
+"""Figures as PNG, SVG and PDF: the only place that imports matplotlib.
+
+theme.py         one palette, light and dark
+fonts.py         which fonts write names in any script
+page.py          a page in inches whose texts can be measured
+files.py         figures -> PNG, SVG, PDF
+projection.py    vectors -> a plane
+pairs.py         training pairs
+similarity.py    a query beside its best example of each class
+architecture.py  the network in 3-D
+history.py       a training run
+embedding.py     a map of a gallery
+confusion.py     which classes are taken for which
+curves.py        precision and recall, scores, reliability
+grids.py         queries and their nearest items
+"""

@@ -1,0 +1,148 @@
+"""Rows of a query and its nearest items, each framed right or wrong by colour, line and mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from simsearch.errors import BadInputError
+from simsearch.evaluate.mistakes import Mistake
+from simsearch.index.bundle import Bundle
+from simsearch.search.searcher import Answer, Searcher
+from simsearch.show.figures.page import HEADER, MARGIN, PLAIN, Look, Page
+
+_SIDE = 0.92  # inches of a picture
+_STEP = _SIDE + 0.17
+_ROW = _SIDE + 0.5
+_CAPTION = 1.75
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One item of an answer; `right` is None where the truth is not known."""
+
+    label: str | None
+    score: float
+    right: bool | None
+    pixels: NDArray[np.uint8]  # (28, 28)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One query: its picture, its class where it is known, a line of text below that, and its items."""
+
+    title: str
+    note: str
+    pixels: NDArray[np.uint8]  # (28, 28)
+    items: tuple[Item, ...]
+
+
+def answer_row(searcher: Searcher, name: str, pixels: NDArray[np.uint8], answer: Answer) -> Row:
+    """The answer to a picture whose class is not known, and the class that it is most like."""
+    items = (Item(hit.label, hit.score, None, searcher.thumbnail(hit.id)) for hit in answer.hits)
+    note = f"most like class {answer.classes[0].label}" if answer.classes else ""
+    if answer.verdict is not None and not answer.verdict.known:
+        note = "unknown"
+    return Row(name, note, pixels, tuple(items))
+
+
+def gallery_rows(searcher: Searcher, *, count: int = 8, k: int = 8, seed: int = 0) -> tuple[Row, ...]:
+    """Random gallery items as queries, one a class in turn, each left out of its own answer.
+
+    :raises BadInputError: If the gallery holds a single item.
+    """
+    bundle = searcher.bundle
+    if len(searcher) < 2:
+        raise BadInputError(f"the index {bundle.manifest.name} holds a single item: nothing can be near it")
+    rows = _in_turn(bundle, np.random.default_rng(seed))[:count]
+    return tuple(_gallery_row(searcher, row, k) for row in rows.tolist())
+
+
+def mistake_rows(mistakes: Iterable[Mistake], *, k: int = 8) -> tuple[Row, ...]:
+    """The queries answered worst, with their average precision."""
+    return tuple(
+        Row(
+            f"class {mistake.label}",
+            f"AP {mistake.average_precision:.3f}",
+            mistake.pixels,
+            tuple(Item(item.label, item.score, item.right, item.pixels) for item in mistake.neighbours[:k]),
+        )
+        for mistake in mistakes
+    )
+
+
+def grid_figure(rows: Sequence[Row], look: Look = PLAIN, *, title: str, about: str = "") -> Figure:
+    """A row a query, best item first; ✓ in a solid blue frame is right, ✗ in a dashed orange one wrong.
+
+    :raises ValueError: If there is no row.
+    """
+    if not rows:
+        raise ValueError("there must be at least one row")
+    most = max(len(row.items) for row in rows)
+    natural = 2 * MARGIN + _SIDE + 0.12 + _CAPTION + most * _STEP
+    page = Page(look, max(natural, 7.5), HEADER + 0.3 + len(rows) * _ROW + 0.05)
+    page.header(title, about)
+    left = MARGIN + max(0.0, page.width - natural) / 2
+    items = left + _SIDE + 0.12 + _CAPTION
+    muted = page.theme.muted
+    page.text(left, HEADER + 0.14, "query", colour=muted)
+    page.text(items, HEADER + 0.14, "nearest items and their cosine", colour=muted)
+    for place, row in enumerate(rows):
+        y = HEADER + 0.3 + place * _ROW
+        page.picture(left, y, _SIDE, row.pixels)
+        beside = left + _SIDE + 0.14
+        room = _CAPTION - 0.25
+        page.text(beside, y + 0.42, page.fit(row.title, room, 12, "bold"), size=12, weight="bold")
+        page.text(beside, y + 0.64, page.fit(row.note, room, 10), size=10, colour=muted)
+        for column, item in enumerate(row.items):
+            _draw_item(page, items + column * _STEP, y, item)
+    return page.figure
+
+
+def _draw_item(page: Page, x: float, y: float, item: Item) -> None:
+    page.picture(x, y, _SIDE, item.pixels)
+    colour, mark = page.theme.ink, ""
+    if item.right is not None:
+        colour, mark = (page.theme.blue, "✓ ") if item.right else (page.theme.orange, "✗ ")
+        page.box(x, y, _SIDE, _SIDE, edge=colour, line=2.5, dashed=not item.right)
+    score = f"{item.score:.3f}"
+    if item.label is None:
+        page.text(x + _SIDE / 2, y + _SIDE + 0.2, score, size=10, ha="center")
+        return
+    room = _SIDE - page.text_width(score, 10) - 0.08
+    label = page.fit(f"{mark}{item.label}", room, 10, "bold")
+    page.text(x, y + _SIDE + 0.2, label, size=10, weight="bold", colour=colour)
+    page.text(x + _SIDE, y + _SIDE + 0.2, score, size=10, colour=page.theme.muted, ha="right")
+
+
+def _in_turn(bundle: Bundle, rng: np.random.Generator) -> NDArray[np.int64]:
+    """All rows in random order; with labels, one of each class before a second of any."""
+    order = rng.permutation(len(bundle.ids))
+    if bundle.labels is None:
+        return order
+    labels = bundle.labels[order]
+    turn = np.empty(len(order), np.int64)  # how many of its class came before each row
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange((labels == label).sum())
+    return order[np.lexsort((labels, turn))]
+
+
+def _gallery_row(searcher: Searcher, row: int, k: int) -> Row:
+    bundle = searcher.bundle
+    own = int(bundle.ids[row])
+    label = searcher.label(own)
+    items = tuple(
+        Item(
+            hit.label,
+            hit.score,
+            None if label is None else hit.label == label,
+            searcher.thumbnail(hit.id),
+        )
+        for hit in searcher.query_item(own, k=k).hits
+    )
+    title = f"id {own}" if label is None else f"class {label}"
+    return Row(title, bundle.sources[row], bundle.thumbnails[row], items)

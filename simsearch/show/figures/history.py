@@ -1,0 +1,92 @@
+"""A training run's figures, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from simsearch.encode.history import EpochRecord, chosen_epoch
+from simsearch.show.figures.page import HEADER, PLAIN, STYLES, Look, Page, Style
+
+_LEFT, _RIGHT, _BOTTOM = 1.05, 0.5, 0.7
+_PANELS = (2.1, 2.1, 1.1)  # inches of loss, accuracy, learning rate
+_GAP = 0.3
+_KEY = 0.55  # two rows of keys
+
+
+def history_figure(history: Sequence[EpochRecord], look: Look = PLAIN, *, about: str = "") -> Figure:
+    """Loss, accuracy and learning rate over the epochs; a line marks the epoch whose weights were kept.
+
+    :raises ValueError: If the history is empty.
+    """
+    chosen = chosen_epoch(history)
+    natural = HEADER + _KEY + sum(_PANELS) + 2 * _GAP + 0.1 + _BOTTOM
+    page = Page(look, 8.0, natural)
+    page.header("Training, epoch by epoch", about)
+    theme = page.theme
+    best = f"kept: epoch {chosen.epoch}, loss {chosen.val_loss:.4f}, accuracy {chosen.val_accuracy:.4f}"
+    page.legend(
+        HEADER + 0.08,
+        [
+            ("training pairs", theme.orange, "dashed"),
+            ("held-out pairs", theme.blue, "solid"),
+            (best, theme.ink, "dotted"),
+        ],
+    )
+    stretch = (page.height - natural) / sum(_PANELS) + 1
+    epochs = [record.epoch for record in history]
+    columns: tuple[tuple[str, list[float], list[float]], ...] = (
+        ("loss", [r.train_loss for r in history], [r.val_loss for r in history]),
+        ("accuracy", [r.train_accuracy for r in history], [r.val_accuracy for r in history]),
+        ("learning rate", [], [r.learning_rate for r in history]),
+    )
+    top = HEADER + _KEY + 0.1
+    for place, ((name, training, validation), own) in enumerate(zip(columns, _PANELS, strict=True)):
+        height = own * stretch
+        last = place == len(_PANELS) - 1
+        axes = page.chart(_LEFT, top, _RIGHT, page.height - top - height, x="epoch" if last else "", y=name)
+        if training:
+            _plot(axes, epochs, training, theme.orange, "dashed", page.scale)
+        _plot(axes, epochs, validation, theme.blue if training else theme.ink, "solid", page.scale)
+        _scale(axes, name, epochs, most=round(4 * own))
+        axes.axvline(chosen.epoch, color=theme.ink, linewidth=1.5 * page.scale, linestyle=STYLES["dotted"])
+        if not last:
+            axes.tick_params(labelbottom=False)
+        top += height + _GAP
+    return page.figure
+
+
+def _plot(
+    axes: Axes, epochs: Sequence[int], values: Sequence[float], colour: str, style: Style, scale: float
+) -> None:
+    marker = "o" if len(epochs) < 3 else ""
+    axes.plot(epochs, values, color=colour, linestyle=STYLES[style], linewidth=2 * scale, marker=marker)
+
+
+def _scale(axes: Axes, name: str, epochs: Sequence[int], *, most: int) -> None:
+    """Scales with at most so many numbers upwards."""
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
+    if name == "accuracy":
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        return
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(log_ticks(low, high, most))
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers from `low` to `high`, at most so many: 1, 2 and 5 times powers of ten, or only powers."""
+    for digits, step in (((1, 2, 5), 1), *(((1,), step) for step in range(1, 7))):
+        powers = range(-12, 7, step)
+        ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+        within = [tick for tick in ticks if low <= tick <= high]
+        if len(within) <= most:
+            return within
+    return within[:most]

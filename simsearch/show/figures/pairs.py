@@ -1,0 +1,131 @@
+"""Training pairs as pictures and as a table: of one class and of two, and what a model says of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from simsearch.data.datasets import Split
+from simsearch.encode.model_folder import Model
+from simsearch.errors import BadInputError
+from simsearch.show.figures.page import BODY, HEADER, MARGIN, PLAIN, Look, Page
+from simsearch.show.terminal.views import percent
+from simsearch.stats.pairs import draw_pairs
+
+_SIDE = 1.0  # inches of a picture
+_GAP = 0.12
+_CARD = 2 * _SIDE + _GAP
+_BETWEEN = 0.3  # inches from card to card
+_ROW = _SIDE + 0.62
+_COLUMNS = 2  # of cards on each side
+_PAIR_COLUMNS = ("first", "second", "first_label", "second_label", "same", "score", "probability")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One image of a pair."""
+
+    source: str
+    label: str
+    pixels: NDArray[np.uint8]  # (28, 28)
+
+
+@dataclass(frozen=True, eq=False)
+class ShownPair:
+    """Two images and, given a model, their cosine and the probability that they show one class."""
+
+    first: Side
+    second: Side
+    same: bool
+    score: float | None = None
+    probability: float | None = None
+
+
+def sample_pairs(
+    split: Split, count: int = 12, *, seed: int = 0, model: Model | None = None
+) -> tuple[ShownPair, ...]:
+    """Draw balanced random pairs as training does, and ask a model about them.
+
+    :raises BadInputError: If the split has no labels, or too few images of a class to be paired.
+    """
+    if split.labels is None:
+        raise BadInputError(
+            f"{split.name} has no labels, so no pair is known to be of one class",
+            hint="use a dataset with labels, or a folder with one sub-folder a class",
+        )
+    try:
+        table = draw_pairs(split.labels, count, np.random.default_rng(seed))
+    except ValueError as error:
+        raise BadInputError(f"{split.name} cannot be paired: {error}") from None
+    scores: list[float | None] = [None] * len(table)
+    probabilities = scores
+    if model is not None:
+        first, second = (model.encoder.encode(split.images[rows]) for rows in (table.first, table.second))
+        cosines = np.clip(np.einsum("pd,pd->p", first, second, dtype=np.float64), -1, 1)  # (P,)
+        scores = cosines.tolist()
+        probabilities = model.card.pairs.probability(cosines).tolist()
+    labels = split.labels
+
+    def side(row: int) -> Side:
+        return Side(split.sources[row], split.classes[labels[row]], split.images[row])
+
+    rows = zip(table.first, table.second, table.same, scores, probabilities, strict=True)
+    return tuple(ShownPair(side(a), side(b), bool(same), s, p) for a, b, same, s, p in rows)
+
+
+def pairs_csv(pairs: Sequence[ShownPair]) -> bytes:
+    """The pairs as CSV, a row a pair; without a model its two columns are empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_PAIR_COLUMNS)
+    for pair in pairs:
+        sides = (pair.first.source, pair.second.source, pair.first.label, pair.second.label)
+        writer.writerow((*sides, int(pair.same), pair.score, pair.probability))
+    return text.getvalue().encode()
+
+
+def pairs_figure(pairs: Sequence[ShownPair], look: Look = PLAIN, *, about: str = "") -> Figure:
+    """Pairs of one class on the left, of two classes on the right.
+
+    With a model's probabilities, each pair says by a mark whether probability 0.5 judges it rightly.
+
+    :param about: Where the pairs are from, for the line under the title.
+    """
+    sides = [[pair for pair in pairs if pair.same is same] for same in (True, False)]
+    rows = -(-max(map(len, sides)) // _COLUMNS)
+    half = _COLUMNS * _CARD + (_COLUMNS - 1) * _BETWEEN
+    between = 0.6  # from one half to the other
+    top = HEADER + 0.5
+    page = Page(look, 2 * MARGIN + 2 * half + between, top + max(rows, 1) * _ROW + 0.1)
+    page.header("Pairs of images, as the network is trained on them", about)
+    spare = (page.width - 2 * MARGIN - 2 * half - between) / 3
+    headings = ("same class: the answer is 1", "different classes: the answer is 0")
+    for column, (shown, heading) in enumerate(zip(sides, headings, strict=True)):
+        colour = (page.theme.blue, page.theme.orange)[column]
+        left = MARGIN + spare + column * (half + between + spare)
+        page.line([left, left + half], [HEADER + 0.34] * 2, colour, 2)
+        page.text(left, HEADER + 0.24, heading, weight="bold", colour=colour, size=12)
+        for place, pair in enumerate(shown):
+            row, card = divmod(place, _COLUMNS)
+            _draw_pair(page, left + card * (_CARD + _BETWEEN), top + row * _ROW, pair)
+    return page.figure
+
+
+def _draw_pair(page: Page, x: float, y: float, pair: ShownPair) -> None:
+    for place, side in enumerate((pair.first, pair.second)):
+        left = x + place * (_SIDE + _GAP)
+        page.picture(left, y, _SIDE, side.pixels)
+        label = page.fit(side.label, _SIDE, BODY, "bold")
+        page.text(left + _SIDE / 2, y + _SIDE + 0.19, label, weight="bold", ha="center")
+    if pair.probability is None:
+        return
+    right = (pair.probability >= 0.5) == pair.same
+    mark, colour = ("✓", page.theme.blue) if right else ("✗", page.theme.orange)
+    verdict = f"{mark} probability {percent(pair.probability)}"
+    page.text(x + _CARD / 2, y + _SIDE + 0.40, verdict, size=10, colour=colour, ha="center")

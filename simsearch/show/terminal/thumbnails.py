@@ -1,0 +1,209 @@
+"""28x28 pictures in a terminal: in quadrant blocks, in braille, or by a graphics protocol.
+
+A picture takes 14 x 7 cells. Quadrant blocks show two greys a cell; without colour, and in braille, a picture
+is the silhouette of its ink in the terminal's own colours, so it reads on light and dark backgrounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from simsearch.show.terminal.graphics import forward, kitty, reserve, sixel
+
+COLUMNS, ROWS = 14, 7
+_GAP = 2  # columns between pictures
+_QUADRANTS = " ▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"  # 8 = upper left, 4 = upper right, 2 = lower left, 1 = lower right
+_BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # Unicode's order of dots
+_FLAT = 16  # a cell whose greys differ by less is one grey
+_INK = 0.4  # of the strongest ink: from here on a silhouette is filled
+
+Pixels = NDArray[np.uint8]  # (28, 28)
+
+
+class Images(StrEnum):
+    """How pictures are shown."""
+
+    BLOCKS = "blocks"
+    BRAILLE = "braille"
+    KITTY = "kitty"
+    SIXEL = "sixel"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How to draw, and the pixels of a cell (width, height), which sixel needs to know."""
+
+    images: Images
+    cell: tuple[int, int] = (8, 16)
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A picture with lines of at most 14 cells below it."""
+
+    pixels: Pixels
+    caption: tuple[Text, ...]
+
+
+class TileGrid:
+    """Tiles side by side, as many to a row as fit."""
+
+    def __init__(self, tiles: Sequence[Tile], canvas: Canvas) -> None:
+        self._tiles, self._canvas = tiles, canvas
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw row by row: pictures, their captions, an empty line."""
+        across = tiles_across(options.max_width)
+        for start in range(0, len(self._tiles), across):
+            row = self._tiles[start : start + across]
+            yield from _pictures(console, [tile.pixels for tile in row], self._canvas)
+            for line in range(max(len(tile.caption) for tile in row)):
+                texts = [tile.caption[line] if line < len(tile.caption) else Text() for tile in row]
+                for position, text in enumerate(texts):
+                    if position:
+                        yield Segment(" " * _GAP)
+                    yield from _fitted(console, text, COLUMNS)
+                yield Segment.line()
+            yield Segment.line()
+
+
+class Beside:
+    """A picture with text to its right."""
+
+    def __init__(self, pixels: Pixels, text: Text, canvas: Canvas) -> None:
+        self._pixels, self._text, self._canvas = pixels, text, canvas
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the picture and, from its first row on, the text."""
+        room = max(1, options.max_width - COLUMNS - _GAP)
+        lines = list(self._text.wrap(console, room, overflow="fold"))
+        rows = max(ROWS, len(lines))
+        if self._canvas.images in (Images.KITTY, Images.SIXEL):
+            yield Segment(reserve(rows) + _graphic([self._pixels], self._canvas))
+            margins = [[Segment(forward(COLUMNS + _GAP))]] * rows
+        else:
+            drawn = _cells(console, self._pixels, self._canvas.images)
+            blank = [Segment(" " * COLUMNS)]
+            margins = [[*(drawn[row] if row < ROWS else blank), Segment(" " * _GAP)] for row in range(rows)]
+        for row, margin in enumerate(margins):
+            yield from margin
+            if row < len(lines):
+                yield from _fitted(console, lines[row], 0)
+            yield Segment.line()
+
+
+def tiles_across(width: int) -> int:
+    """How many tiles fit side by side."""
+    return max(1, (width + _GAP) // (COLUMNS + _GAP))
+
+
+def _pictures(console: Console, pictures: Sequence[Pixels], canvas: Canvas) -> Iterator[Segment]:
+    """A row of pictures; the cursor is below them afterwards."""
+    if canvas.images in (Images.KITTY, Images.SIXEL):
+        yield Segment(reserve(ROWS) + _graphic(pictures, canvas) + f"\x1b[{ROWS}B")
+        return
+    drawn = [_cells(console, pixels, canvas.images) for pixels in pictures]
+    for row in range(ROWS):
+        for position, cells in enumerate(drawn):
+            if position:
+                yield Segment(" " * _GAP)
+            yield from cells[row]
+        yield Segment.line()
+
+
+def _graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
+    """A row of pictures as one graphic, which lies on the same cells as blocks would."""
+    per_column = pictures[0].shape[1] // COLUMNS
+    gap = np.zeros((pictures[0].shape[0], _GAP * per_column), np.uint8)
+    parts = [part for pixels in pictures for part in (gap, pixels)][1:]
+    greys = np.concatenate(parts, axis=1)
+    opaque = np.concatenate([np.full(part.shape, part is not gap) for part in parts], axis=1)
+    columns = greys.shape[1] // per_column
+    if canvas.images is Images.KITTY:
+        return kitty(greys, opaque, columns, ROWS)
+    width, height = columns * canvas.cell[0], ROWS * canvas.cell[1]
+    rows = np.arange(height) * greys.shape[0] // height
+    across = np.arange(width) * greys.shape[1] // width
+    return sixel(greys[rows][:, across], opaque[rows][:, across])
+
+
+def _cells(console: Console, pixels: Pixels, images: Images) -> list[list[Segment]]:
+    """The seven lines of a picture."""
+    if images is Images.BRAILLE:
+        return [[Segment(line)] for line in braille(pixels)]
+    if console.no_color or console.color_system is None:
+        return [[Segment(line)] for line in silhouette(pixels)]
+    return [_merged(line, console.color_system) for line in shaded(pixels)]
+
+
+def silhouette(pixels: Pixels) -> list[str]:
+    """Seven lines of quadrant blocks, filled where the picture has ink."""
+    ink = _quarters(pixels)  # (7, 14, 4)
+    filled = ink > _INK * max(1.0, float(ink.max()))
+    return ["".join(_QUADRANTS[code] for code in row) for row in (filled @ [8, 4, 2, 1]).tolist()]
+
+
+def braille(pixels: Pixels) -> list[str]:
+    """Seven lines of braille, a dot where a pixel is ink."""
+    filled = pixels > _INK * max(1, int(pixels.max()))
+    dots = filled.reshape(ROWS, 4, COLUMNS, 2).transpose(0, 2, 1, 3)  # (7, 14, 4, 2)
+    return [
+        "".join(chr(0x2800 + code) for code in row) for row in (dots * _BRAILLE_BITS).sum((2, 3)).tolist()
+    ]
+
+
+def shaded(pixels: Pixels) -> list[list[tuple[str, int, int]]]:
+    """Seven lines of fourteen cells: a quadrant block, the grey of its block, the grey behind it."""
+    quarters = _quarters(pixels)  # (7, 14, 4)
+    low, high = quarters.min(2, keepdims=True), quarters.max(2, keepdims=True)
+    on = (quarters > (low + high) / 2) & (high - low >= _FLAT)
+    front = (quarters * on).sum(2) / np.maximum(on.sum(2), 1)
+    back = (quarters * ~on).sum(2) / np.maximum((~on).sum(2), 1)
+    codes = on @ [8, 4, 2, 1]
+    return [
+        [(_QUADRANTS[code], round(f), round(b)) for code, f, b in zip(*line, strict=True)]
+        for line in zip(codes.tolist(), front.tolist(), back.tolist(), strict=True)
+    ]
+
+
+def _quarters(pixels: Pixels) -> NDArray[np.float64]:
+    """Mean grey of each cell's upper left, upper right, lower left and lower right, float64 (7, 14, 4)."""
+    means: NDArray[np.float64] = pixels.reshape(ROWS * 2, 2, COLUMNS * 2, 1).mean((1, 3))  # (14, 28)
+    return means.reshape(ROWS, 2, COLUMNS, 2).transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, 4)
+
+
+def _merged(line: Sequence[tuple[str, int, int]], colors: str) -> list[Segment]:
+    """Cells of the same greys as one segment."""
+    return [
+        Segment("".join(block for block, _, _ in run), _style(*greys, colors))
+        for greys, run in ((key, list(cells)) for key, cells in groupby(line, key=lambda cell: cell[1:]))
+    ]
+
+
+@lru_cache(maxsize=2**14)
+def _style(front: int, back: int, _colors: str) -> Style:
+    """Grey on grey; one for each number of colours, for a Style keeps the codes it is first drawn with."""
+    return Style(color=Color.from_rgb(front, front, front), bgcolor=Color.from_rgb(back, back, back))
+
+
+def _fitted(console: Console, text: Text, width: int) -> Iterator[Segment]:
+    """One line of text, cut and filled to a width; a width of 0 leaves it as it is."""
+    line = text.copy()
+    line.end = ""
+    line.stylize(line.style)  # rich draws a text without spans in no style
+    if width:
+        line.truncate(width, overflow="ellipsis", pad=True)
+    yield from line.render(console)

@@ -1,0 +1,250 @@
+"""Results as rich tables and text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from simsearch.encode.model_folder import ModelCard
+from simsearch.evaluate.compare import Comparison
+from simsearch.evaluate.report import Report
+from simsearch.index.manifest import Manifest
+from simsearch.search.searcher import Similarity
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Projection
+from simsearch.stats.verification import Verification
+
+BAR_WIDTH = 24
+HEADLINE = ("MAP@R", "R-precision")
+_CLASS_COLUMNS = ("P@1", "R-precision", "MAP@R", "MAP")
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
+    """The comparison of two images."""
+    verdict = "the same class" if result.probability >= 0.5 else "different classes"
+    table = _facts()
+    table.add_row("images", Text(f"{first}  {second}"))
+    table.add_row("cosine", f"{result.score:.4f}")
+    table.add_row("logit", f"{result.logit:+.3f}")
+    table.add_row("probability", f"{percent(result.probability)}: {verdict}")
+    return table
+
+
+def report_view(report: Report) -> RenderableType:
+    """Every figure with its interval, a row a class, and the most frequent confusions; fits 80 columns."""
+    about = f"{report.queries:,} queries ({report.query_set}), {report.gallery:,} items"
+    parts: list[RenderableType] = [
+        Text.assemble((report.index, "bold"), f"  {report.protocol}, model {report.model}"),
+        Text(about + _left_out(report)),
+        "",
+        _figures_table(report),
+        "",
+        _per_class_table(report),
+    ]
+    confusions = _confusions(report)
+    if confusions:
+        parts += ["", Text(f"nearest item of another class, most often: {confusions}")]
+    if report.verification:
+        parts += ["", *_verification_lines(report.verification)]
+    if report.approximation:
+        found = report.approximation
+        parts += [
+            "",
+            f"the index finds {found.recall_at_1:.4f} of the exact best items, "
+            f"{found.recall_at_k:.4f} of the exact best {report.k}",
+        ]
+    return Group(*parts)
+
+
+def comparison_view(names: tuple[str, str], rows: Sequence[Comparison]) -> RenderableType:
+    """Two evaluations metric by metric, and what can be said of the difference."""
+    table = plain_table()
+    table.add_column("metric")
+    for heading in ("A", "B", "B - A", "95 % interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("better", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.metric,
+            f"{row.a:.4f}",
+            f"{row.b:.4f}",
+            f"{row.difference:+.4f}",
+            f"{row.low:+.4f} to {row.high:+.4f}",
+            f"{row.p_value:.4f}",
+            row.better or "not sure",
+        )
+    return Group(Text(f"A  {names[0]}"), Text(f"B  {names[1]}"), "", table)
+
+
+def facts_view(facts: dict[str, str]) -> RenderableType:
+    """Names and values in two columns."""
+    table = _facts()
+    for name, value in facts.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """What an index is, for people."""
+    size = sum(entry.size for entry in manifest.files.values())
+    return {
+        "index": f"{manifest.name} in {folder}",
+        "items": f"{manifest.count:,} from {manifest.dataset}, {len(manifest.classes)} classes",
+        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
+        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
+        "projection": _projection(manifest.projection),
+        **_calibration_facts(manifest.calibration),
+        "preprocessing": f"version {manifest.preprocessing}",
+        "created": manifest.created,
+        "made with": _versions(manifest.versions),
+    }
+
+
+def model_facts(card: ModelCard) -> dict[str, str]:
+    """What a model is, for people."""
+    best, versions = card.training.get("best"), card.training.get("versions")
+    return {
+        "model": card.name,
+        "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
+        "projection": _projection(card.projection),
+        **_calibration_facts(card.calibration),
+        "preprocessing": f"version {card.preprocessing}",
+        "trained on": str(card.training.get("dataset", "unknown")),
+        "chosen": _chosen(best) if isinstance(best, dict) else "unknown",
+        "files": ", ".join(f"{name} {record.size:,} bytes" for name, record in card.files.items()),
+        "created": card.created,
+        "made with": _versions(versions) if isinstance(versions, dict) else "unknown",
+    }
+
+
+def checks_view(checks: list[tuple[bool | None, str, str]]) -> RenderableType:
+    """Named checks, each with a mark that does not depend on colour: passed, failed or not present."""
+    marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("-", "dim")}
+    table = _facts()
+    for passed, name, detail in checks:
+        table.add_row(marks[passed], name, Text(detail))
+    return table
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, never rounded up to certainty."""
+    return f"{math.floor(probability * 1000) / 10:.1f} %"
+
+
+def _left_out(report: Report) -> str:
+    if not report.without_relevant:
+        return ""
+    return f"; {report.without_relevant:,} queries without a relevant item left out"
+
+
+def _figures_table(report: Report) -> Table:
+    table = plain_table()
+    table.add_column("metric")
+    for heading in ("mean", "95 % interval", "mean of classes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figure in report.figures.items():
+        interval = f"{figure.low:.4f} to {figure.high:.4f}"
+        style = "bold" if name in HEADLINE else ""
+        table.add_row(name, f"{figure.value:.4f}", interval, f"{figure.macro:.4f}", style=style)
+    return table
+
+
+def _per_class_table(report: Report) -> Table:
+    table = plain_table()
+    table.add_column("class")
+    table.add_column("queries", justify="right")
+    for name in _CLASS_COLUMNS:
+        table.add_column(name, justify="right")
+    for row in report.per_class:
+        table.add_row(
+            Text(row.label), f"{row.queries:,}", *(f"{row.metrics[name]:.4f}" for name in _CLASS_COLUMNS)
+        )
+    return table
+
+
+def _confusions(report: Report, most: int = 5) -> str:
+    """The most frequent wrong labels of nearest items: "4 as 9 (5)"."""
+    wrong = [
+        (count, label, nearest)
+        for label, row in enumerate(report.confusion)
+        for nearest, count in enumerate(row)
+        if count and label != nearest
+    ]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1:]))
+    names = report.classes
+    return ", ".join(
+        f"{names[label]} as {names[nearest]} ({count})" for count, label, nearest in wrong[:most]
+    )
+
+
+def _verification_lines(verification: Verification) -> list[str]:
+    calibration, interval = verification.calibration, verification.accuracy_interval
+    learned = f" (as learned {verification.learned.ece:.4f})" if verification.learned else ""
+    return [
+        f"{verification.pairs:,} balanced random pairs (seed {verification.seed}):",
+        f"accuracy {verification.accuracy:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+        " at probability 0.5,",
+        f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f},",
+        f"ECE {calibration.ece:.4f}{learned}, Brier {calibration.brier:.4f}",
+    ]
+
+
+def plain_table() -> Table:
+    """A table with a line under its headings and no frame."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+
+
+def bar(share: float, width: int = BAR_WIDTH) -> str:
+    """A horizontal bar of block characters, an eighth of a cell precise; `share` in [0, 1]."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def _chosen(best: Mapping[str, Any]) -> str:
+    """The chosen epoch of a training run, its figures to four digits."""
+    figures = {name: value for name, value in best.items() if name != "seconds"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in figures.items()
+    )
+
+
+def _projection(projection: Projection) -> str:
+    return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
+
+
+def _calibration_facts(calibration: Calibration | None) -> dict[str, str]:
+    if calibration is None:
+        return {"calibration": "none: probabilities are the network's own, and nothing is called unknown"}
+    meanings = {MATCH: "match from cosine", F1: "best F1 from", UNKNOWN: "unknown below"}
+    facts = {
+        "calibration": f"{_projection(calibration.pairs)}",
+        "fitted on": calibration.fitted_on,
+        "on the gallery": calibration.gallery,
+        "posterior": f"softmax of {calibration.classes.weight:.3f} x mean cosine of a class's five nearest",
+        **{
+            meanings[name]: f"{limit.value:.4f}: {limit.target}"
+            for name, limit in calibration.thresholds.items()
+            if name in meanings
+        },
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _facts() -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    return table

@@ -1,0 +1,189 @@
+"""From scores to probabilities and decisions: what is stored of a calibration, and what it says. Pure numpy.
+
+How a calibration is fitted is the business of `calibrate.py`; what makes a picture familiar, of
+`familiarity.py`; how right the probabilities are, of `reliability.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simsearch.stats.novelty import EVIDENCE, Evidence
+
+MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
+_MOST_LEVELS = 1_000
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A line from a cosine similarity to the logit of "both images show the same class"."""
+
+    weight: float
+    bias: float
+
+    def __post_init__(self) -> None:
+        """Refuse a projection that would make every probability meaningless."""
+        if not (math.isfinite(self.weight) and math.isfinite(self.bias)):
+            raise ValueError("the projection must be finite")
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Projection:
+        """The projection of a parsed JSON object.
+
+        :raises ValueError, TypeError, AttributeError, OverflowError: If it is not one.
+        """
+        if not all(type(value) in (int, float) for value in raw.values()):
+            raise TypeError("the projection holds something that is no number")
+        return cls(**{key: float(value) for key, value in raw.items()})
+
+    def logit(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """`weight * score + bias`, float64, in the shape of `scores`."""
+        return self.weight * np.asarray(scores, np.float64) + self.bias
+
+    def probability(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """The sigmoid of the logit: in [0, 1], float64, in the shape of `scores`."""
+        return 0.5 * (1 + np.tanh(self.logit(scores) / 2))  # a sigmoid that cannot overflow
+
+    def score(self, probability: float) -> float:
+        """The score that has this probability; infinite for 0 and 1."""
+        if not 0 < probability < 1:
+            return math.copysign(math.inf, self.weight * (probability - 0.5))
+        return (math.log(probability / (1 - probability)) - self.bias) / self.weight
+
+
+@dataclass(frozen=True)
+class ClassPosterior:
+    """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
+
+    `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+    All classes are equally likely beforehand, and the picture is taken to show one of them.
+    """
+
+    weight: float
+
+    def probability(self, means: ArrayLike) -> NDArray[np.float64]:
+        """Posterior of each class.
+
+        :param means: Mean score of each class's five nearest items, (..., C).
+        :return: float64 (..., C), rows that sum to 1.
+        """
+        logits = self.weight * np.asarray(means, np.float64)
+        weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        posterior: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
+        return posterior
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How much a picture resembles what the gallery shows, as a share of the pictures that surely do.
+
+    A logistic model of the evidence (see `familiarity.py`) gives a logit; where it lies among the logits
+    of known pictures is the familiarity: 0.01 says that one known picture in a hundred looks stranger. It
+    is the p-value of a conformal outlier test (Vovk et al. 2005; Bates et al., "Testing for outliers with
+    conformal p-values", Annals of Statistics 2023), so rejecting below t rejects a share t of what is known.
+    """
+
+    weights: Mapping[str, float]  # name of the evidence -> weight
+    bias: float
+    levels: tuple[float, ...]  # ascending shares of known pictures, from 0 to 1
+    values: tuple[float, ...]  # the logits below which these shares lie, ascending
+
+    def logit(self, evidence: Evidence) -> NDArray[np.float64]:
+        """The logit of each picture, float64 (Q,), from its evidence, each (Q,)."""
+        columns = np.stack([np.asarray(evidence[name], np.float64) for name in self.weights])  # (E, Q)
+        return self.bias + np.array(list(self.weights.values())) @ columns
+
+    def share(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """The share of known pictures that are less familiar: in [0, 1], interpolated between the levels."""
+        return np.interp(np.asarray(logits, np.float64), self.values, self.levels)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Where a decision is taken, and the target that put it there."""
+
+    value: float
+    target: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Everything that was fitted on images held out of training, so that answers mean what they say.
+
+    `pairs` maps a cosine to the logit of "same class" where that is as likely as not beforehand.
+    `thresholds`: "match", the cosine from which on an item counts as one of the query's class; "f1", the
+    cosine with the best F1 of pairs; "unknown", the familiarity below which a picture is of no known class.
+    `gallery` says how far all that holds on an index's own items; it is empty in a model's card.
+    """
+
+    pairs: Projection
+    classes: ClassPosterior
+    familiarity: Familiarity
+    thresholds: Mapping[str, Threshold]
+    fitted_on: str
+    gallery: str = ""
+
+    @classmethod
+    def from_json(cls, raw: Any) -> Calibration:
+        """The calibration of a parsed JSON object.
+
+        :raises ValueError: If it is not one, naming what is wrong.
+        """
+        try:
+            familiarity = raw["familiarity"]
+            found = cls(
+                pairs=Projection.from_json(raw["pairs"]),
+                classes=ClassPosterior(_number(raw["classes"]["weight"])),
+                familiarity=Familiarity(
+                    weights={_text(name): _number(value) for name, value in familiarity["weights"].items()},
+                    bias=_number(familiarity["bias"]),
+                    levels=_ascending(familiarity["levels"]),
+                    values=_ascending(familiarity["values"]),
+                ),
+                thresholds={
+                    _text(name): Threshold(_number(entry["value"]), _text(entry["target"]))
+                    for name, entry in raw["thresholds"].items()
+                },
+                fitted_on=_text(raw["fitted_on"]),
+                gallery=_text(raw["gallery"]),
+            )
+            levels = found.familiarity.levels
+            if len(levels) != len(found.familiarity.values) or (levels[0], levels[-1]) != (0.0, 1.0):
+                raise ValueError("the levels of its familiarity do not run from 0 to 1")
+            if not set() < set(found.familiarity.weights) <= set(EVIDENCE):
+                raise ValueError("its familiarity rests on evidence that this simsearch does not know")
+            if not {MATCH, UNKNOWN} <= found.thresholds.keys():
+                raise ValueError("it lacks a threshold")
+        except (KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
+            raise ValueError(f"the calibration is incomplete or malformed ({error})") from error
+        except ValueError as error:
+            raise ValueError(f"the calibration cannot be used: {error}") from error
+        return found
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is no finite number")
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _ascending(raw: Any) -> tuple[float, ...]:
+    if type(raw) is not list or not 2 <= len(raw) <= _MOST_LEVELS:
+        raise TypeError("the levels of its familiarity are no list of numbers")
+    values = tuple(_number(value) for value in raw)
+    if any(later < earlier for earlier, later in itertools.pairwise(values)):
+        raise TypeError("the levels of its familiarity do not ascend")
+    return values

@@ -1,1 +1,0 @@
-"""Vector stores: one contract (`base`), one file per engine."""

@@ -1,0 +1,38 @@
+"""The data card says what the data are."""
+
+import re
+
+import numpy as np
+from conftest import ROOT
+
+from simsearch.data.datasets import MNIST_SPLITS, load_split
+from simsearch.data.mnist_files import FILES
+from simsearch.prepare.prepare import MEAN, STD
+
+CARD = (ROOT / "docs" / "data-card.md").read_text("utf-8")
+
+
+def test_the_files_are_those_that_are_accepted() -> None:
+    rows = re.findall(r"^\| (\S+-ubyte) \| ([\d,]+) \| `(\w+)` \|$", CARD, re.MULTILINE)
+    assert rows == [(file.name, f"{file.size:,}", file.sha256) for file in FILES]
+
+
+def test_the_splits_have_the_sizes_and_classes_that_are_named(mnist_dir) -> None:
+    rows = re.findall(r"^\| `mnist:(\S+)` \| ([\d,]+) \| ([^|]+) \|", CARD, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(MNIST_SPLITS)
+    counts = {}
+    for name, images, classes in rows:
+        if name == "distorted":
+            assert (images, classes) == ("5,000", "as `mnist:held-out`")
+            continue
+        split = load_split("mnist", name, data_dir=mnist_dir)
+        counts[name] = np.bincount(split.labels).tolist()
+        assert images == f"{len(split):,}"
+        assert classes == ", ".join(str(count) for count in counts[name])
+        if name == "train":
+            assert round(float(split.images.mean() / 255), 4) == MEAN
+            assert round(float(split.images.std() / 255), 4) == STD
+    np.testing.assert_array_equal(
+        counts["train"], np.add(counts["kept"], counts["held-out"]), err_msg="parts of the training split"
+    )
+    assert f"mean {MEAN} and standard deviation {STD}" in CARD

@@ -1,0 +1,224 @@
+"""Calibrating a model on held-out images, and what becomes of it on a gallery."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from typer.testing import CliRunner
+
+from simsearch.cli.main import app
+from simsearch.data.outliers import KINDS, make_outliers
+from simsearch.data.splits import hold_out, rows_sha256
+from simsearch.encode.model_folder import PRETRAINED, open_model, read_model_card, write_model_card
+from simsearch.errors import BadInputError
+from simsearch.index.build import build_index
+from simsearch.index.calibrate import (
+    FALSE_REJECT,
+    LEAST_IMAGES,
+    calibrate_model,
+    fit_calibration,
+    held_out_split,
+    suit_gallery,
+)
+from simsearch.index.stores.faiss import FLAT, FaissStore
+from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration
+from simsearch.stats.verification import roc_auc, verify_pairs
+
+
+@pytest.fixture(scope="module")
+def model():
+    return open_model(threads=1)
+
+
+@pytest.fixture(scope="module")
+def held_out(mnist_train):
+    split = mnist_train.take(hold_out(len(mnist_train)).held_out[:600])
+    return replace(split, name="mnist-held-out")
+
+
+@pytest.fixture(scope="module")
+def fitted(model, held_out):
+    return fit_calibration(model.encoder, held_out, outliers=15)
+
+
+def test_the_shipped_probabilities_of_pairs_are_right_on_test_images(shipped):
+    bundle = shipped.bundle
+    figures = verify_pairs(bundle.store.all_vectors(), bundle.labels, bundle.manifest.pairs)
+
+    assert figures is not None
+    assert figures.calibration.ece <= 0.01
+
+
+def test_the_shipped_index_carries_the_calibration_of_the_shipped_model(shipped):
+    of_model, of_index = read_model_card(PRETRAINED).calibration, shipped.bundle.manifest.calibration
+
+    assert of_model is not None
+    assert of_index is not None
+    assert replace(of_index, gallery="") == of_model
+    assert of_index.gallery.startswith("holds: ")
+
+
+def test_real_digits_are_known_and_what_is_made_of_them_is_less_familiar(shipped, mnist_test):
+    digits = [shipped.query_item(item, k=1).verdict for item in range(0, 10_000, 100)]
+    assert sum(verdict.known for verdict in digits) >= 0.97 * len(digits)
+    right = [str(mnist_test.labels[100 * row]) == verdict.label for row, verdict in enumerate(digits)]
+    assert sum(right) >= 0.95 * len(digits)
+
+    made = make_outliers(mnist_test.images, mnist_test.labels, 10, seed=8)
+    answers = shipped.query_prepared([PreparedImage(image) for image in made if np.ptp(image)], k=1)
+    strangers = [answer.verdict.familiarity for answer in answers]
+    familiarity = np.array([*(verdict.familiarity for verdict in digits), *strangers])
+    assert roc_auc(familiarity, np.arange(len(familiarity)) < len(digits)) >= 0.9
+
+
+def test_a_calibration_is_the_same_each_time_and_survives_its_json(model, held_out, fitted):
+    assert fit_calibration(model.encoder, held_out, outliers=15) == fitted
+    raw = json.loads(replace(model.card, calibration=fitted).to_json())["calibration"]
+    assert Calibration.from_json(raw) == fitted
+
+
+def test_a_hundredth_of_what_it_was_fitted_on_is_unknown(model, held_out, fitted):
+    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), FLAT)
+    checked = suit_gallery(fitted, store, held_out.labels, held_out.images)
+
+    assert fitted.thresholds[UNKNOWN].value == FALSE_REJECT
+    assert checked.gallery.startswith("holds: 1.00% of 600 of its images unknown, ECE of pairs 0.00")
+    assert replace(checked, gallery="") == fitted
+    assert fitted.thresholds[MATCH].value < fitted.thresholds[F1].value  # of a model this good
+    assert "600 images" in fitted.fitted_on
+
+
+def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(model, held_out, fitted):
+    # Two classes of five digits each: most pairs of one class show two digits, and score low.
+    labels = (held_out.labels >= 5).astype(np.int64)
+    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), FLAT)
+    own = suit_gallery(fitted, store, labels, held_out.images)
+
+    assert own.gallery.startswith("the model's did not hold: ")
+    assert own.fitted_on == "the gallery itself: 600 images, each against the others"
+    assert own.familiarity.weights == fitted.familiarity.weights
+    assert own.pairs.weight < fitted.pairs.weight
+    before = verify_pairs(store.all_vectors(), labels, fitted.pairs, count=20_000)
+    after = verify_pairs(store.all_vectors(), labels, own.pairs, count=20_000)
+    assert after.calibration.brier < before.calibration.brier
+    assert after.calibration.ece < before.calibration.ece / 2
+
+
+def test_a_small_or_unlabelled_gallery_keeps_the_models_calibration_and_says_so(
+    model, held_out, fitted, tmp_path
+):
+    for split in (held_out.take(np.arange(LEAST_IMAGES - 1)), replace(held_out, labels=None)):
+        calibrated = model._replace(card=replace(model.card, calibration=fitted))
+        manifest = build_index(split, calibrated, tmp_path / "few")
+        assert manifest.calibration == replace(fitted, gallery="not checked: too few labelled images")
+    uncalibrated = model._replace(card=replace(model.card, calibration=None))
+    assert build_index(held_out, uncalibrated, tmp_path / "few").calibration is None
+
+
+def test_too_few_or_unlabelled_images_give_no_calibration(model, held_out):
+    assert fit_calibration(model.encoder, held_out.take(np.arange(LEAST_IMAGES - 1))) is None
+    assert fit_calibration(model.encoder, replace(held_out, labels=None)) is None
+    assert fit_calibration(model.encoder, held_out.take(held_out.labels == 3)) is None
+
+
+@pytest.fixture
+def folder(tmp_path, model):
+    """A copy of the shipped model whose card says that 250 of a training split were held out."""
+    shutil.copytree(PRETRAINED, tmp_path / "model")
+    training = {"recipe": {"held_out_images": 250}}
+    write_model_card(tmp_path / "model", replace(model.card, calibration=None, training=training))
+    return tmp_path / "model"
+
+
+def test_calibrating_a_folder_changes_its_card_and_nothing_else(folder, mnist_train):
+    before = read_model_card(folder)
+    card = calibrate_model(folder, mnist_train.take(np.arange(400)), outliers=5, threads=1)
+
+    assert card.calibration is not None
+    assert card.calibration.fitted_on.startswith("mnist-held-out: 250 images")
+    assert read_model_card(folder) == card == replace(before, calibration=card.calibration)
+
+
+def test_the_rows_are_those_that_training_held_out(folder, mnist_train):
+    split = mnist_train.take(np.arange(400))
+    rows = hold_out(400, 250).held_out
+    card = read_model_card(folder)
+    np.testing.assert_array_equal(held_out_split(card, split).images, split.images[rows])
+
+    told = replace(card, training={**card.training, "held_out_rows_sha256": rows_sha256(rows)})
+    assert len(held_out_split(told, split)) == 250
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"recipe": {"held_out_images": 250}, "held_out_rows_sha256": "0" * 64},
+        {"recipe": {"held_out_images": 250}, "data_sha256": {"train-images-idx3-ubyte": "0" * 64}},
+    ],
+)
+def test_images_that_training_may_have_seen_are_refused(folder, mnist_train, training):
+    card = replace(read_model_card(folder), training=training)
+    with pytest.raises(BadInputError, match="was not trained on mnist-train") as caught:
+        held_out_split(card, mnist_train.take(np.arange(400)))
+    assert caught.value.hint == "name the dataset that it was trained on: --dataset"
+
+
+def test_the_command_calibrates_and_shows_what_it_did(folder, mnist_dir, tmp_path):
+    digits = tmp_path / "digits"
+    digits.mkdir()
+    for kind in ("images-idx3", "labels-idx1"):
+        shutil.copy(mnist_dir / "MNIST" / "raw" / f"t10k-{kind}-ubyte", digits / f"train-{kind}-ubyte")
+    result = CliRunner().invoke(app, ["calibrate", str(folder), "--dataset", str(digits)])
+
+    assert result.exit_code == 0, result.output
+    assert "digits-held-out: 250 images" in result.stdout
+    assert "99% precision of balanced pairs" in result.stdout
+    shown = CliRunner().invoke(app, ["info", "--model", str(folder), "--json"])
+    raw = json.loads(shown.stdout)["calibration"]
+    assert Calibration.from_json(raw) == read_model_card(folder).calibration
+
+
+def test_the_command_refuses_what_it_cannot_calibrate_on(folder, tmp_path):
+    result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "none")])
+    assert result.exit_code == 3
+    few = tmp_path / "few"
+    few.mkdir()
+    shutil.copy(ROOT / "docs" / "digit.png", few)
+    result = CliRunner().invoke(app, ["calibrate", str(folder), "--dataset", str(few)])
+    assert result.exit_code == 2
+    assert "cannot be calibrated on" in result.stderr
+
+
+def test_outliers_are_pictures_of_every_kind_the_same_each_time(held_out):
+    made = make_outliers(held_out.images, held_out.labels, 4)
+
+    assert made.shape == (4 * len(KINDS), 28, 28)
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(made, make_outliers(held_out.images, held_out.labels, 4))
+    assert (make_outliers(held_out.images, held_out.labels, 4, seed=1) != made).any()
+    known = {image.tobytes() for image in held_out.images}
+    assert not any(image.tobytes() in known for image in made)
+
+
+def test_halves_are_of_two_classes():
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[0, 4:24, 4:24], images[1, 8:20, 10:18] = 255, 255
+    for seed in range(8):
+        picture = KINDS["halves"](images, np.array([0, 1]), np.random.default_rng(seed))
+        small = prepare_image(picture, preprocess=Preprocess.NONE).pixels > 128
+        for whole in images:
+            assert (small != (whole > 128)).any()
+
+
+def test_a_query_asks_about_its_picture_and_a_combination_has_no_verdict(shipped, mnist_test):
+    vectors = shipped.bundle.encoder.encode(mnist_test.images[:1])
+    (with_picture,) = shipped.query_vectors(vectors, [PreparedImage(mnist_test.images[0])], k=1)
+    (without,) = shipped.query_vectors(vectors, [None], k=1)
+
+    assert with_picture.verdict is not None
+    assert without.verdict is None
+    assert [row.posterior for row in without.classes] == [row.posterior for row in with_picture.classes]

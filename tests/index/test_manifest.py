@@ -1,0 +1,319 @@
+"""A manifest is believed field by field, and nothing but ValueError leaves its parser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from toys import TOY_CALIBRATION
+
+from simsearch.index.manifest import ROLES, FileEntry, Manifest, is_data_file
+from simsearch.stats.calibration import Projection
+
+MANIFEST = Manifest(
+    name="toy",
+    created="2026-01-02T03:04:05+00:00",
+    count=6,
+    dim=4,
+    factory="HNSW32",
+    model="toy",
+    encoder="e" * 64,
+    preprocessing=1,
+    projection=Projection(10.5, -5.25),
+    dataset="toy-test",
+    data_sha256={"images": "d" * 64},
+    classes=("a", "ö\n", ""),
+    versions={"numpy": "2.4"},
+    files={role: FileEntry.of(role, 100 + row, f"{row:032x}") for row, role in enumerate(ROLES)},
+)
+DELETE = object()
+A_FILE = {"name": f"ids-{'0' * 32}.npy", "size": 1, "xxh3_128": "0" * 32}
+
+
+def unsealed() -> dict:
+    """The manifest's JSON without its own checksum, so that what is edited is believed."""
+    raw = json.loads(MANIFEST.to_json())
+    del raw["sha256"]
+    return raw
+
+
+def edited(*path_and_value) -> bytes:
+    """The manifest's JSON, without its own checksum, with the value at a path replaced, or deleted."""
+    *path, last, value = path_and_value
+    raw = unsealed()
+    at = raw
+    for key in path:
+        at = at[key]
+    if value is DELETE:
+        del at[last]
+    else:
+        at[last] = value
+    return json.dumps(raw).encode()
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the caller compares the message
+        Manifest.from_json(data)
+    return str(caught.value)
+
+
+def test_a_manifest_read_back_is_equal():
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def test_a_manifest_of_before_manifests_had_checksums_is_read():
+    assert Manifest.from_json(json.dumps(unsealed()).encode()) == MANIFEST
+
+
+def test_the_layout_of_the_json_does_not_matter():
+    assert Manifest.from_json(json.dumps(json.loads(MANIFEST.to_json()), sort_keys=True).encode()) == MANIFEST
+
+
+def test_one_changed_digit_of_the_projection_is_noticed():
+    assert refusal(MANIFEST.to_json().replace(b"10.5", b"11.5")) == "it is damaged: its checksum is wrong"
+
+
+def test_a_manifest_of_before_there_were_calibrations_is_read():
+    assert Manifest.from_json(edited("calibration", DELETE)) == MANIFEST
+    assert MANIFEST.pairs == MANIFEST.projection
+
+
+def test_a_calibration_survives_the_round_trip():
+    manifest = replace(MANIFEST, calibration=TOY_CALIBRATION)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.pairs == TOY_CALIBRATION.pairs
+
+
+def test_a_broken_calibration_is_refused():
+    assert refusal(edited("calibration", {"pairs": {}})) == (
+        "the calibration is incomplete or malformed ('familiarity')"
+    )
+
+
+def test_optional_files_may_be_absent():
+    required = {role: MANIFEST.files[role] for role in ROLES if role not in ("labels", "vectors")}
+    manifest = replace(MANIFEST, files=required, classes=())
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_the_json_is_this():
+    raw = json.loads(MANIFEST.to_json())
+    assert raw.pop("sha256") == hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
+    files = raw.pop("files")
+    assert files["ids"] == {"name": f"ids-{2:032x}.npy", "size": 102, "xxh3_128": f"{2:032x}"}
+    assert raw == {
+        "format": 1,
+        "name": "toy",
+        "created": "2026-01-02T03:04:05+00:00",
+        "count": 6,
+        "dim": 4,
+        "factory": "HNSW32",
+        "model": "toy",
+        "encoder": "e" * 64,
+        "preprocessing": 1,
+        "projection": {"weight": 10.5, "bias": -5.25},
+        "dataset": "toy-test",
+        "data_sha256": {"images": "d" * 64},
+        "classes": ["a", "ö\n", ""],
+        "versions": {"numpy": "2.4"},
+        "dtype": "float32",
+        "metric": "inner_product",
+        "calibration": None,
+    }
+
+
+TEXTS = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
+REQUIRED_FIELDS = sorted({*unsealed()} - {"calibration", "format", "dtype", "metric"})
+
+
+@pytest.mark.parametrize("field", REQUIRED_FIELDS)
+def test_a_missing_field_is_named(field):
+    assert f"'{field}'" in refusal(edited(field, DELETE))
+
+
+@pytest.mark.parametrize("value", [None, 5, ["toy"], {"a": "b"}, True])
+@pytest.mark.parametrize("field", TEXTS)
+def test_a_text_that_is_none_is_named(field, value):
+    assert refusal(edited(field, value)) == f"{field} is not text"
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**40, 10**400, 6.0, "6", True, None, [6]])
+@pytest.mark.parametrize("field", ["count", "dim", "preprocessing"])
+def test_a_number_that_is_not_a_positive_integer_is_named(field, value):
+    assert refusal(edited(field, value)) == f"{field} is {value!r}"
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", ["a"], {"a": 1}, {"a": None}])
+@pytest.mark.parametrize("field", ["data_sha256", "versions"])
+def test_a_table_that_is_none_is_named(field, value):
+    assert refusal(edited(field, value)) == f"{field} is not a table of texts"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (edited("format", 2), "it has format 2; this simsearch reads format 1"),
+        (edited("format", DELETE), "it has format None; this simsearch reads format 1"),
+        (edited("format", True), "it has format True; this simsearch reads format 1"),
+        (edited("format", "1"), "it has format '1'; this simsearch reads format 1"),
+        (edited("dtype", "float64"), "it holds float64 vectors under inner_product"),
+        (edited("metric", "l2"), "it holds float32 vectors under l2"),
+        (edited("classes", "abc"), "it is incomplete or malformed (classes is not a list)"),
+        (edited("classes", {"a": 1}), "it is incomplete or malformed (classes is not a list)"),
+        (edited("classes", ["a", 1]), "a class name is not text"),
+        (edited("classes", 1, None), "a class name is not text"),
+        (edited("projection", "weight", float("nan")), "the projection must be finite"),
+        (edited("projection", "bias", float("inf")), "the projection must be finite"),
+        (edited("files", "index", DELETE), "it does not name the files that a bundle has"),
+        (edited("files", "pickle", A_FILE), "it does not name the files that a bundle has"),
+        (edited("files", "ids", "size", -1), "the size of ids is -1"),
+        (edited("files", "ids", "size", 2**40), f"the size of ids is {2**40}"),
+        (edited("files", "ids", "size", 1.5), "the size of ids is 1.5"),
+        (edited("files", "ids", "size", True), "the size of ids is True"),
+        (edited("files", "ids", "xxh3_128", "f" * 32), f"the file name of ids is 'ids-{2:032x}.npy'"),
+        (edited("files", "ids", "xxh3_128", 5), "the checksum of ids is 5"),
+        (edited("files", "labels", A_FILE), f"the file name of labels is '{A_FILE['name']}'"),
+        (b"[]", "it is not a JSON object"),
+        (b"null", "it is not a JSON object"),
+    ],
+)
+def test_each_of_these_is_refused_with_this_message(data, message):
+    assert refusal(data) == message
+
+
+@pytest.mark.parametrize(
+    "projection",
+    [
+        None,
+        5,
+        [1, 2],
+        {},
+        {"weight": 1},
+        {"weight": 1, "bias": "2"},
+        {"weight": True, "bias": 1},
+        {"weight": 10**400, "bias": 0},
+        {"weight": 1, "bias": 2, "power": 3},
+    ],
+)
+def test_a_projection_of_another_shape_is_malformed(projection):
+    assert refusal(edited("projection", projection)).startswith("it is incomplete or malformed (")
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 5, "name", [], {}, {"name": "x"}, {**A_FILE, "mode": 1}, {**A_FILE, "name": 5}]
+)
+def test_a_file_entry_of_another_shape_is_malformed(entry):
+    assert refusal(edited("files", "ids", entry)).startswith("it is incomplete or malformed (")
+
+
+def test_an_unknown_field_is_named():
+    assert "'pickle'" in refusal(edited("pickle", "x"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"../ids-{2:032x}.npy",
+        f"/etc/ids-{2:032x}.npy",
+        f"x/../ids-{2:032x}.npy",
+        f"..\\ids-{2:032x}.npy",
+        f"ids-{2:032x}.npy\n",
+        f"ids-{2:032x}.npy\0",
+        f"ids-{2:032x}.faiss",
+        f"IDS-{2:032x}.npy",
+        "../../etc/passwd",
+        "manifest.json",
+        ".lock",
+        "",
+    ],
+)
+def test_a_file_name_that_leaves_the_folder_or_is_not_the_writers_is_refused(name):
+    assert refusal(edited("files", "ids", "name", name)) == f"the file name of ids is {name!r}"
+
+
+def test_a_checksum_cannot_smuggle_a_path_into_a_file_name():
+    entry = {"name": "ids-/../../../../etc/passwd.npy", "size": 1, "xxh3_128": "/../../../../etc/passwd"}
+    assert refusal(edited("files", "ids", entry)) == f"the file name of ids is {entry['name']!r}"
+
+
+def test_only_the_writers_own_names_are_data_files():
+    assert all(is_data_file(entry.name) for entry in MANIFEST.files.values())
+    for name in (
+        "manifest.json",
+        ".lock",
+        "index.faiss",
+        f"index-{0:032x}.npy",
+        f"x-{0:032x}.npy",
+        "notes.txt",
+    ):
+        assert not is_data_file(name), name
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"\xff\xfe", b"\x00" * 100, b"[" * 500_000, b'{"a":' * 300_000, b"9" * 10_000]
+)
+def test_bytes_that_are_no_json_are_refused(data):
+    assert refusal(data)
+
+
+# --- whatever the bytes, a manifest or a ValueError
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.just(10**400),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def places(value, path=()):
+    """The path of every value inside a JSON value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+PLACES = list(places(unsealed()))
+
+
+def assert_manifest_or_value_error(data: bytes) -> None:
+    try:
+        manifest = Manifest.from_json(data)
+    except ValueError:
+        return
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@settings(max_examples=400, deadline=None)
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), JUNK | st.just(DELETE)), min_size=1, max_size=3))
+def test_changed_values_give_a_manifest_or_a_value_error(changes):
+    raw = unsealed()
+    for (*path, last), value in changes:
+        at = raw
+        try:
+            for key in path:
+                at = at[key]
+            if value is DELETE:
+                del at[last]
+            else:
+                at[last] = value
+        except (LookupError, TypeError):  # an earlier change removed this place
+            continue
+    assert_manifest_or_value_error(json.dumps(raw).encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=60), start=st.integers(0, 2500), length=st.integers(0, 60))
+def test_changed_bytes_give_a_manifest_or_a_value_error(data, start, length):
+    text = MANIFEST.to_json()
+    assert_manifest_or_value_error(data)
+    assert_manifest_or_value_error(text[:start] + data + text[start + length :])

@@ -1,0 +1,123 @@
+"""From cosine to logit to probability, posterior and familiarity, worked by hand; what is stored of them."""
+
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from toys import TOY_CALIBRATION
+
+from simsearch.stats.calibration import Calibration, ClassPosterior, Projection
+
+
+def test_logits_and_probabilities_are_those_worked_by_hand():
+    projection = Projection(weight=10.0, bias=-5.0)
+
+    assert projection.logit([0.0, 0.5, 0.8, 1.0]).tolist() == [-5.0, 0.0, 3.0, 5.0]
+    assert projection.probability([0.5]).tolist() == [0.5]
+    # 1 / (1 + e^-3) and 1 / (1 + e^5)
+    assert projection.probability([0.8, 0.0]) == pytest.approx([0.9525741268224334, 0.0066928509242848554])
+
+
+def test_the_shape_of_the_scores_is_kept_and_the_result_is_float64():
+    projection = Projection(2.0, 1.0)
+
+    for scores in (np.float32(0.5), np.zeros(0, np.float32), np.ones((2, 3), np.float32)):
+        for result in (projection.logit(scores), projection.probability(scores)):
+            assert result.shape == np.shape(scores)
+            assert result.dtype == np.float64
+
+
+def test_float32_scores_are_not_rounded_on_their_way():
+    score = np.float32(0.9)
+
+    assert float(Projection(10.0, -5.0).logit(score)) == 10.0 * float(score) - 5.0
+
+
+@pytest.mark.parametrize(("logit", "probability"), [(1e4, 1.0), (-1e4, 0.0), (1e300, 1.0), (-1e300, 0.0)])
+def test_extreme_logits_saturate_without_a_warning(logit, probability):
+    with np.errstate(all="raise"):
+        assert float(Projection(1.0, 0.0).probability(logit)) == probability
+
+
+def test_probability_agrees_with_the_textbook_sigmoid_and_never_falls_as_the_score_rises():
+    scores = np.linspace(-1, 1, 401)
+    found = Projection(12.5, -6.25).probability(scores)
+
+    assert found == pytest.approx([1 / (1 + math.exp(-(12.5 * s - 6.25))) for s in scores], abs=1e-15)
+    assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_projection_that_is_not_finite_is_refused(bad):
+    for weight, bias in ((bad, 0.0), (0.0, bad)):
+        with pytest.raises(ValueError, match=r"^the projection must be finite$"):
+            Projection(weight, bias)
+
+
+def test_a_score_of_nan_has_no_probability():
+    assert math.isnan(float(Projection(10.0, -5.0).probability(math.nan)))
+
+
+def calibration_json(**changes):
+    """The toy calibration as parsed JSON, with some of its fields replaced."""
+    return {**json.loads(json.dumps(asdict(TOY_CALIBRATION))), **changes}
+
+
+def test_a_calibration_read_back_is_equal():
+    assert Calibration.from_json(calibration_json()) == TOY_CALIBRATION
+
+
+def familiarity_json(**changes):
+    return {"familiarity": {**calibration_json()["familiarity"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pairs": {"weight": math.nan, "bias": 0.0}}, "the projection must be finite"),
+        ({"pairs": {"weight": "1", "bias": 0.0}}, "the projection holds something that is no number"),
+        ({"classes": {"weight": math.inf}}, "inf is no finite number"),
+        ({"classes": {"weight": True}}, "True is no finite number"),
+        ({"classes": []}, "list indices must be integers"),
+        (familiarity_json(weights={"smell": 1.0}), "evidence that this simsearch does not know"),
+        (familiarity_json(weights={}), "evidence that this simsearch does not know"),
+        (familiarity_json(levels=[0.0, 1.0]), "do not run from 0 to 1"),
+        (familiarity_json(levels=[0.1, 0.5, 1.0]), "do not run from 0 to 1"),
+        (familiarity_json(values=[1.0, 0.0, 2.0]), "do not ascend"),
+        (familiarity_json(values=7), "no list of numbers"),
+        (familiarity_json(values=[0.0] * 1001), "no list of numbers"),
+        ({"thresholds": {}}, "it lacks a threshold"),
+        ({"thresholds": {"match": {"value": 0.5}}}, "'target'"),
+        ({"fitted_on": 3}, "3 is not text"),
+    ],
+)
+def test_a_malformed_calibration_is_refused(changes, message):
+    with pytest.raises(ValueError, match=r"^the calibration (is incomplete|cannot be used)") as caught:
+        Calibration.from_json(calibration_json(**changes))
+    assert message in str(caught.value)
+
+
+def test_the_score_of_a_probability_is_the_way_back():
+    projection = Projection(10.0, -5.0)
+
+    assert projection.score(0.5) == 0.5
+    assert float(projection.probability(projection.score(0.99))) == pytest.approx(0.99)
+    assert (projection.score(0.0), projection.score(1.0)) == (-math.inf, math.inf)
+
+
+def test_the_posterior_is_the_softmax_of_the_scaled_means():
+    posterior = ClassPosterior(10.0).probability([[0.1, 0.3, 0.0], [100.0, 0.0, 0.0]])
+
+    weights = [math.exp(1), math.exp(3), 1.0]
+    assert posterior[0] == pytest.approx([w / sum(weights) for w in weights])
+    assert posterior[1].tolist() == [1.0, 0.0, 0.0]  # nothing overflows
+
+
+def test_familiarity_is_interpolated_between_the_levels_and_ends_at_0_and_1():
+    familiarity = TOY_CALIBRATION.familiarity
+    evidence = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
+
+    assert familiarity.logit(evidence).tolist() == [0.0, 2.0]
+    assert familiarity.share([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
