@@ -1,19 +1,19 @@
-"""JSON documents with a checksum of their own, so that a flipped bit in a number is noticed, and their files.
+"""JSON documents that simsearch writes: their checksum, and which versions made them.
 
-The checksum is the SHA-256 of everything else in the document, independent of layout. Documents from before
-it was introduced have none, and are taken as they are.
+A document's checksum lies inside it, so that a flipped bit in a number is noticed: the SHA-256 of everything
+else, independent of layout. Documents from before it was introduced have none, and are taken as they are.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import stat
+import platform
 from collections.abc import Mapping
-from pathlib import Path
+from importlib import metadata
 from typing import Any
+
+from simsearch import __version__
 
 SEAL = "sha256"
 
@@ -32,18 +32,16 @@ def check_seal(document: dict[str, Any]) -> None:
         raise ValueError("it is damaged: its checksum is wrong")
 
 
-def read_small_file(path: Path, most: int) -> bytes | None:
-    """Read a regular file of at most `most` bytes; None if it has more. A pipe is refused, never waited for.
-
-    :raises OSError: If it cannot be read.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        data = file.read(most + 1)
-    return data if len(data) <= most else None
-
-
 def _digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def installed_versions(*libraries: str) -> dict[str, str]:
+    """The versions of simsearch, Python and those of these distributions that are installed."""
+    versions = {"simsearch": __version__, "python": platform.python_version()}
+    for name in libraries:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,8 +1,9 @@
-"""Words for people: guesses at what was meant, and names that a terminal can show."""
+"""Words for people: guesses at what was meant, names that a terminal can show, percentages."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -25,3 +26,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, never rounded up to certainty."""
+    return f"{math.floor(probability * 1000) / 10:.1f} %"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from toys import toy_encoder, toy_split
 
-from simsearch.data.datasets import Split, load_split
+from simsearch.data.datasets import load_split
 from simsearch.data.mnist import default_data_dir, fetch_mnist
+from simsearch.data.splits import Split
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
 from simsearch.index.build import build_index

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from toys import quadrant_image, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 
 GALLERY = toy_split([((100, 0, 0, 0), 0), ((60, 80, 0, 0), 0), ((0, 100, 0, 0), 1), ((0, 0, 60, 80), 2)])
 OTHER = replace(toy_split([((0, 0, 0, 9), 1), ((3, 4, 0, 0), 0)], classes=("x", "y")), name="other")

@@ -86,8 +86,7 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
         return {
             module: core
             for module, files in everything.items()
-            if module not in OPTIONAL
-            and (core := {file for file in files if extra_of(file) is None})
+            if module not in OPTIONAL and (core := {file for file in files if extra_of(file) is None})
         }
     return {
         module: files

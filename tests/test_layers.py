@@ -13,8 +13,13 @@ ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.pare
 
 
 def test_imports_keep_to_the_contracts() -> None:
-    """`[tool.importlinter]` in pyproject.toml: arrows point down the rooms, libraries stay at their boundaries."""
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    """`[tool.importlinter]` in pyproject.toml: arrows point down, libraries stay at their boundaries."""
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as c; c()",
+        "--no-cache",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout

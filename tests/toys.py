@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.stats.calibration import Calibration, ClassPosterior, Familiarity, Projection, Threshold
 

@@ -1,8 +1,9 @@
 """Where images come from: MNIST, IDX files, folders, and what is made of them.
 
-splits.py        which training images are held out
-datasets.py      names -> loaders; MNIST, IDX folders and image folders as one record
-folders.py       the image files in a folder
+splits.py        a split: images with what is known about them; which ones are held out
+datasets.py      names -> loaders
+idx.py           folders of IDX files
+folders.py       folders of image files
 mnist.py         a verified copy of MNIST
 mnist_sources.py where MNIST can come from
 mnist_files.py   MNIST's four files and their hashes

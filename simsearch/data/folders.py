@@ -1,12 +1,20 @@
-"""The image files in a folder and below it, in the order that people expect."""
+"""Folders of images: the files in them in the order that people expect, sub-folders as classes."""
 
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
-from simsearch.errors import BadDatasetError
+import numpy as np
+from numpy.typing import NDArray
 
+from simsearch.data.splits import Split
+from simsearch.errors import BadDatasetError, BadImageError
+from simsearch.prepare.prepare import prepare_image
+
+_DECODERS = 4
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 
 
@@ -23,6 +31,50 @@ def natural(name: str) -> tuple[list[int | str], str]:
     """The key that sorts "9" before "10"."""
     parts = re.split(r"(\d+)", name.casefold())
     return [int(part) if part.isdecimal() else part for part in parts], name
+
+
+def load_image_folder(folder: Path) -> Split:
+    """Load a folder of images: sub-folders are classes, images directly in the folder have no labels.
+
+    Unreadable images are left out and listed in `skipped`. Links to folders are not followed.
+
+    :raises BadDatasetError: If the folder mixes both kinds, or holds no readable image.
+    """
+    skipped: list[str] = []
+    loose = image_files(folder, folder, skipped, deep=False)
+    by_class = {
+        path.name: files
+        for path in visible(folder)
+        if path.is_dir() and not path.is_symlink() and (files := image_files(path, folder, skipped))
+    }
+    if loose and by_class:
+        raise BadDatasetError(
+            f"{folder} mixes loose images ({loose[0].name}) and class folders ({next(iter(by_class))})",
+            hint="put every image into a class folder, or none",
+        )
+    files = loose or [file for members in by_class.values() for file in members]
+    labels = np.repeat(np.arange(len(by_class)), [len(members) for members in by_class.values()])
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        decoded = list(pool.map(_pixels_or_reason, files))
+    skipped += [
+        f"{name_below(file, folder)}: {d}"
+        for file, d in zip(files, decoded, strict=True)
+        if isinstance(d, str)
+    ]
+    rows = [row for row, d in enumerate(decoded) if not isinstance(d, str)]
+    if not rows:
+        raise BadDatasetError(
+            f"{folder} holds no readable image" + (f" ({skipped[0]})" if skipped else ""),
+            hint="put png, jpg, webp, bmp or gif files into it, or into one sub-folder a class",
+        )
+    return Split(
+        images=np.stack([cast("NDArray[np.uint8]", decoded[row]) for row in rows]),
+        labels=None if loose else labels[rows].astype(np.int64),
+        sources=tuple(name_below(files[row], folder) for row in rows),
+        name=folder.resolve().name,
+        classes=tuple(by_class),
+        skipped=tuple(skipped),
+    )
 
 
 def image_files(folder: Path, base: Path, skipped: list[str], *, deep: bool = True) -> list[Path]:
@@ -45,3 +97,10 @@ def image_files(folder: Path, base: Path, skipped: list[str], *, deep: bool = Tr
 def name_below(path: Path, base: Path) -> str:
     """The path below the given folder; bytes that are no UTF-8 are spelt out."""
     return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
+
+
+def _pixels_or_reason(file: Path) -> NDArray[np.uint8] | str:
+    try:
+        return prepare_image(file).pixels
+    except (BadImageError, OSError) as error:
+        return str(error).replace(str(file), "it")

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from simsearch.data.mnist_files import FILES, DataFile, find_defects, raw_dir, reason_of
+from simsearch.data.mnist_files import FILES, DataFile, find_defects, raw_dir
 from simsearch.data.mnist_sources import FAILURES, Source, default_sources
 from simsearch.errors import BusyError, DatasetUnavailableError
-from simsearch.files import sweep_temporaries, sync_folder, write_durably
+from simsearch.files import reason_of, sweep_temporaries, sync_folder, write_durably
 
 Note = Callable[[str], None]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from simsearch.files import reason_of, sha256_of
 
 
 @dataclass(frozen=True)
@@ -69,23 +68,3 @@ def defect_of(path: Path, file: DataFile) -> str:
         return "missing"
     except OSError as error:
         return reason_of(error)
-
-
-def open_decompressed(path: Path) -> io.BufferedIOBase:
-    """Open a file for reading, through gzip if it is a `.gz`."""
-    return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def reason_of(error: BaseException) -> str:
-    """An error in one short line; of requests' nested ones the innermost."""
-    inner = getattr(error.args[0], "reason", None) if error.args else None
-    text = " ".join(str(inner or error).split())
-    if text.startswith("HTTP") and ": " in text:
-        text = text.split(": ", 1)[1]
-    return text[:300] or type(error).__name__

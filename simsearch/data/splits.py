@@ -1,15 +1,57 @@
-"""Which training images are held out, for every choice that must not be made on the test split."""
+"""A split: images with what is known about them; and which training images are held out for every choice."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 HELD_OUT_IMAGES = 5_000
 _SEED = 60_000
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with what is known about them, row by row."""
+
+    images: NDArray[np.uint8]  # (N, 28, 28), light ink on dark
+    labels: NDArray[np.int64] | None  # (N,), None when unlabelled
+    sources: Sequence[str]  # N strings: "mnist/test/17", or a path relative to the given folder
+    name: str  # "mnist-test"
+    classes: tuple[str, ...] = ()  # classes[label] is the class's name
+    sha256: Mapping[str, str] = field(default_factory=dict)  # data file -> hash; empty for image folders
+    skipped: tuple[str, ...] = ()  # "path: reason" of images that could not be read
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28):
+            raise ValueError(f"images must be uint8 (N, 28, 28), not {self.images.dtype} {self.images.shape}")
+        if len(self.sources) != len(self):
+            raise ValueError(f"{len(self)} images but {len(self.sources)} sources")
+        if self.labels is None:
+            return
+        if self.labels.dtype != np.int64 or self.labels.shape != (len(self),):
+            raise ValueError(
+                f"labels must be int64 ({len(self)},), not {self.labels.dtype} {self.labels.shape}"
+            )
+        if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise ValueError(f"labels must lie in 0..{len(self.classes) - 1}, one class name each")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> Split:
+        """The split of these rows (indices or a mask), in this order."""
+        chosen = np.arange(len(self))[rows]
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
+            sources=tuple(self.sources[row] for row in chosen),
+        )
 
 
 class HoldOut(NamedTuple):

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simsearch.documents import check_seal, read_small_file, seal
+from simsearch.documents import check_seal, seal
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.errors import BrokenModelError, MissingModelError
-from simsearch.files import write_atomically
+from simsearch.files import read_small_file, write_atomically
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
 

@@ -12,7 +12,8 @@ import xxhash
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
+from simsearch.documents import installed_versions
 from simsearch.errors import BadInputError
 from simsearch.evaluate.report import Approximation, ClassRow, Figure, PerQuery, Report
 from simsearch.index.bundle import Bundle
@@ -20,7 +21,6 @@ from simsearch.index.stores.base import Vectors
 from simsearch.stats import retrieval as metrics
 from simsearch.stats.significance import RESAMPLES, bootstrap_means
 from simsearch.stats.verification import Verification, verify_pairs
-from simsearch.versions import installed_versions
 
 LEAVE_ONE_OUT = "gallery leave-one-out"
 QUERY_SET = "query set against gallery"

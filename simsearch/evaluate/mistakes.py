@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, split_fingerprint
 from simsearch.evaluate.findings import Findings

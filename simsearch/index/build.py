@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
+from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import (
     BadDatasetError,
@@ -32,7 +33,6 @@ from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import FileEntry, Manifest
 from simsearch.index.stores.faiss import FLAT, FaissStore, check_factory, read_faiss_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
-from simsearch.versions import installed_versions
 
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
 

@@ -24,14 +24,19 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from simsearch.documents import read_small_file
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
-from simsearch.files import replace_file, sweep_temporaries, sync_folder, write_atomically
+from simsearch.files import (
+    folder_lock,
+    read_small_file,
+    replace_file,
+    sweep_temporaries,
+    sync_folder,
+    write_atomically,
+)
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
 from simsearch.index.stores.base import Ids, is_unit
 from simsearch.index.stores.faiss import FaissStore, read_faiss_index
-from simsearch.locks import folder_lock
 from simsearch.prepare.prepare import PREPROCESSING_VERSION, Images
 
 MANIFEST = "manifest.json"

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.data.datasets import Split
 from simsearch.data.outliers import make_outliers
-from simsearch.data.splits import HELD_OUT_IMAGES, hold_out, rows_sha256
+from simsearch.data.splits import HELD_OUT_IMAGES, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError

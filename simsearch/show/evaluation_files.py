@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError, require
 from simsearch.evaluate.evaluation import prepare_queries
 from simsearch.evaluate.mistakes import find_mistakes

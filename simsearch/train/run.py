@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from simsearch.data.datasets import Split
-from simsearch.data.splits import hold_out, rows_sha256
+from simsearch.data.splits import Split, hold_out, rows_sha256
+from simsearch.documents import installed_versions
 from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
@@ -23,9 +23,8 @@ from simsearch.encode.model_folder import (
     write_model_card,
 )
 from simsearch.errors import BadInputError, MissingModelError
-from simsearch.files import sweep_temporaries, write_atomically
+from simsearch.files import folder_lock, sweep_temporaries, write_atomically
 from simsearch.index.calibrate import fit_calibration, held_out_split, is_enough
-from simsearch.locks import folder_lock
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
 from simsearch.train.checkpoints import load_model
@@ -39,7 +38,6 @@ from simsearch.train.loop import (
 )
 from simsearch.train.model import EMBEDDING_DIM, SimilarityModel
 from simsearch.train.recipes import Recipe
-from simsearch.versions import installed_versions
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
 

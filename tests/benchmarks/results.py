@@ -25,7 +25,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 
-from simsearch.data.datasets import Split, load_named
+from simsearch.data.datasets import load_named
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import MODEL_CARD, open_model
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.build import build_index

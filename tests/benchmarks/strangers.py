@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from simsearch.data.datasets import read_idx
+from simsearch.data.idx import read_idx
 from simsearch.errors import BadImageError
 from simsearch.prepare.prepare import SIDE, Images, Preprocess, prepare_image
 

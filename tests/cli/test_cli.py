@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from simsearch import __version__
 from simsearch.cli.main import app
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import ENCODER, Model
 from simsearch.search.searcher import Searcher
 

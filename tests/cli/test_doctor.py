@@ -7,8 +7,8 @@ import pytest
 
 from simsearch.cli import doctor
 from simsearch.cli.doctor import Check, check_torch, explain_torch_failure, run_checks
-from simsearch.data.datasets import Split
 from simsearch.data.mnist_files import FILES
+from simsearch.data.splits import Split
 
 
 def named(checks: list[Check], name: str) -> Check:

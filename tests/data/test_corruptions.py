@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from simsearch.data.corruptions import CAPTURE, FORM, distort, distort_images
-from simsearch.data.datasets import Split, load_named, load_split
-from simsearch.data.splits import hold_out
+from simsearch.data.datasets import load_named, load_split
+from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadDatasetError
 from simsearch.prepare.prepare import prepare_image
 

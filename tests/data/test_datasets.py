@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 
 from simsearch.data import datasets
-from simsearch.data.datasets import Split, load_split, read_idx
+from simsearch.data.datasets import load_split
+from simsearch.data.idx import read_idx
+from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError, DatasetUnavailableError
 from simsearch.prepare.prepare import prepare_image
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from toys import toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import Queries, evaluate, rank_gallery
 from simsearch.evaluate.report import Approximation

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.evaluate.findings import read_findings

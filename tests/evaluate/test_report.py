@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.compare import Comparison, compare
 from simsearch.evaluate.evaluation import evaluate

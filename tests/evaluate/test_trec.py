@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import open_model
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import evaluate, prepare_queries, rank_gallery

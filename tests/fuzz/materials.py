@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,

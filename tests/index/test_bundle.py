@@ -17,7 +17,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from toys import toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError, BusyError, MissingBundleError

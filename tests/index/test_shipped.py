@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsearch.data.datasets import Split
 from simsearch.data.mnist_files import FILES
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import BEST_CHECKPOINT, PRETRAINED, open_model
 from simsearch.prepare.prepare import prepare_image, to_batch
 from simsearch.search.searcher import Searcher

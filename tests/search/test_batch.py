@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from toys import quadrant_image, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search import batch

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from toys import quadrant_image, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model, open_model
 from simsearch.errors import BadInputError
 from simsearch.index.build import build_index

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from toys import TOY_CALIBRATION, quadrant_image, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess, prepare_image

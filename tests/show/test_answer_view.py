@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from toys import TOY_CALIBRATION, quadrant_image, toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.evaluate.query_table import write_query_table

@@ -1,6 +1,7 @@
 import pytest
 
-from simsearch.show.terminal.views import bar, percent
+from simsearch.show.terminal.views import bar
+from simsearch.text import percent
 
 
 @pytest.mark.parametrize(

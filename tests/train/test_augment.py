@@ -9,7 +9,7 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.prepare.prepare import to_batch
 from simsearch.train.augment import Augmentation
 

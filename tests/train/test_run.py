@@ -22,9 +22,8 @@ import torch
 from filelock import FileLock
 
 from simsearch import __version__
-from simsearch.data.datasets import Split
 from simsearch.data.mnist import FILES
-from simsearch.data.splits import hold_out
+from simsearch.data.splits import Split, hold_out
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.history import EpochRecord, history_csv
 from simsearch.encode.model_folder import FileRecord, open_model, read_model_card

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from toys import quadrant_image
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BadImageError, BadInputError, BusyError
 from simsearch.prepare.prepare import Preprocess, png_bytes
 from simsearch.search.batch import Outcome

@@ -13,7 +13,7 @@ import pytest
 from servers import running
 from toys import toy_split
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.errors import BrokenBundleError, MissingBundleError
 from simsearch.index.bundle import MANIFEST
 from simsearch.web.problems import NotFoundError

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from simsearch.index.bundle import Bundle
 from simsearch.show.figures.page import HEADER, MARGIN, PLAIN, Look, Page
-from simsearch.show.terminal.views import percent
 from simsearch.stats.calibration import Projection
+from simsearch.text import percent
 from simsearch.train.anatomy import Anatomy, Block, Step, blocks
 
 PIXEL, CHANNEL = 0.05, 0.0125  # inches of one pixel of height or width, and of one channel of depth

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.show.figures.page import BODY, HEADER, MARGIN, PLAIN, Look, Page
-from simsearch.show.terminal.views import percent
 from simsearch.stats.pairs import draw_pairs
+from simsearch.text import percent
 
 _SIDE = 1.0  # inches of a picture
 _GAP = 0.12

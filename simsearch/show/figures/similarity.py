@@ -13,7 +13,7 @@ from simsearch.errors import BadInputError
 from simsearch.search.searcher import Answer, Searcher
 from simsearch.show.figures.page import BODY, HEADER, MARGIN, PLAIN, Look, Page
 from simsearch.show.figures.theme import SIMILARITY, similarity_colour, text_on
-from simsearch.show.terminal.views import percent
+from simsearch.text import percent
 
 MOST_CLASSES = 20
 _QUERY = 2.0  # inches of the query's side

@@ -13,8 +13,8 @@ from rich.text import Text
 from simsearch.search.batch import Outcome
 from simsearch.search.searcher import Answer, ClassRank, Hit, Verdict
 from simsearch.show.terminal.thumbnails import COLUMNS, Beside, Canvas, Images, Tile, TileGrid
-from simsearch.show.terminal.views import BAR_WIDTH, bar, percent, plain_table
-from simsearch.text import printable
+from simsearch.show.terminal.views import BAR_WIDTH, bar, plain_table
+from simsearch.text import percent, printable
 
 _MOST_CLASSES = 10  # of the ranking are shown; JSON has them all
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Projection
 from simsearch.stats.verification import Verification
+from simsearch.text import percent
 
 BAR_WIDTH = 24
 HEADLINE = ("MAP@R", "R-precision")
@@ -132,11 +132,6 @@ def checks_view(checks: list[tuple[bool | None, str, str]]) -> RenderableType:
     for passed, name, detail in checks:
         table.add_row(marks[passed], name, Text(detail))
     return table
-
-
-def percent(probability: float) -> str:
-    """A probability to a tenth of a percent, never rounded up to certainty."""
-    return f"{math.floor(probability * 1000) / 10:.1f} %"
 
 
 def _left_out(report: Report) -> str:

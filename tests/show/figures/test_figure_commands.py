@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from simsearch.cli.commands import figures
 from simsearch.cli.main import app
-from simsearch.data.datasets import Split
+from simsearch.data.splits import Split
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.bundle import open_bundle
 
