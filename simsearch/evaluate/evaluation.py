@@ -17,7 +17,7 @@ from simsearch.documents import installed_versions
 from simsearch.errors import BadInputError
 from simsearch.evaluate.report import Approximation, ClassRow, Figure, PerQuery, Report
 from simsearch.index.bundle import Bundle
-from simsearch.index.stores.base import Vectors
+from simsearch.index.stores.base import Vectors, gather
 from simsearch.stats import retrieval as metrics
 from simsearch.stats.significance import RESAMPLES, bootstrap_means
 from simsearch.stats.verification import Verification, verify_pairs
@@ -98,8 +98,8 @@ def evaluate(
     """
     labels = _gallery_labels(bundle)
     asked = prepare_queries(bundle, queries)
-    vectors = bundle.store.all_vectors()
-    ranked = rank_gallery(asked, vectors, labels, k=k, threads=threads, on_progress=on_progress)
+    gallery = gather(bundle.store).vectors
+    ranked = rank_gallery(asked, gallery, labels, k=k, threads=threads, on_progress=on_progress)
     valid = ~np.isnan(ranked.values["P@1"])
     if not valid.any():
         raise BadInputError(
@@ -132,7 +132,7 @@ def evaluate(
         recall_levels=tuple(RECALL_LEVELS.tolist()),
         precision=tuple(ranked.curves[valid].mean(axis=0).tolist()),
         verification=_verify(bundle, asked, seed),
-        approximation=None if bundle.store.is_exact else _approximation(bundle, asked, k),
+        approximation=None if bundle.store.is_exact else _approximation(bundle, asked, gallery, k),
         per_query=PerQuery(
             row=np.flatnonzero(valid),
             query=tuple(name for name, keep in zip(asked.names, valid, strict=True) if keep),
@@ -221,7 +221,7 @@ def prepare_queries(bundle: Bundle, split: Split | None = None) -> Queries:
     """
     if split is None:
         rows = np.arange(len(bundle.ids))
-        return Queries(bundle.store.all_vectors(), _gallery_labels(bundle), tuple(bundle.sources), rows)
+        return Queries(gather(bundle.store).vectors, _gallery_labels(bundle), tuple(bundle.sources), rows)
     if split.labels is None:
         raise BadInputError(f"the queries {split.name} have no labels, so nothing can be said to be right")
     numbers = {name: number for number, name in enumerate(bundle.manifest.classes)}
@@ -271,18 +271,16 @@ def _verify(bundle: Bundle, queries: Queries, seed: int) -> Verification | None:
     )
 
 
-def _approximation(bundle: Bundle, queries: Queries, k: int) -> Approximation:
+def _approximation(bundle: Bundle, queries: Queries, gallery: Vectors, k: int) -> Approximation:
     """Ask the approximate index itself, and count the hits that score as high as the exact ones."""
     own = queries.own
     cut = min(k, len(bundle.ids) - (own is not None))
-    hits = bundle.store.search(queries.vectors, cut + (own is not None))
-    scores = hits.scores
-    if own is not None:  # out of its own answer, and all below it one rank up
-        scores = -np.sort(-np.where(hits.ids == bundle.ids[own][:, None], -np.inf, scores), axis=1)[:, :cut]
+    left_out = None if own is None else bundle.ids[own]
+    scores = np.nan_to_num(bundle.store.search(queries.vectors, cut, left_out=left_out).scores, nan=-np.inf)
     exact = np.concatenate(
         [
             np.partition(block, (-cut, -1), axis=1)[:, [-1, -cut]]  # the scores at rank 1 and at rank k
-            for _, block in score_blocks(queries, bundle.store.all_vectors())
+            for _, block in score_blocks(queries, gallery)
         ]
     )
     return Approximation(

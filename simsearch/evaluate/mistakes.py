@@ -13,6 +13,7 @@ from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, sp
 from simsearch.evaluate.findings import Findings
 from simsearch.evaluate.report import PerQuery
 from simsearch.index.bundle import Bundle
+from simsearch.index.stores.base import NOTHING
 
 Pixels = NDArray[np.uint8]  # (28, 28)
 
@@ -56,21 +57,19 @@ def find_mistakes(
     worst = np.argsort(precision, kind="stable")[:count]
     rows = per_query.row[worst]
     if queries is None:
-        images, vectors = bundle.thumbnails[rows], bundle.store.all_vectors()[rows]
-        own: list[int | None] = bundle.ids[rows].tolist()
+        images, left_out = bundle.thumbnails[rows], bundle.ids[rows]
+        vectors = bundle.store.vectors(left_out)
     else:
-        images, own = queries.images[rows], [None] * len(rows)
+        images, left_out = queries.images[rows], None
         vectors = bundle.encoder.encode(images)
-    hits = bundle.store.search(np.ascontiguousarray(vectors), neighbours + (queries is None))
+    hits = bundle.store.search(vectors, neighbours, left_out=left_out)
     return tuple(
         Mistake(
             query=per_query.query[place],
             label=per_query.label[place],
             average_precision=float(precision[place]),
             pixels=images[i],
-            neighbours=_neighbours(bundle, per_query.label[place], hits.ids[i], hits.scores[i], own[i])[
-                :neighbours
-            ],
+            neighbours=_neighbours(bundle, per_query.label[place], hits.ids[i], hits.scores[i]),
         )
         for i, place in enumerate(worst)
     )
@@ -102,12 +101,13 @@ def saved_mistakes(
 
 
 def _neighbours(
-    bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32], own: int | None
+    bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> tuple[Neighbour, ...]:
     assert bundle.labels is not None  # an evaluation exists only of a labelled gallery
     found = []
-    for item, score, row in zip(ids.tolist(), scores.tolist(), bundle.store.rows(ids), strict=True):
-        if item != own:
-            name = bundle.manifest.classes[bundle.labels[row]]
-            found.append(Neighbour(item, name, score, name == label, bundle.thumbnails[row]))
+    there = ids != NOTHING
+    ids, scores = ids[there], scores[there]
+    for item, score, row in zip(ids.tolist(), scores.tolist(), bundle.rows(ids), strict=True):
+        name = bundle.manifest.classes[bundle.labels[row]]
+        found.append(Neighbour(item, name, score, name == label, bundle.thumbnails[row]))
     return tuple(found)

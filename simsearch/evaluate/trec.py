@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simsearch.evaluate.evaluation import Queries, score_blocks
 from simsearch.files import open_atomically
 from simsearch.index.bundle import Bundle
+from simsearch.index.stores.base import gather
 
 DEFAULT_DEPTH = 1_000
 _RUN_NAME = "simsearch"
@@ -27,7 +28,7 @@ def write_run(path: Path, bundle: Bundle, queries: Queries, *, depth: int = DEFA
     """
     items = np.array([f"g{item}" for item in bundle.ids])
     with open_atomically(path) as file:
-        for rows, scores in score_blocks(queries, bundle.store.all_vectors()):
+        for rows, scores in score_blocks(queries, gather(bundle.store).vectors):
             for query, losses in zip(range(rows.start, rows.stop), -scores, strict=True):
                 order = _best(losses, depth or len(losses))
                 order = order[losses[order] < np.inf]  # the query's own item is not in its ranking

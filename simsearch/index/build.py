@@ -31,7 +31,9 @@ from simsearch.index.bundle import (
 )
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import FileEntry, Manifest
-from simsearch.index.stores.faiss import FLAT, FaissStore, check_factory, read_faiss_index
+from simsearch.index.stores.base import gather
+from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import FLAT, check_factory, read_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
@@ -78,7 +80,7 @@ def _build(
     ids = np.arange(len(split), dtype=np.int64)
     vectors = model.encoder.encode(split.images, on_progress=on_progress)
     with _explained():
-        store = FaissStore.build(vectors, ids, factory)
+        store = FaissStore.build(vectors, ids, split.labels, factory=factory)
     calibration = model.card.calibration
     manifest = Manifest(
         name=folder.name,
@@ -95,7 +97,7 @@ def _build(
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
         files=_write_files(split, model, folder, store),
-        calibration=calibration and suit_gallery(calibration, store, split.labels, split.images),
+        calibration=calibration and suit_gallery(calibration, store, split.images),
     )
     commit(folder, manifest)
     return manifest
@@ -124,7 +126,7 @@ def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) ->
     if split.labels is not None:
         writers["labels"] = write_array(split.labels)
     if not store.is_exact:
-        writers["vectors"] = write_array(store.all_vectors())
+        writers["vectors"] = write_array(gather(store).vectors)
     return {role: write_data_file(folder, role, write) for role, write in writers.items()}
 
 
@@ -132,7 +134,7 @@ def _write_index(path: Path, store: FaissStore) -> None:
     """Write the FAISS index, and read it back: FAISS builds and writes some that it refuses to read."""
     store.write(path)
     with _explained():
-        read_faiss_index(path, dim=store.dim, count=len(store))
+        read_index(path, dim=store.dim, count=len(store))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -35,8 +35,9 @@ from simsearch.files import (
     write_atomically,
 )
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.index.stores.base import Ids, is_unit
-from simsearch.index.stores.faiss import FaissStore, read_faiss_index
+from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
+from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import read_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION, Images
 
 MANIFEST = "manifest.json"
@@ -76,12 +77,26 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
-    store: FaissStore
+    store: VectorStore
     encoder: OnnxEncoder
     ids: Ids  # (N,)
     labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
     thumbnails: Images  # (N, 28, 28), memory-mapped
     sources: Sequence[str]  # N
+
+    def rows(self, ids: Ids) -> NDArray[np.int64]:
+        """Where the items of these ids stand in the arrays, int64 (len(ids),).
+
+        :raises ValueError: If there is no such item.
+        """
+        return positions(self.ids, ids)
+
+    def pictures(self, ids: Ids) -> Images:
+        """The pictures of these items, uint8 (len(ids), 28, 28).
+
+        :raises ValueError: If there is no such item.
+        """
+        return np.asarray(self.thumbnails[self.rows(ids)])
 
 
 def open_bundle(folder: Path, *, threads: int = 0) -> Bundle:
@@ -217,8 +232,8 @@ def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
             _load(paths["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in paths else None
         )
         sources = _load_sources(paths["sources"], paths["source_ends"], count)
-        store = FaissStore(read_faiss_index(paths["index"], dim=dim, count=count), ids, vectors)
-        if not is_unit(store.all_vectors()):
+        store = FaissStore(read_index(paths["index"], dim=dim, count=count), ids, labels, vectors)
+        if not all(is_unit(block.vectors) for block in store.scan()):
             raise ValueError("a stored vector is not finite and of length 1")
         encoder = OnnxEncoder(paths["encoder"].read_bytes(), threads=threads)
         if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):

@@ -17,9 +17,9 @@ from simsearch.data.splits import HELD_OUT_IMAGES, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids
-from simsearch.index.stores.by_class import Neighbourhood
-from simsearch.index.stores.faiss import FLAT, FaissStore
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, positions
+from simsearch.index.stores.by_class import NearestPerClass
+from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import Images
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Familiarity, Threshold
 from simsearch.stats.fitting import Cuts, fit_logistic, fit_posterior, fit_projection
@@ -48,8 +48,6 @@ _LEVELS = (
     0.075,
     *(tenth / 10 for tenth in range(1, 11)),
 )
-
-Labels = NDArray[np.int64]  # (N,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +115,11 @@ def fit_calibration(
         return None
     vectors = encoder.encode(images)
     ids = np.arange(len(images), dtype=np.int64)
-    store = FaissStore.build(vectors, ids, FLAT)
-    neighbourhood = Neighbourhood(store, labels, images)
-    asked = ask(neighbourhood, vectors, images, ids)
+    store = FaissStore.build(vectors, ids, labels)
+    nearest = NearestPerClass(store, images.__getitem__)
+    asked = ask(nearest, vectors, images, ids)
     made, strangers = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
-    unlike = ask(neighbourhood, strangers, made, None).evidence
+    unlike = ask(nearest, strangers, made, None).evidence
     line = fit_logistic(
         np.concatenate([_columns(asked.evidence), _columns(unlike)]),
         np.arange(len(images) + len(made)) < len(images),
@@ -139,7 +137,7 @@ def fit_calibration(
 
 
 def suit_gallery(
-    calibration: Calibration, store: FaissStore, labels: Labels | None, thumbnails: Images, *, seed: int = 0
+    calibration: Calibration, store: VectorStore, pictures: Images, *, seed: int = 0
 ) -> Calibration:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
@@ -147,12 +145,12 @@ def suit_gallery(
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
     weights of the evidence is fitted to the gallery.
     """
+    ids, labels, vectors = gather(store)
     if not is_enough(labels) or labels is None:
         return replace(calibration, gallery="not checked: too few labelled images")
-    neighbourhood, vectors = Neighbourhood(store, labels, thumbnails), store.all_vectors()
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(labels))[:_GALLERY_SAMPLE])
-    asked = ask(neighbourhood, vectors[rows], np.asarray(thumbnails[rows]), store.ids[rows])
+    nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
+    asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
     familiarity = calibration.familiarity
     shares = familiarity.share(familiarity.logit(asked.evidence))
     rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
@@ -202,11 +200,11 @@ def is_enough(labels: Labels | None) -> bool:
     return len(labels) >= LEAST_IMAGES and len(counts) >= 2 and int(counts.min()) >= 2
 
 
-def ask(neighbourhood: Neighbourhood, vectors: Vectors, pictures: Images, own: Ids | None) -> Asked:
+def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images, own: Ids | None) -> Asked:
     """Ask about pictures class by class, each without its own item, if there is one."""
-    means = _mean(neighbourhood.nearest_of_classes(vectors, own))  # (Q, C)
-    tops = np.array(list(neighbourhood.class_ids))[means.argmax(axis=1)]
-    return Asked(means, neighbourhood.evidence(vectors, pictures, tops, own))
+    means = _mean(nearest.search(vectors, own))  # (Q, C)
+    tops = np.array(nearest.classes)[means.argmax(axis=1)]
+    return Asked(means, nearest.evidence(vectors, pictures, tops, own))
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from simsearch.index.bundle import REBUILD, Bundle, check_file, open_bundle, rea
 from simsearch.index.checks import Check, failed, guarded
 from simsearch.index.manifest import FileEntry
 from simsearch.index.stores.base import is_unit
+from simsearch.index.stores.exact import exact_scores
 from simsearch.prepare.prepare import Images
 
 Rows = NDArray[np.int64]
@@ -124,11 +125,11 @@ def _check_model_file(folder: Path, name: str, card: ModelCard) -> str:
 
 def _check_vectors(bundle: Bundle) -> str:
     """Every stored vector is finite and of length 1."""
-    vectors = bundle.store.all_vectors()
-    for start in range(0, len(vectors), _BLOCK):
-        if not is_unit(vectors[start : start + _BLOCK]):
-            raise BrokenBundleError(f"a vector among rows {start} to {start + _BLOCK - 1} is no unit vector")
-    return f"{len(vectors):,} finite unit vectors of length {bundle.store.dim}"
+    for block in bundle.store.scan():
+        if not is_unit(block.vectors):
+            first, last = block.ids[0], block.ids[-1]
+            raise BrokenBundleError(f"a vector among the items {first} to {last} is no unit vector")
+    return f"{len(bundle.store):,} finite unit vectors of length {bundle.store.dim}"
 
 
 def _check_sources(bundle: Bundle) -> str:
@@ -143,10 +144,9 @@ def _check_search(bundle: Bundle, rows: Rows) -> str:
     found = 0
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        queries = store.all_vectors()[part]
+        queries = store.vectors(bundle.ids[part])
         hits = store.search(queries, 1)
-        exact = store.search(queries, 1, among=bundle.ids)
-        found += int((hits.scores[:, 0] >= exact.scores[:, 0]).sum())
+        found += int((hits.scores[:, 0] >= exact_scores(queries, queries)).sum())
     if store.is_exact and found < len(rows):
         raise BrokenBundleError(
             f"{len(rows) - found:,} of {len(rows):,} stored vectors do not find themselves"
@@ -162,7 +162,7 @@ def _check_pictures(bundle: Bundle, rows: Rows) -> str:
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
         vectors = bundle.encoder.encode(np.asarray(bundle.thumbnails[part]))
-        differences = np.abs(vectors - bundle.store.all_vectors()[part]).max(axis=1)
+        differences = np.abs(vectors - bundle.store.vectors(bundle.ids[part])).max(axis=1)
         worst = max(worst, float(differences.max()))
         if wrong := np.flatnonzero(~(differences <= _SAME_VECTOR)).tolist():
             item = bundle.ids[part[wrong[0]]]

@@ -16,7 +16,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.index.stores.base import NOTHING, Ids, Vectors
-from simsearch.index.stores.by_class import Neighbourhood
+from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.hits import join, reshape
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.stats.calibration import MATCH, UNKNOWN
@@ -128,8 +128,7 @@ class Searcher:
     def __init__(self, bundle: Bundle) -> None:
         """Answer from an open bundle."""
         self.bundle = bundle
-        self._neighbourhood = Neighbourhood(bundle.store, bundle.labels, bundle.thumbnails)
-        self._class_ids = self._neighbourhood.class_ids
+        self._nearest = NearestPerClass(bundle.store, bundle.pictures)
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int = 0) -> Searcher:
@@ -213,17 +212,16 @@ class Searcher:
         :raises BadInputError: If a label is no class of the gallery.
         :raises ValueError: If a query is no unit vector, or k < 1.
         """
-        among, items = self._among(labels), None
+        classes, items = self._class_numbers(labels), None
         if left_out is not None and any(item is not None for item in left_out):
             items = np.array([NOTHING if item is None else item for item in left_out], np.int64)
-        nearest = self._neighbourhood.nearest_of_classes(vectors, items)  # (Q, C, 5)
-        hits = self._neighbourhood.search(vectors, k, among, items)
-        if among is None and not self.bundle.store.is_exact:  # what it missed, and the class ranking shows
-            hits = join(hits, reshape(nearest, len(vectors), len(self._class_ids) * NEAREST_PER_CLASS), k)
+        store = self.bundle.store
+        nearest = self._nearest.search(vectors, items)  # (Q, C, 5)
+        hits = store.search(vectors, k, classes=classes, left_out=items)
+        if classes is None and not store.is_exact:  # what it missed, and the class ranking shows
+            hits = join(hits, reshape(nearest, len(vectors), len(store.classes) * NEAREST_PER_CLASS), k)
         least = self._least_score(limits)
-        rankings = rank_classes(
-            np.array(list(self._class_ids), np.int64), nearest.scores, nearest.ids[..., 0]
-        )
+        rankings = rank_classes(np.array(store.classes, np.int64), nearest.scores, nearest.ids[..., 0])
         shares = self._familiarity(vectors, images, rankings, items)
         return [
             Answer(
@@ -259,21 +257,19 @@ class Searcher:
         """
         manifest = self.bundle.manifest
         for label in labels:
-            if not self._class_ids:
+            if not self.bundle.store.classes:
                 raise BadInputError(f"there is no class {label!r}: {manifest.name} has no labels")
             if label not in manifest.classes:
                 guess = did_you_mean(label, manifest.classes)
                 hint = f"{guess}its classes: {listed(manifest.classes)}"
                 raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
 
-    def _among(self, labels: Sequence[str]) -> Ids | None:
-        """The ids of the items of these classes, ascending; None for no restriction."""
+    def _class_numbers(self, labels: Sequence[str]) -> list[int] | None:
+        """The numbers of these classes, ascending; None for no restriction."""
         if not labels:
             return None
         self.check_labels(labels)
-        wanted = {self.bundle.manifest.classes.index(label) for label in labels}
-        ids = [found for label, found in self._class_ids.items() if label in wanted]
-        return np.sort(np.concatenate([np.empty(0, np.int64), *ids]))
+        return sorted({self.bundle.manifest.classes.index(label) for label in labels})
 
     def _hits(self, scores: NDArray[np.float32], ids: Ids, least: float | None) -> tuple[Hit, ...]:
         bundle = self.bundle
@@ -325,7 +321,7 @@ class Searcher:
         asked = list(pictures)
         if calibration is None or not asked:
             return shares
-        evidence = self._neighbourhood.evidence(
+        evidence = self._nearest.evidence(
             vectors[asked],
             np.stack(list(pictures.values())),
             np.array([rankings[row][0].label for row in asked]),
@@ -380,7 +376,7 @@ class Searcher:
         return None if labels is None else self.bundle.manifest.classes[labels[row]]
 
     def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
-        return self.bundle.store.rows(np.asarray(ids, np.int64))
+        return self.bundle.rows(np.asarray(ids, np.int64))
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:

@@ -75,7 +75,7 @@ class OpenIndex:
         """
         self.thumbnail(item)
         bundle = self.searcher.bundle
-        row = int(bundle.store.rows(np.array([item]))[0])
+        row = int(bundle.rows(np.array([item]))[0])
         label, source = self.searcher.label(item), bundle.sources[row]
         return {"index": self.name, "id": item, "label": label, "source": source}
 

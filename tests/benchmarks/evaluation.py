@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from simsearch.evaluate.evaluation import prepare_queries, rank_gallery
 from simsearch.index.bundle import open_bundle
+from simsearch.index.stores.base import gather
 
 INDEX = Path(__file__).parents[2] / "indexes" / "mnist-test"
 LIBRARIES = ("numpy", "faiss-cpu", "torch", "pytorch-metric-learning")
@@ -35,7 +36,7 @@ def ours() -> dict[str, float]:
     bundle = open_bundle(INDEX)
     assert bundle.labels is not None
     started = time.perf_counter(), time.process_time()
-    ranked = rank_gallery(prepare_queries(bundle), bundle.store.all_vectors(), bundle.labels)
+    ranked = rank_gallery(prepare_queries(bundle), gather(bundle.store).vectors, bundle.labels)
     values = {name: float(ranked.values[name].mean()) for name in ("P@1", "R-precision", "MAP@R", "MAP")}
     return {**values, **spent(*started)}
 
@@ -47,7 +48,10 @@ def theirs() -> dict[str, float]:
     bundle = open_bundle(INDEX)
     include = ("precision_at_1", "r_precision", "mean_average_precision_at_r", "mean_average_precision")
     calculator = AccuracyCalculator(include=include, k=len(bundle.ids) - 1)
-    vectors, labels = torch.from_numpy(np.array(bundle.store.all_vectors())), torch.from_numpy(bundle.labels)
+    vectors, labels = (
+        torch.from_numpy(np.array(gather(bundle.store).vectors)),
+        torch.from_numpy(bundle.labels),
+    )
     started = time.perf_counter(), time.process_time()
     values = calculator.get_accuracy(vectors, labels)
     names = dict(zip(("P@1", "R-precision", "MAP@R", "MAP"), include, strict=True))
@@ -57,7 +61,7 @@ def theirs() -> dict[str, float]:
 def floor() -> dict[str, float]:
     bundle = open_bundle(INDEX)
     started = time.perf_counter(), time.process_time()
-    gallery = bundle.store.all_vectors()
+    gallery = gather(bundle.store).vectors
 
     def multiply_and_sort(part: slice) -> None:
         (gallery[part] @ gallery.T).sort(axis=1)

@@ -26,7 +26,8 @@ from simsearch.data.datasets import load_split
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.index.calibrate import ask, encode_some, fit_calibration, held_out_split
 from simsearch.index.stores.by_class import Neighbourhood
-from simsearch.index.stores.faiss import FLAT, FaissStore
+from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import FLAT
 from simsearch.stats.calibration import UNKNOWN, Calibration
 from simsearch.stats.novelty import Evidence
 from simsearch.stats.reliability import measure_reliability
@@ -51,7 +52,7 @@ def main() -> None:
     gallery = load_split("mnist", "test")
     assert gallery.labels is not None
     vectors = encoder.encode(gallery.images)
-    store = FaissStore.build(vectors, np.arange(len(gallery)), FLAT)
+    store = FaissStore.build(vectors, np.arange(len(gallery)), factory=FLAT)
     neighbourhood = Neighbourhood(store, gallery.labels, gallery.images)
     print(f"model {card.name}, fitted on {calibration.fitted_on}")
 

@@ -12,6 +12,7 @@ from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import Queries, evaluate, rank_gallery
 from simsearch.evaluate.report import Approximation
 from simsearch.index.bundle import open_bundle
+from simsearch.index.stores.base import gather
 from simsearch.search.searcher import Searcher
 
 E0, E1 = np.eye(2, dtype=np.float32)
@@ -151,7 +152,7 @@ def test_mnist_figures_agree_with_pytorch_metric_learning(shipped: Searcher) -> 
     bundle = shipped.bundle
     assert bundle.labels is not None
     rows = np.sort(np.random.default_rng(3).choice(len(shipped), 2_000, replace=False))
-    vectors, labels = bundle.store.all_vectors()[rows], bundle.labels[rows]
+    vectors, labels = gather(bundle.store).vectors[rows], bundle.labels[rows]
     calculator = AccuracyCalculator(
         include=("precision_at_1", "r_precision", "mean_average_precision_at_r", "mean_average_precision"),
         k=len(rows) - 1,

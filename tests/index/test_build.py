@@ -18,6 +18,7 @@ from simsearch.errors import BadDatasetError, BadImageError, BadInputError
 from simsearch.index import bundle
 from simsearch.index.build import build_index
 from simsearch.index.bundle import Sources, open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.stats.calibration import Projection
 
@@ -83,7 +84,7 @@ def test_a_bundle_has_the_files_that_it_needs(toy_gallery, build_toy, factory, l
 def test_every_kind_of_index_keeps_the_exact_vectors(toy_gallery, toy_model, build_toy, factory):
     store = open_bundle(build_toy(toy_gallery, factory=factory)).store
     vectors = toy_model.encoder.encode(toy_gallery.images)
-    assert_array_equal(store.all_vectors(), vectors, strict=True)
+    assert_array_equal(gather(store).vectors, vectors, strict=True)
     assert_array_equal(store.search(vectors[:1], 3).ids, [[0, 1, 2]])
 
 
@@ -155,7 +156,7 @@ def test_ids_count_from_0_in_the_order_of_the_gallery(toy_gallery, build_toy):
     assert_array_equal(bundle.labels, [2, 0, 1], strict=True)
     assert list(bundle.sources) == ["toy/5", "toy/0", "toy/3"]
     np.testing.assert_allclose(
-        bundle.store.all_vectors(), [[0, 0, 0.6, 0.8], [1, 0, 0, 0], [0, 1, 0, 0]], atol=1e-6
+        gather(bundle.store).vectors, [[0, 0, 0.6, 0.8], [1, 0, 0, 0], [0, 1, 0, 0]], atol=1e-6
     )
 
 

@@ -33,6 +33,7 @@ from simsearch.index.bundle import (
     write_array,
     write_data_file,
 )
+from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 
 GALLERY = toy_split(
@@ -50,7 +51,7 @@ def assert_holds(folder: Path, split: Split) -> None:
     bundle = open_bundle(folder, threads=1)
     assert_array_equal(bundle.ids, np.arange(len(split)), strict=True)
     assert_array_equal(bundle.thumbnails, split.images, strict=True)
-    assert_array_equal(bundle.store.all_vectors(), bundle.encoder.encode(split.images), strict=True)
+    assert_array_equal(gather(bundle.store).vectors, bundle.encoder.encode(split.images), strict=True)
     assert list(bundle.sources) == list(split.sources)
     assert (bundle.manifest.dataset, bundle.manifest.classes) == (split.name, split.classes)
     if split.labels is None:
@@ -89,7 +90,7 @@ def test_an_opened_index_is_exactly_what_was_built(build_toy, factory):
     assert_holds(folder, GALLERY)
     assert_tidy(folder)
     bundle = open_bundle(folder)
-    np.testing.assert_allclose(bundle.store.all_vectors(), EXPECTED_VECTORS, atol=1e-6)
+    np.testing.assert_allclose(gather(bundle.store).vectors, EXPECTED_VECTORS, atol=1e-6)
     assert bundle.folder == folder
     assert isinstance(bundle.thumbnails, np.memmap)
     hits = bundle.store.search(EXPECTED_VECTORS[:1], 3)
@@ -292,7 +293,7 @@ def test_pickled_objects_are_not_loaded(build_toy, tmp_path):
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8", "IVF2,Flat", "SQ8"])
 def test_an_index_file_with_another_number_of_vectors_is_refused(build_toy, tmp_path, factory):
     folder = build_toy(GALLERY, factory=factory)
-    FaissStore.build(EXPECTED_VECTORS[:4], np.arange(4), factory).write(tmp_path / "four")
+    FaissStore.build(EXPECTED_VECTORS[:4], np.arange(4), factory=factory).write(tmp_path / "four")
     assert resealed(folder, "index", (tmp_path / "four").read_bytes()) == (
         "it holds 4 vectors of length 4, not 5 of 4"
     )
@@ -604,7 +605,7 @@ def test_readers_meet_one_whole_index_or_the_other_while_a_writer_replaces_it(bu
         assert_array_equal(bundle.thumbnails, split.images, strict=True)
         assert_array_equal(bundle.labels, split.labels, strict=True)
         assert list(bundle.sources) == list(split.sources)
-        assert_array_equal(bundle.store.all_vectors(), bundle.encoder.encode(split.images), strict=True)
+        assert_array_equal(gather(bundle.store).vectors, bundle.encoder.encode(split.images), strict=True)
         met.append(split.name)
     assert process.poll() is None
     assert {"toy", "other"} == set(met)

@@ -23,7 +23,8 @@ from simsearch.index.calibrate import (
     held_out_split,
     suit_gallery,
 )
-from simsearch.index.stores.faiss import FLAT, FaissStore
+from simsearch.index.stores.base import gather
+from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration
 from simsearch.stats.verification import roc_auc, verify_pairs
@@ -47,7 +48,7 @@ def fitted(model, held_out):
 
 def test_the_shipped_probabilities_of_pairs_are_right_on_test_images(shipped):
     bundle = shipped.bundle
-    figures = verify_pairs(bundle.store.all_vectors(), bundle.labels, bundle.manifest.pairs)
+    figures = verify_pairs(gather(bundle.store).vectors, bundle.labels, bundle.manifest.pairs)
 
     assert figures is not None
     assert figures.calibration.ece <= 0.01
@@ -82,8 +83,8 @@ def test_a_calibration_is_the_same_each_time_and_survives_its_json(model, held_o
 
 
 def test_a_hundredth_of_what_it_was_fitted_on_is_unknown(model, held_out, fitted):
-    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), FLAT)
-    checked = suit_gallery(fitted, store, held_out.labels, held_out.images)
+    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), held_out.labels)
+    checked = suit_gallery(fitted, store, held_out.images)
 
     assert fitted.thresholds[UNKNOWN].value == FALSE_REJECT
     assert checked.gallery.startswith("holds: 1.00% of 600 of its images unknown, ECE of pairs 0.00")
@@ -95,15 +96,15 @@ def test_a_hundredth_of_what_it_was_fitted_on_is_unknown(model, held_out, fitted
 def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(model, held_out, fitted):
     # Two classes of five digits each: most pairs of one class show two digits, and score low.
     labels = (held_out.labels >= 5).astype(np.int64)
-    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), FLAT)
-    own = suit_gallery(fitted, store, labels, held_out.images)
+    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), labels)
+    own = suit_gallery(fitted, store, held_out.images)
 
     assert own.gallery.startswith("the model's did not hold: ")
     assert own.fitted_on == "the gallery itself: 600 images, each against the others"
     assert own.familiarity.weights == fitted.familiarity.weights
     assert own.pairs.weight < fitted.pairs.weight
-    before = verify_pairs(store.all_vectors(), labels, fitted.pairs, count=20_000)
-    after = verify_pairs(store.all_vectors(), labels, own.pairs, count=20_000)
+    before = verify_pairs(gather(store).vectors, labels, fitted.pairs, count=20_000)
+    after = verify_pairs(gather(store).vectors, labels, own.pairs, count=20_000)
     assert after.calibration.brier < before.calibration.brier
     assert after.calibration.ece < before.calibration.ece / 2
 

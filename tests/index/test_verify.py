@@ -21,6 +21,7 @@ from simsearch.index.bundle import (
     write_data_file,
 )
 from simsearch.index.checks import Check
+from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.verify import SAMPLE, is_model, verify
 
@@ -32,7 +33,7 @@ DISTINCT = toy_split([(tuple(greys), 0) for greys in RANDOM])
 
 
 def read_back(folder: Path) -> np.ndarray:
-    return np.array(open_bundle(folder).store.all_vectors())
+    return np.array(gather(open_bundle(folder).store).vectors)
 
 
 def reseal(folder: Path, role: str, write: Callable[[Path], None]) -> None:
@@ -117,7 +118,7 @@ def test_a_picture_without_a_vector_is_found(build_toy):
 def test_an_approximate_index_of_other_vectors_is_found(build_toy):
     folder = build_toy(DISTINCT, factory="SQ8")
     vectors = np.random.default_rng(6).permutation(read_back(folder))  # each row holds another's
-    reseal(folder, "index", FaissStore.build(vectors, np.arange(400), "SQ8").write)
+    reseal(folder, "index", FaissStore.build(vectors, np.arange(400), factory="SQ8").write)
     assert failure(folder) == Check("search", False, "only 17 of 256 stored vectors find themselves")
 
 

@@ -15,6 +15,7 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model, open_model
 from simsearch.errors import BadInputError
 from simsearch.index.build import build_index
+from simsearch.index.stores.base import gather
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.search.searcher import ClassRank, Hit, Searcher, Similarity, measure_similarity
 
@@ -229,7 +230,7 @@ def test_a_label_says_nothing_in_a_gallery_without_labels(build_toy: Callable[..
 
 def brute_force(searcher: Searcher, vector: np.ndarray, without: int | None) -> list[tuple[float, int]]:
     """Every item as (-score, id), best first, each score in float64."""
-    scores = searcher.bundle.store.all_vectors().astype(np.float64) @ vector.astype(np.float64)
+    scores = gather(searcher.bundle.store).vectors.astype(np.float64) @ vector.astype(np.float64)
     rounded = np.clip(scores, -1, 1).astype(np.float32)
     pairs = zip(-rounded, searcher.bundle.ids, strict=True)
     return sorted((float(score), int(item)) for score, item in pairs if item != without)

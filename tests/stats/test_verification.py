@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from simsearch.index.stores.base import gather
 from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import Projection
 from simsearch.stats.reliability import measure_reliability
@@ -86,7 +87,7 @@ def test_the_shipped_models_figures_agree_with_scikit_learn(shipped: Searcher) -
 
     bundle = shipped.bundle
     assert bundle.labels is not None
-    vectors, projection = bundle.store.all_vectors(), bundle.manifest.projection
+    vectors, projection = gather(bundle.store).vectors, bundle.manifest.projection
     figures = verify_pairs(vectors, bundle.labels, projection, count=20_000, seed=3)
     assert figures is not None
     table = draw_pairs(bundle.labels, 20_000, np.random.default_rng(3))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
-from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.stores.hits import leave_out, reshape, widen
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
 from simsearch.stats.novelty import EVIDENCE, NEIGHBOURS, Evidence, Neighbours, gather_evidence
@@ -17,31 +15,24 @@ from simsearch.stats.novelty import EVIDENCE, NEIGHBOURS, Evidence, Neighbours, 
 _BLOCK = 256  # queries whose neighbours are held at once
 
 
-class Neighbourhood:
+class NearestPerClass:
     """A labelled gallery, asked class by class."""
 
-    def __init__(self, store: FaissStore, labels: NDArray[np.int64] | None, thumbnails: Images) -> None:
-        """Ask a gallery whose arrays are in order of id; without labels it has no classes."""
-        self._store, self._thumbnails = store, thumbnails
-        self.class_ids: Mapping[int, Ids] = (
-            {} if labels is None else {int(label): store.ids[labels == label] for label in np.unique(labels)}
-        )
+    def __init__(self, store: VectorStore, pictures: Callable[[Ids], Images]) -> None:
+        """Ask a store; without labels it has no classes.
 
-    def search(self, vectors: Vectors, k: int, among: Ids | None, left_out: Ids | None) -> Hits:
-        """The k best hits of each query (Q, k), without its own item; empty places where there are fewer."""
-        if left_out is None:
-            return widen(self._store.search(vectors, k, among=among), 1)
-        return leave_out(self._store.search(vectors, k + 1, among=among), left_out, k)
+        :param pictures: Items' ids (N,) -> their pictures, uint8 (N, 28, 28).
+        """
+        self._store, self._pictures = store, pictures
 
-    def nearest_of_classes(self, vectors: Vectors, left_out: Ids | None = None) -> Hits:
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The numbers of the classes, ascending."""
+        return self._store.classes
+
+    def search(self, vectors: Vectors, left_out: Ids | None = None) -> Hits:
         """The five nearest items in each class, in order of class number: (Q, C, 5)."""
-        groups = list(self.class_ids.values())
-        if left_out is None:
-            return self._store.search_each(vectors, NEAREST_PER_CLASS, groups)
-        found = self._store.search_each(vectors, NEAREST_PER_CLASS + 1, groups)  # (Q, C, 6)
-        rows = reshape(found, len(vectors) * len(groups), NEAREST_PER_CLASS + 1)
-        kept = leave_out(rows, left_out.repeat(len(groups)), NEAREST_PER_CLASS)
-        return reshape(kept, len(vectors), len(groups), NEAREST_PER_CLASS)
+        return self._store.search_each(vectors, NEAREST_PER_CLASS, self.classes, left_out=left_out)
 
     def evidence(
         self, vectors: Vectors, pictures: Images, tops: NDArray[np.int64], left_out: Ids | None = None
@@ -71,10 +62,10 @@ class Neighbourhood:
         for top in np.unique(tops):
             rows = np.flatnonzero(tops == top)
             own = None if left_out is None else left_out[rows]
-            found = self.search(vectors[rows], NEIGHBOURS, self.class_ids[int(top)], own)
+            found = self._store.search(vectors[rows], NEIGHBOURS, classes=[int(top)], left_out=own)
             ids[rows, : found.ids.shape[1]] = found.ids
         there = ids != NOTHING
-        filled = np.where(there, ids, ids[:, :1])
-        places = self._store.rows(filled.ravel()).reshape(filled.shape)
-        nearest = Neighbours(self._store.all_vectors()[places], self._thumbnails[places], there)
-        return gather_evidence(vectors, pictures, nearest)
+        filled = np.where(there, ids, ids[:, :1]).ravel()
+        near = self._store.vectors(filled).reshape(*ids.shape, -1)
+        shown = self._pictures(filled).reshape(*ids.shape, *pictures.shape[1:])
+        return gather_evidence(vectors, pictures, Neighbours(near, shown, there))

@@ -43,7 +43,7 @@ def map_gallery(bundle: Bundle, method: str = "pca", *, count: int = MOST_ITEMS,
     if total > count:
         rows = np.sort(np.random.default_rng(seed).choice(total, count, replace=False))
     try:
-        points, how = project(bundle.store.all_vectors()[rows], method, seed=seed)
+        points, how = project(bundle.store.vectors(bundle.ids[rows]), method, seed=seed)
     except ValueError as error:
         raise BadInputError(f"the index {bundle.manifest.name} cannot be mapped: {error}") from None
     items = f"{total:,} items" if len(rows) == total else f"{len(rows):,} of {total:,} items"

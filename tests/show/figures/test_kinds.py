@@ -21,6 +21,7 @@ from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.evaluate.mistakes import find_mistakes
 from simsearch.index.bundle import Bundle, open_bundle
+from simsearch.index.stores.base import gather
 from simsearch.prepare.prepare import Preprocess
 from simsearch.search.searcher import Searcher
 from simsearch.show.figures.confusion import confusion_figure
@@ -253,7 +254,7 @@ def test_the_map_shows_every_item_with_the_colour_of_its_class(bundle: Bundle, l
 
 def test_the_principal_components_of_known_vectors(bundle: Bundle) -> None:
     drawn = map_gallery(bundle)
-    vectors = bundle.store.all_vectors().astype(np.float64)
+    vectors = gather(bundle.store).vectors.astype(np.float64)
     centred = vectors - vectors.mean(axis=0)
     values = np.linalg.eigvalsh(centred.T @ centred)[::-1]
     np.testing.assert_allclose((drawn.points**2).sum(axis=0), values[:2])

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from simsearch.errors import BrokenBundleError
-from simsearch.index.stores.faiss import FaissStore, read_faiss_index
+from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_check import check_structure
+from simsearch.index.stores.faiss_index import read_index
 
 COUNT, DIM = 300, 8
 ROWS = np.random.default_rng(3).standard_normal((COUNT, DIM))
@@ -19,7 +20,7 @@ VECTORS = (ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)).astype(np.float32
 
 
 def built(factory: str) -> Any:
-    return FaissStore.build(VECTORS, np.arange(COUNT), factory).index
+    return FaissStore.build(VECTORS, np.arange(COUNT), factory=factory).index
 
 
 def array(vector: Any) -> np.ndarray:
@@ -50,9 +51,9 @@ def array(vector: Any) -> np.ndarray:
     ],
 )
 def test_what_faiss_builds_passes(factory: str, tmp_path: Path) -> None:
-    store = FaissStore.build(VECTORS, np.arange(COUNT), factory)
+    store = FaissStore.build(VECTORS, np.arange(COUNT), factory=factory)
     store.write(tmp_path / "index")
-    read_faiss_index(tmp_path / "index", dim=DIM, count=COUNT)
+    read_index(tmp_path / "index", dim=DIM, count=COUNT)
 
 
 def test_an_index_of_nothing_passes() -> None:
@@ -175,7 +176,7 @@ def test_a_row_that_does_not_exist_is_a_broken_index_when_an_answer_names_it() -
     index = built("IVF4,Flat")
     for number in range(4):
         faiss.rev_swig_ptr(index.invlists.get_ids(number), index.invlists.list_size(number))[:] = COUNT
-    store = FaissStore(index, np.arange(COUNT), VECTORS)
+    store = FaissStore(index, np.arange(COUNT), None, VECTORS)
     with pytest.raises(BrokenBundleError, match="answered with a row that does not exist") as caught:
         store.search(VECTORS[:1], 3)
     assert caught.value.exit_code == 3
@@ -184,7 +185,7 @@ def test_a_row_that_does_not_exist_is_a_broken_index_when_an_answer_names_it() -
 def test_an_index_that_faiss_gives_up_searching_is_broken() -> None:
     index = built("PQ4x4fs")
     index.implem = 32
-    store = FaissStore(index, np.arange(COUNT), VECTORS)
+    store = FaissStore(index, np.arange(COUNT), None, VECTORS)
     with pytest.raises(BrokenBundleError, match=r"^FAISS cannot search the index: invalid implem 32"):
         store.search(VECTORS[:1], 3)
 
@@ -193,4 +194,4 @@ def test_a_factory_that_ignores_the_metric_says_so() -> None:
     with pytest.raises(
         ValueError, match="FAISS cannot build 'HNSW4_PQ2': it cannot compare by inner product"
     ):
-        FaissStore.build(VECTORS, np.arange(COUNT), "HNSW4_PQ2")
+        FaissStore.build(VECTORS, np.arange(COUNT), factory="HNSW4_PQ2")

@@ -1,0 +1,114 @@
+"""FAISS indexes: made by a factory string, written, and read within limits; its own traps are caught here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from simsearch.index.stores.base import Vectors, is_unit
+from simsearch.index.stores.faiss_check import check_structure
+
+FLAT = "Flat"
+_EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
+_DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
+
+
+def make_index(vectors: Vectors, factory: str) -> faiss.Index:
+    """A FAISS index of these vectors under inner product.
+
+    :param vectors: Unit rows, float32 (N, D).
+    :raises ValueError: If FAISS cannot build such an index from these vectors.
+    """
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not is_unit(vectors):
+        raise ValueError("vectors must be float32 rows of length 1")
+    check_factory(factory, vectors.shape[1])
+    try:
+        index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for
+            raise RuntimeError("it cannot compare by inner product")
+        _accept_small_clusters(index)
+        index.train(vectors)
+        index.add(vectors)
+        set_search_effort(index)
+        index.search(vectors[:1], 1)  # some are built, and then cannot be searched
+    except (RuntimeError, MemoryError) as error:  # FAISS wraps all but a failed allocation
+        raise ValueError(f"FAISS cannot build {factory!r}: {reason_of(error)}") from error
+    return index
+
+
+def check_factory(factory: str, dim: int) -> None:
+    """Refuse a factory string that FAISS cannot parse, or that would hang or crash it.
+
+    :raises ValueError: With FAISS's reason. What fails only when trained passes here.
+    """
+    if _DEADLY.search(factory):
+        raise ValueError(f"FAISS cannot build {factory!r}: it is no usable factory string")
+    try:
+        faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(f"FAISS cannot build {factory!r}: {reason_of(error)}") from error
+
+
+def write_index(index: faiss.Index, path: Path) -> None:
+    """Write an index to a file.
+
+    :raises OSError: If it cannot be written.
+    """
+    with path.open("wb") as file:  # given a path, FAISS only prints that the disk was full
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
+
+
+def read_index(path: Path, *, dim: int, count: int) -> faiss.Index:
+    """Read an index file whose checksum has been verified, with FAISS's own limits set close.
+
+    :raises ValueError: If it is no inner-product index of `count` vectors of length `dim`.
+    """
+    size = path.stat().st_size
+    faiss.set_deserialization_vector_byte_limit(size + size // 20 + 2**16)
+    faiss.set_deserialization_loop_limit(max(count, 2**16))
+    try:
+        with path.open("rb") as file:  # given a path, FAISS reports a missing file like a damaged one
+            reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
+            # The table of IVF,PQ serves Euclidean distance alone, and can be larger than the limit.
+            index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(f"FAISS cannot read it: {reason_of(error)}") from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise ValueError("it does not compare by inner product")
+    if (index.d, index.ntotal) != (dim, count):
+        raise ValueError(f"it holds {index.ntotal} vectors of length {index.d}, not {count} of {dim}")
+    check_structure(index)
+    return index
+
+
+def set_search_effort(index: faiss.Index) -> None:
+    """Look at enough of an approximate index to be useful, whatever the file says: FAISS's own defaults
+    are one list of an inverted file and 16 candidates of a graph. A graph search for more widens itself.
+    """
+    inverted = faiss.try_extract_index_ivf(index)
+    if inverted is not None:
+        inverted.nprobe = max(1, round(inverted.nlist**0.5))
+    if isinstance(index, faiss.IndexHNSW):
+        index.hnsw.efSearch = _EF_SEARCH
+
+
+def reason_of(error: Exception) -> str:
+    """The sentence in a FAISS error, without the C++ signature and file before it."""
+    return re.split(r"\.(?:cpp|h):\d+: ", (str(error).strip() or type(error).__name__).splitlines()[-1])[-1]
+
+
+def _accept_small_clusters(index: faiss.Index) -> None:
+    """Keep FAISS from printing, many times, that a gallery is small for its lists or codes.
+
+    `evaluate` says what that costs. OPQ, which trains a quantiser of its own, still prints it.
+    """
+    index = faiss.downcast_index(index)
+    for trained in (index, getattr(index, "pq", None), getattr(index, "rq", None)):
+        if (clustering := getattr(trained, "cp", None)) is not None:
+            clustering.min_points_per_centroid = 1
+    for inner in ("base_index", "index", "quantizer"):
+        if isinstance(part := getattr(index, inner, None), faiss.Index):
+            _accept_small_clusters(part)
