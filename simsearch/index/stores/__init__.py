@@ -1,7 +1,9 @@
 """Vector stores: one contract, an engine a file.
 
 base.py         the contract, and what a search gives
+exact.py        exact scores, whatever the engine
 faiss.py        the default store
+faiss_index.py  FAISS indexes: made, written, and read within limits
 faiss_check.py  whether a FAISS index keeps to its own memory
 by_class.py     each class's nearest items
 hits.py         hits left out, hits joined
