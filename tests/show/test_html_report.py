@@ -501,19 +501,19 @@ def test_text_contrasts_at_least_4_5_to_1_in_both_schemes() -> None:
     schemes = [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in css.split(":root {")[1:]]
     assert len(schemes) == 2
     assert set(schemes[0]) == set(schemes[1])
-    for colours in schemes:
+    for colors in schemes:
         pairs = [
             (text, ground) for text in ("ink", "muted", "blue", "orange") for ground in ("page", "panel")
         ]
         pairs += [("ink", f"heat{level}") for level in range(1, 6)]
-        assert {pair for pair in pairs if contrast(*(colours[name] for name in pair)) < 4.5} == set()
+        assert {pair for pair in pairs if contrast(*(colors[name] for name in pair)) < 4.5} == set()
 
 
 def contrast(first: str, second: str) -> float:
-    """WCAG 2 contrast of two colours #rrggbb."""
+    """WCAG 2 contrast of two colors #rrggbb."""
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

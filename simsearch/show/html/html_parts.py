@@ -44,7 +44,7 @@ def facts_list(facts: Mapping[str, str]) -> str:
 
 
 def picture(pixels: NDArray[np.uint8], size: int, alt: str, css: str = "asked") -> str:
-    """Grey pixels, uint8 (H, W), as an image that is part of the document."""
+    """Gray pixels, uint8 (H, W), as an image that is part of the document."""
     data = base64.b64encode(png_bytes(pixels)).decode()
     return (
         f'<img class="{css}" src="data:image/png;base64,{data}" width="{size}" height="{size}" '

@@ -1,6 +1,6 @@
 """An evaluation as one HTML document: opens from a file, asks nobody for anything, runs no script.
 
-Charts are inline SVG, pictures are data URIs, the look is `report.css` in the colours of `palette.css`.
+Charts are inline SVG, pictures are data URIs, the look is `report.css` in the colors of `palette.css`.
 Every text that comes from data passes through `escape`; every other function here returns HTML.
 """
 
