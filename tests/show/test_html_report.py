@@ -7,7 +7,6 @@ import io
 import math
 import re
 from dataclasses import replace
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from simsearch.stats.verification import Histogram, Verification
 
 VOID = {"meta", "link", "img", "br"}
 HOSTILE = """<script>alert(1)</script>"'&"""
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;"
 QUERY, RIGHT, WRONG = quadrant_image(0, 50, 100, 150), quadrant_image(1, 2, 3, 4), quadrant_image(9, 8, 7, 6)
 
 VERIFICATION = Verification(
@@ -420,6 +420,20 @@ def test_a_mark_and_its_name_accompany_right_and_wrong() -> None:
     assert "toy/17" in PAGE.of("p")
 
 
+def test_ten_worst_queries_are_shown_and_the_others_on_demand() -> None:
+    for count, folded in ((10, []), (11, ["The other 1"]), (50, ["The other 40"])):
+        mistakes = tuple(replace(MISTAKES[0], query=f"query {i}") for i in range(count))
+        document = render_report(replace(REPORT, verification=None), mistakes)
+        page = Page(document)
+        assert page.of("summary") == folded
+        shown, *hidden = document.split("<details>")
+        assert re.findall(r"^(query \d+)<br>", shown, re.M) == [f"query {i}" for i in range(10)]
+        rest = re.findall(r"^(query \d+)<br>", "".join(hidden), re.M)
+        assert rest == [f"query {i}" for i in range(10, count)]
+        starts = [found.get("start") for found in page.all("ol") if found["class"] == "mistakes"]
+        assert starts == ([None, "11"] if folded else [None])
+
+
 def test_provenance_names_everything_that_would_repeat_the_evaluation() -> None:
     facts = PAGE.facts()
     assert {name: facts[name] for name in ("Command", "Seed", "Bootstrap resamples", "k", "Encoder")} == {
@@ -470,7 +484,7 @@ def test_texts_from_data_are_never_markup() -> None:
     assert [tag for tag, _ in page.tags] == [
         tag for tag, _ in Page(render_report(REPORT, (replace(MISTAKES[0], neighbours=(neighbour,)),))).tags
     ]
-    assert document.count(escape(HOSTILE)) == document.count("alert(1)") == 20
+    assert document.count(ESCAPED) == document.count("alert(1)") == 20
     assert [image["alt"] for image in page.all("img")] == [
         f"query {HOSTILE}, class {HOSTILE}",
         f"item 5, class {HOSTILE}",
@@ -487,7 +501,7 @@ def test_hostile_metric_and_class_names_of_a_long_list_are_escaped() -> None:
     )
     document = render_report(report, ())
     assert Page(document).all("script") == []
-    assert document.count(escape(HOSTILE)) == document.count("alert(1)") == 62  # 30 pairs and two headers
+    assert document.count(ESCAPED) == document.count("alert(1)") == 62  # 30 pairs and two headers
 
 
 def test_characters_that_a_document_cannot_hold_are_replaced() -> None:
