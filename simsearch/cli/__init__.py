@@ -1,7 +1,9 @@
 """The commands: each parses its options, makes one call into the rooms below, and renders what comes back.
 
 main.py       the program: its commands in panels, and how each may end
-options.py    options that several commands share
+lazy.py       commands that are loaded when they run
+options.py    the options of commands in groups
+drawing.py    before and after a figure
 output.py     what answers leave on stdout and stderr
 failures.py   errors in words
 signals.py    Ctrl-C, SIGTERM and closed pipes

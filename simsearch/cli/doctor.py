@@ -1,4 +1,4 @@
-"""The health of an installation: each check says what it found and, if that is bad, how to mend it."""
+"""The health of an installation: each check says what it found and, if that is bad, how to fix it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def explain_torch_failure(stderr: str) -> str:
     if _NMS_ERROR in stderr:
         return (
             "torch and torchvision come from different builds (one for CUDA, one for the CPU); "
-            "mend: pip uninstall -y torch torchvision && pip install torch torchvision"
+            "fix: pip uninstall -y torch torchvision && pip install torch torchvision"
         )
     last = stderr.strip().splitlines()[-1:] or ["no message"]
     return f"importing it fails: {last[0]}"
@@ -93,4 +93,4 @@ def _check_mnist(data_dir: Path) -> Check:
     if len(defects) == len(FILES) and set(defects.values()) == {"missing"}:
         return Check("mnist", None, f"not in {raw}; fetched when a command needs it")
     found = ", ".join(f"{file.name} ({defect})" for file, defect in defects.items())
-    return Check("mnist", False, f"{found} in {raw}; mend: simsearch data fetch mnist")
+    return Check("mnist", False, f"{found} in {raw}; fix: simsearch data fetch mnist")

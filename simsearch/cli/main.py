@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from simsearch import __version__
-from simsearch.cli.commands import (
-    building,
-    calibrating,
-    figures,
-    measuring,
-    searching,
-    serving,
-    training,
-    upkeep,
-)
+from simsearch.cli.commands import COMMANDS
 from simsearch.cli.failures import explain
+from simsearch.cli.lazy import LazyGroup
 from simsearch.cli.signals import end_interrupted, end_quietly, interruption_behind, run_program
 
 _FULL = (errno.ENOSPC, errno.EFBIG)
-_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Search": (searching.query, searching.similarity, serving.serve),
-    "Measure": (measuring.evaluate, measuring.compare),
-    "Build": (building.build_index,),
-    "Train": (training.train, calibrating.calibrate, training.export),
-    "Look after": (upkeep.info, upkeep.verify, upkeep.doctor),
-}
 
 
-class Commands(TyperGroup):
+class Commands(LazyGroup):
     """The root command: turns errors into one line each, and into exit codes."""
+
+    def __init__(self, **attrs: Any) -> None:
+        """Take in all commands."""
+        super().__init__(**attrs)
+        for panel, commands in COMMANDS.items():
+            self.add_listed(commands, panel)
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Read the command line."""
@@ -95,22 +84,3 @@ def root(
 
     Example: simsearch query digit.png
     """
-
-
-data_app = typer.Typer(no_args_is_help=True)
-data_app.command("fetch")(upkeep.data_fetch)
-for _panel, _commands in _PANELS.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
-app.add_typer(
-    figures.app,
-    name="figure",
-    help="Draw results as PNG, SVG or PDF.\n\nExample: simsearch figure history -o history.png",
-    rich_help_panel="Measure",
-)
-app.add_typer(
-    data_app,
-    name="data",
-    help="Fetch and verify datasets.\n\nExample: simsearch data fetch mnist",
-    rich_help_panel="Look after",
-)

@@ -1,28 +1,33 @@
-"""Options that several commands share, and what they all do with them."""
+"""The options of commands in groups, each defined once, and what commands do with them.
+
+A group is a frozen dataclass whose fields are options. A command takes it as one parameter; `flatten` puts
+the fields in its place where Typer looks, and gathers their values again when the command runs.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
+
+from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
 
 WHERE = "Where things are"  # panels of --help
-PICTURES = "How pictures are read"
+_PICTURES = "How pictures are read"
+_ASK = "What to ask about"
+_ANSWER = "What is answered"
+_SCREEN = "On the screen"
+_PROGRAMS = "For programs (one of these)"
+_MOST_SEED = 2**63 - 1
 
-IndexOption = Annotated[
-    str,
-    typer.Option(
-        "--index",
-        "-i",
-        help="Name or folder of the index.",
-        envvar="SIMSEARCH_INDEX",
-        rich_help_panel=WHERE,
-    ),
-]
 IndexDirOption = Annotated[
     Path,
     typer.Option(help="Folder that holds the indexes.", envvar="SIMSEARCH_INDEX_DIR", rich_help_panel=WHERE),
@@ -46,22 +51,212 @@ DataDirOption = Annotated[
 ThreadsOption = Annotated[
     int, typer.Option(min=0, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS")
 ]
-PreprocessOption = Annotated[
-    Literal["auto", "mnist", "none"],
-    typer.Option(
-        help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was.",
-        rich_help_panel=PICTURES,
-    ),
-]
-InvertOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--invert/--no-invert",
-        help="Dark ink on light, or not; decided from the border by default.",
-        rich_help_panel=PICTURES,
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]
+
+
+def seed_option(of: str) -> Any:
+    """The option of a seed; `of` says what is random."""
+    return typer.Option(min=0, max=_MOST_SEED, help=of)
+
+
+@dataclass(frozen=True)
+class IndexChoice:
+    """Which index is meant."""
+
+    index: Annotated[
+        str,
+        typer.Option(
+            "--index",
+            "-i",
+            help="Name or folder of the index.",
+            envvar="SIMSEARCH_INDEX",
+            rich_help_panel=WHERE,
+        ),
+    ] = DEFAULT_INDEX
+    index_dir: IndexDirOption = DEFAULT_INDEX_DIR
+
+    def folder(self) -> Path:
+        """Its folder.
+
+        :raises NoIndexError: If there is none.
+        """
+        return find_index(self.index, self.index_dir)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How pictures become what the network sees."""
+
+    preprocess: Annotated[
+        Literal["auto", "mnist", "none"],
+        typer.Option(
+            help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = "auto"
+    invert: Annotated[
+        bool | None,
+        typer.Option(
+            "--invert/--no-invert",
+            help="Dark ink on light, or not; decided from the border by default.",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What else a query asks about."""
+
+    item: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--id", min=0, help="An item of the gallery, itself left out; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None
+    files_from: Annotated[
+        str | None,
+        typer.Option(help="A file with a name a line, or - for standard input.", rich_help_panel=_ASK),
+    ] = None
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE", help="Add this picture's vector to each query; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE", help="Subtract this picture's vector; repeatable.", rich_help_panel=_ASK
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an answer holds, and from where on it is one."""
+
+    k: Annotated[
+        int, typer.Option("--k", "-k", min=1, help="How many nearest images.", rich_help_panel=_ANSWER)
+    ] = 10
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Only images of this class; repeatable.", rich_help_panel=_ANSWER),
+    ] = None
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Count an image as a match from this score on.", rich_help_panel=_ANSWER
+        ),
+    ] = None
+    min_probability: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="And from this probability on.", rich_help_panel=_ANSWER),
+    ] = None
+    unknown_below: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Call a picture less familiar than this unknown.", rich_help_panel=_ANSWER
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Screen:
+    """How answers are shown to people."""
+
+    by_class: Annotated[
+        bool,
+        typer.Option("--by-class", help="The best example of each class, ranked.", rich_help_panel=_SCREEN),
+    ] = False
+    pictures: Annotated[
+        Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
+        typer.Option(
+            "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
+        ),
+    ] = "auto"
+
+
+def _print_schema(value: bool) -> None:
+    if value:
+        from simsearch.search.formats import SCHEMA
+
+        typer.echo(SCHEMA.read_text("utf-8"), nl=False)
+        raise typer.Exit
+
+
+@dataclass(frozen=True)
+class Programs:
+    """In which format answers are given to programs: at most one."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.", rich_help_panel=_PROGRAMS)] = (
+        False
+    )
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="A line of JSON a query.", rich_help_panel=_PROGRAMS)
+    ] = False
+    as_csv: Annotated[bool, typer.Option("--csv", help="A row of CSV a hit.", rich_help_panel=_PROGRAMS)] = (
+        False
+    )
+    as_paths: Annotated[
+        bool, typer.Option("--paths", help="The sources of the hits, one a line.", rich_help_panel=_PROGRAMS)
+    ] = False
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of --json and --jsonl, and do nothing else.",
+            rich_help_panel=_PROGRAMS,
+        ),
+    ] = False
+
+
+_Side = Annotated[
+    float | None,
+    typer.Option(min=1, max=60, help="Inches; the figure's own by default, or in proportion to the other."),
+]
+
+
+@dataclass(frozen=True)
+class FigureStyle:
+    """How a figure looks."""
+
+    theme: Annotated[Literal["light", "dark"], typer.Option(help="Colors of the page.")] = "light"
+    width: _Side = None
+    height: _Side = None
+    dpi: Annotated[int, typer.Option(min=20, max=600, help="Pixels an inch of a PNG.")] = 150
+
+
+def flatten(command: Callable[..., None]) -> Callable[..., None]:
+    """A command as Typer reads it: every field of its groups is a parameter of its own, in their place."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    flat: list[inspect.Parameter] = []
+    for own in inspect.signature(command).parameters.values():
+        if own.name in groups:
+            kinds = get_type_hints(groups[own.name], include_extras=True)
+            flat += [_parameter(field, kinds[field.name]) for field in fields(groups[own.name])]
+        else:
+            flat.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[own.name]))
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        gathered = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**gathered, **values)
+
+    run.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    return run
+
+
+def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def limit_threads(threads: int) -> None:
@@ -73,6 +268,7 @@ def limit_threads(threads: int) -> None:
 
 
 def open_chosen_model(folder: Path | None, threads: int = 0) -> Model:
+    """Open the model in a folder, or the shipped one."""
     from simsearch.encode.model_folder import PRETRAINED, open_model
 
     return open_model(folder or PRETRAINED, threads=threads)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from simsearch.cli.failures import explain
+from simsearch.cli.options import Programs, Screen
 from simsearch.errors import BadInputError
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import Format, write_answers
@@ -18,12 +19,18 @@ from simsearch.text import printable
 _FEW = 10  # queries whose remarks are worth a line each
 
 
-def chosen_format(**flags: bool) -> Format | None:
-    """The format that a flag `as_json`, `as_csv` ... asks for; None for the screen.
+def chosen_format(programs: Programs) -> Format | None:
+    """The format that is wanted for programs; None for the screen.
 
     :raises BadInputError: If there are two.
     """
-    chosen = [Format(name.removeprefix("as_")) for name, is_set in flags.items() if is_set]
+    flags = {
+        Format.JSON: programs.as_json,
+        Format.JSONL: programs.as_jsonl,
+        Format.CSV: programs.as_csv,
+        Format.PATHS: programs.as_paths,
+    }
+    chosen = [form for form, is_set in flags.items() if is_set]
     if len(chosen) > 1:
         names = " and ".join(f"--{form}" for form in chosen)
         raise BadInputError(f"{names} exclude each other", hint="choose one")
@@ -35,9 +42,7 @@ def print_answers(
     outcomes: Iterable[Outcome],
     total: int | None,
     form: Format | None,
-    *,
-    images: str,
-    by_class: bool,
+    screen: Screen,
 ) -> bool:
     """Print outcomes as they come; return whether any query failed.
 
@@ -47,11 +52,11 @@ def print_answers(
     with terminal.query_progress(total) as advance:
         seen = log.watch(outcomes, advance)
         if form is None:
-            console, canvas = terminal.results(), terminal.canvas(images)
+            console, canvas = terminal.results(), terminal.canvas(screen.pictures)
             for outcome in seen:
                 if outcome.answer is not None:
                     view = outcome_view(
-                        outcome, outcome.answer, searcher.thumbnail, canvas, by_class=by_class
+                        outcome, outcome.answer, searcher.thumbnail, canvas, by_class=screen.by_class
                     )
                     console.print(view, crop=False)
         else:

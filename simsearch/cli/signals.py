@@ -34,7 +34,7 @@ def run_program(program: Callable[[], object]) -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, handler)
     _open_closed_streams()
-    _spell_unprintable()
+    _escape_unprintable()
     try:
         try:
             program()
@@ -99,8 +99,8 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - open as long as the program
 
 
-def _spell_unprintable() -> None:
-    """Spell out what stdout's encoding lacks, instead of failing: pipes on Windows are not UTF-8."""
+def _escape_unprintable() -> None:
+    """Escape what stdout's encoding lacks, instead of failing: pipes on Windows are not UTF-8."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None and sys.stdout.errors == "strict":
         reconfigure(errors="backslashreplace")

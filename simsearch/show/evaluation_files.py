@@ -15,7 +15,6 @@ from simsearch.evaluate.report import Report
 from simsearch.evaluate.trec import DEFAULT_DEPTH, write_qrels, write_run
 from simsearch.files import check_target, open_atomically
 from simsearch.index.bundle import Bundle
-from simsearch.show.html.html_report import render_report
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ def write(outputs: Outputs, bundle: Bundle, split: Split | None, report: Report)
     :raises BadInputError: If one cannot be written.
     """
     if outputs.report:
+        from simsearch.show.html.html_report import render_report  # loads Jinja2
+
         document = render_report(report, find_mistakes(bundle, report.per_query, split))
         with open_atomically(outputs.report) as file:
             file.write(document.encode())

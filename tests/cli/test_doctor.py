@@ -20,7 +20,7 @@ def test_mismatched_builds_of_torch_and_torchvision_are_recognised() -> None:
     stderr = "Traceback (most recent call last):\nRuntimeError: operator torchvision::nms does not exist\n"
     assert explain_torch_failure(stderr) == (
         "torch and torchvision come from different builds (one for CUDA, one for the CPU); "
-        "mend: pip uninstall -y torch torchvision && pip install torch torchvision"
+        "fix: pip uninstall -y torch torchvision && pip install torch torchvision"
     )
     assert (
         explain_torch_failure("X\nImportError: no libfoo\n") == "importing it fails: ImportError: no libfoo"
@@ -88,7 +88,7 @@ def test_a_damaged_dataset_and_a_damaged_index_are_named(
     mnist, index = named(checks, "mnist"), named(checks, "index mnist-test")
     assert (mnist.passed, index.passed) == (False, False)
     assert f"{FILES[1].name} (has 5 bytes instead of 60,008)" in mnist.detail
-    assert mnist.detail.endswith("mend: simsearch data fetch mnist")
+    assert mnist.detail.endswith("fix: simsearch data fetch mnist")
     assert encoder.name in index.detail
 
 

@@ -20,7 +20,7 @@ from simsearch.search.compose import read_combination
 from simsearch.search.queries import Query, items
 from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
 from simsearch.show.terminal.answer_view import mark, outcome_view
-from simsearch.show.terminal.thumbnails import Canvas, Images
+from simsearch.show.terminal.thumbnails import Canvas, Rendering
 
 NONE = Preprocess.NONE
 
@@ -42,7 +42,7 @@ def picture(tmp_path: Path) -> Path:
 def screen(
     searcher: Searcher,
     query: Query,
-    images: Images = Images.NONE,
+    images: Rendering = Rendering.NONE,
     *,
     width: int = 80,
     by_class: bool = False,
@@ -50,7 +50,7 @@ def screen(
     limits: Limits = STORED_LIMITS,
     like: tuple[str, ...] = (),
     unlike: tuple[str, ...] = (),
-    colour: bool = False,
+    color: bool = False,
 ) -> list[str]:
     """The lines of one answer's screen."""
     steer = None
@@ -58,7 +58,7 @@ def screen(
         steer = read_combination(like, unlike, searcher.bundle.encoder, io.BytesIO(), NONE, None)
     (outcome,) = answer_queries(searcher, [query], k=k, preprocess=NONE, limits=limits, combination=steer)
     assert outcome.answer is not None, outcome.error
-    settings = {"force_terminal": True, "color_system": "truecolor"} if colour else {}
+    settings = {"force_terminal": True, "color_system": "truecolor"} if color else {}
     console = Console(file=io.StringIO(), width=width, **settings)  # type: ignore[arg-type]
     view = outcome_view(outcome, outcome.answer, searcher.thumbnail, Canvas(images), by_class=by_class)
     console.print(view, crop=False)
@@ -93,7 +93,7 @@ def test_a_table_says_all_that_an_answer_knows(searcher: Searcher, picture: Path
 def test_the_picture_stands_beside_the_verdict_and_each_hit_has_a_tile(
     searcher: Searcher, picture: Path
 ) -> None:
-    lines = screen(searcher, Query("p.png", picture), Images.BLOCKS)
+    lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS)
     drawn = "█" * 14
     assert lines[:4] == [
         f"{drawn}  p.png",
@@ -122,7 +122,7 @@ def test_unknown_is_said_plainly_with_what_was_too_low(searcher: Searcher, pictu
     assert "best score 1.0000, below the limit of 1.0000" in lines  # just above what can be reached
 
 
-def test_where_the_truth_is_known_every_label_has_a_mark_that_is_not_only_colour(searcher: Searcher) -> None:
+def test_where_the_truth_is_known_every_label_has_a_mark_that_is_not_only_color(searcher: Searcher) -> None:
     lines = screen(searcher, next(items([3])), k=5)
     assert lines[:3] == ["id 3", "class a, 87.7 % ✗", "its class is b"]
     assert [line.split()[1:3] for line in lines[8:13]] == [
@@ -133,14 +133,14 @@ def test_where_the_truth_is_known_every_label_has_a_mark_that_is_not_only_colour
         ["c", "✗"],
     ]
     assert [line.split()[:2] for line in lines[16:19]] == [["a", "0.2667"], ["b", "✓"], ["c", "0.0000"]]
-    tiles = screen(searcher, next(items([3])), Images.BRAILLE, k=4)
+    tiles = screen(searcher, next(items([3])), Rendering.BRAILLE, k=4)
     assert tiles[15] == "1  a         ✗  2  a         ✗  3  a         ✗  4  b         ✓"
     assert (str(mark("a", None)), str(mark(None, "a"))) == ("", "")
     assert [mark("a", truth).style for truth in "ab"] == ["bold green", "bold red"]
 
 
 def test_by_class_shows_the_best_example_of_each_class(searcher: Searcher, picture: Path) -> None:
-    lines = screen(searcher, Query("p.png", picture), Images.BLOCKS, by_class=True)
+    lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, by_class=True)
     assert lines[15:19] == [
         "1  a            2  b            3  c",
         "1.0000  98.2 %  0.8000  91.6 %  0.0000   1.7 %",
@@ -154,7 +154,7 @@ def test_by_class_shows_the_best_example_of_each_class(searcher: Searcher, pictu
 
 def test_a_combination_shows_its_pictures_with_their_signs(searcher: Searcher, picture: Path) -> None:
     names = {"like": (str(picture),), "unlike": (str(picture),)}
-    lines = screen(searcher, Query("query.png", picture), Images.BLOCKS, width=50, **names)
+    lines = screen(searcher, Query("query.png", picture), Rendering.BLOCKS, width=50, **names)
     assert lines[7].split() == ["query.png", "+", "…picture.png", "-", "…picture.png"]
     assert "".join("".join(lines[9:]).split()).startswith(f"query.png+{picture}-{picture}")
 
@@ -170,7 +170,7 @@ def test_without_labels_there_are_hits_alone(tmp_path: Path, toy_model: Model, p
         ["1", "-", "0.8000", "95.2", "%", "1", "toy/1"],
         ["2", "-", "0.6000", "73.1", "%", "0", "toy/0"],
     ]
-    tiles = screen(Searcher.open(tmp_path / "bare"), Query("p.png", picture), Images.BLOCKS)
+    tiles = screen(Searcher.open(tmp_path / "bare"), Query("p.png", picture), Rendering.BLOCKS)
     assert tiles[15] == "1               2"
     assert len(tiles) == 19
 
@@ -192,7 +192,7 @@ def test_long_and_hostile_names_stay_in_their_place(build_toy: Callable[..., Pat
     split = toy_split([((9, 0, 0, 0), 0), ((0, 9, 0, 0), 1)], ("a long\x1b[2J name of a class", "数字" * 9))
     sources = ("folder/" * 9 + "picture\x07.png", "b\n.png")
     searcher = Searcher.open(build_toy(replace(split, sources=sources), "hostile"))
-    for images in (Images.NONE, Images.BLOCKS):
+    for images in (Rendering.NONE, Rendering.BLOCKS):
         lines = screen(searcher, Query("p\x1b[31m.png", picture), images, k=2)
         text = "\n".join(lines)
         assert not {"\x1b", "\x07"} & set(text)
@@ -200,16 +200,16 @@ def test_long_and_hostile_names_stay_in_their_place(build_toy: Callable[..., Pat
     assert "\\x07.png" in text
 
 
-def test_every_screen_fits_80_columns_and_colour_changes_no_character(
+def test_every_screen_fits_80_columns_and_color_changes_no_character(
     searcher: Searcher, picture: Path
 ) -> None:
-    for images in (Images.NONE, Images.BLOCKS, Images.BRAILLE):
+    for images in (Rendering.NONE, Rendering.BLOCKS, Rendering.BRAILLE):
         for by_class in (False, True):
             for query in (Query("p.png", picture), *items([0])):
                 lines = screen(searcher, query, images, by_class=by_class, k=6)
                 assert max(map(len, lines)) <= 80
-                if images is not Images.BLOCKS:
-                    coloured = screen(searcher, query, images, by_class=by_class, k=6, colour=True)
-                    text = "\n".join(coloured)
+                if images is not Rendering.BLOCKS:
+                    colored = screen(searcher, query, images, by_class=by_class, k=6, color=True)
+                    text = "\n".join(colored)
                     plain = [line.rstrip() for line in Text.from_ansi(text).plain.split("\n")]
                     assert plain == lines

@@ -27,20 +27,20 @@ def decode_kitty(text: str) -> tuple[dict[str, str], np.ndarray]:
 
 
 def decode_sixel(text: str) -> np.ndarray:
-    """Percent of grey of each pixel, float (H, W); NaN where none was set."""
+    """Percent of gray of each pixel, float (H, W); NaN where none was set."""
     match = re.fullmatch(r'\x1b7\x1bP0;1;0q"1;1;(\d+);(\d+)(.*)\x1b\\\x1b8', text, re.DOTALL)
     assert match
     width, height = int(match[1]), int(match[2])
     pixels = np.full((-(-height // 6) * 6, width), np.nan)
     palette: dict[int, int] = {}
-    x = y = colour = 0
+    x = y = color = 0
     for token in re.findall(r"#\d+;2;\d+;\d+;\d+|#\d+|!\d+[?-~]|[?-~$-]", match[3]):
         if token.startswith("#") and ";" in token:
             number, _, red, green, blue = map(int, token[1:].split(";"))
             assert red == green == blue
             palette[number] = red
         elif token.startswith("#"):
-            colour = int(token[1:])
+            color = int(token[1:])
         elif token == "$":
             x = 0
         elif token == "-":
@@ -49,7 +49,7 @@ def decode_sixel(text: str) -> np.ndarray:
             count, character = (int(token[1:-1]), token[-1]) if token[0] == "!" else (1, token)
             for bit in range(6):
                 if (ord(character) - 63) >> bit & 1:
-                    pixels[y + bit, x : x + count] = palette[colour]
+                    pixels[y + bit, x : x + count] = palette[color]
             x += count
             assert x <= width
     assert np.isnan(pixels[height:]).all()
@@ -63,20 +63,20 @@ def noise(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (1, 1), (28, 160), (200, 300)])
 def test_a_kitty_picture_decodes_to_the_same_pixels(height: int, width: int) -> None:
-    greys, opaque = noise(height, width)
-    keys, pixels = decode_kitty(kitty(greys, opaque, 14, 7))
+    grays, opaque = noise(height, width)
+    keys, pixels = decode_kitty(kitty(grays, opaque, 14, 7))
     assert keys == {"a": "T", "f": "100", "q": "2", "C": "1", "c": "14", "r": "7", "m": keys["m"]}
-    np.testing.assert_array_equal(pixels[..., 0], greys)
+    np.testing.assert_array_equal(pixels[..., 0], grays)
     np.testing.assert_array_equal(pixels[..., 1], np.where(opaque, 255, 0))
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (1, 1), (6, 40), (7, 3), (112, 250)])
 def test_a_sixel_picture_decodes_to_the_same_pixels(height: int, width: int) -> None:
-    greys, opaque = noise(height, width)
-    greys[:, width // 2 :] = 255  # runs
-    pixels = decode_sixel(sixel(greys, opaque))
+    grays, opaque = noise(height, width)
+    grays[:, width // 2 :] = 255  # runs
+    pixels = decode_sixel(sixel(grays, opaque))
     np.testing.assert_array_equal(np.isnan(pixels), ~opaque)
-    level = np.rint(greys / 255 * (SIXEL_LEVELS - 1))
+    level = np.rint(grays / 255 * (SIXEL_LEVELS - 1))
     np.testing.assert_array_equal(pixels[opaque], np.rint(100 * level / (SIXEL_LEVELS - 1))[opaque])
 
 

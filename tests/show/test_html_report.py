@@ -7,7 +7,6 @@ import io
 import math
 import re
 from dataclasses import replace
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from simsearch.stats.verification import Histogram, Verification
 
 VOID = {"meta", "link", "img", "br"}
 HOSTILE = """<script>alert(1)</script>"'&"""
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;"
 QUERY, RIGHT, WRONG = quadrant_image(0, 50, 100, 150), quadrant_image(1, 2, 3, 4), quadrant_image(9, 8, 7, 6)
 
 VERIFICATION = Verification(
@@ -420,6 +420,20 @@ def test_a_mark_and_its_name_accompany_right_and_wrong() -> None:
     assert "toy/17" in PAGE.of("p")
 
 
+def test_ten_worst_queries_are_shown_and_the_others_on_demand() -> None:
+    for count, folded in ((10, []), (11, ["The other 1"]), (50, ["The other 40"])):
+        mistakes = tuple(replace(MISTAKES[0], query=f"query {i}") for i in range(count))
+        document = render_report(replace(REPORT, verification=None), mistakes)
+        page = Page(document)
+        assert page.of("summary") == folded
+        shown, *hidden = document.split("<details>")
+        assert re.findall(r"^(query \d+)<br>", shown, re.M) == [f"query {i}" for i in range(10)]
+        rest = re.findall(r"^(query \d+)<br>", "".join(hidden), re.M)
+        assert rest == [f"query {i}" for i in range(10, count)]
+        starts = [found.get("start") for found in page.all("ol") if found["class"] == "mistakes"]
+        assert starts == ([None, "11"] if folded else [None])
+
+
 def test_provenance_names_everything_that_would_repeat_the_evaluation() -> None:
     facts = PAGE.facts()
     assert {name: facts[name] for name in ("Command", "Seed", "Bootstrap resamples", "k", "Encoder")} == {
@@ -470,7 +484,7 @@ def test_texts_from_data_are_never_markup() -> None:
     assert [tag for tag, _ in page.tags] == [
         tag for tag, _ in Page(render_report(REPORT, (replace(MISTAKES[0], neighbours=(neighbour,)),))).tags
     ]
-    assert document.count(escape(HOSTILE)) == document.count("alert(1)") == 20
+    assert document.count(ESCAPED) == document.count("alert(1)") == 20
     assert [image["alt"] for image in page.all("img")] == [
         f"query {HOSTILE}, class {HOSTILE}",
         f"item 5, class {HOSTILE}",
@@ -487,7 +501,7 @@ def test_hostile_metric_and_class_names_of_a_long_list_are_escaped() -> None:
     )
     document = render_report(report, ())
     assert Page(document).all("script") == []
-    assert document.count(escape(HOSTILE)) == document.count("alert(1)") == 62  # 30 pairs and two headers
+    assert document.count(ESCAPED) == document.count("alert(1)") == 62  # 30 pairs and two headers
 
 
 def test_characters_that_a_document_cannot_hold_are_replaced() -> None:
@@ -501,19 +515,19 @@ def test_text_contrasts_at_least_4_5_to_1_in_both_schemes() -> None:
     schemes = [dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in css.split(":root {")[1:]]
     assert len(schemes) == 2
     assert set(schemes[0]) == set(schemes[1])
-    for colours in schemes:
+    for colors in schemes:
         pairs = [
             (text, ground) for text in ("ink", "muted", "blue", "orange") for ground in ("page", "panel")
         ]
         pairs += [("ink", f"heat{level}") for level in range(1, 6)]
-        assert {pair for pair in pairs if contrast(*(colours[name] for name in pair)) < 4.5} == set()
+        assert {pair for pair in pairs if contrast(*(colors[name] for name in pair)) < 4.5} == set()
 
 
 def contrast(first: str, second: str) -> float:
-    """WCAG 2 contrast of two colours #rrggbb."""
+    """WCAG 2 contrast of two colors #rrggbb."""
 
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -1,4 +1,4 @@
-"""Pictures in cells: exact characters, exact greys, and what a terminal shows is read back."""
+"""Pictures in cells: exact characters, exact grays, and what a terminal shows is read back."""
 
 import io
 
@@ -11,7 +11,7 @@ from test_graphics import decode_kitty, decode_sixel
 from simsearch.show.terminal.thumbnails import (
     Beside,
     Canvas,
-    Images,
+    Rendering,
     Tile,
     TileGrid,
     braille,
@@ -20,12 +20,12 @@ from simsearch.show.terminal.thumbnails import (
     tiles_across,
 )
 
-BLOCKS = Canvas(Images.BLOCKS)
+BLOCKS = Canvas(Rendering.BLOCKS)
 
 
-def square(top: int, bottom: int, left: int, right: int, grey: int = 255) -> np.ndarray:
+def square(top: int, bottom: int, left: int, right: int, gray: int = 255) -> np.ndarray:
     pixels = np.zeros((28, 28), np.uint8)
-    pixels[top:bottom, left:right] = grey
+    pixels[top:bottom, left:right] = gray
     return pixels
 
 
@@ -72,7 +72,7 @@ def test_a_cell_has_the_mean_greys_of_its_lighter_and_darker_quarters() -> None:
     pixels[2:4, 1] = 150
     assert shaded(pixels)[0][0] == ("▚", 175, 0)
     assert shaded(square(0, 4, 0, 2, 77))[0][0] == (" ", 0, 77)
-    assert shaded(square(0, 2, 0, 2, 15))[0][0] == (" ", 0, 8)  # nearly flat: one grey, the mean
+    assert shaded(square(0, 2, 0, 2, 15))[0][0] == (" ", 0, 8)  # nearly flat: one gray, the mean
 
 
 def test_the_cells_read_back_as_the_picture_in_two_greys_a_cell() -> None:
@@ -111,7 +111,7 @@ def test_captions_are_cut_and_filled_to_the_picture() -> None:
     assert lines[8].rstrip() == "second"
 
 
-def test_colour_draws_greys_and_none_draws_silhouettes() -> None:
+def test_color_draws_greys_and_none_draws_silhouettes() -> None:
     tile = TileGrid([Tile(square(0, 2, 0, 1, 200), (Text("x"),))], BLOCKS)
     shades = draw(tile, color_system="truecolor")
     assert shades.startswith(
@@ -121,7 +121,7 @@ def test_colour_draws_greys_and_none_draws_silhouettes() -> None:
         assert draw(tile, **settings).startswith("▘             \n")
 
 
-def test_a_terminal_of_few_colours_does_not_change_what_one_of_many_gets_afterwards() -> None:
+def test_a_terminal_of_few_colors_does_not_change_what_one_of_many_gets_afterwards() -> None:
     """Rich's styles keep the codes that they are first drawn with."""
     tile = TileGrid([Tile(square(0, 2, 0, 1, 201), (Text("x"),))], BLOCKS)
     assert "38;2;" not in draw(tile, color_system="standard")
@@ -140,7 +140,7 @@ def test_text_stands_beside_a_picture_and_folds() -> None:
 
 def test_a_row_by_kitty_is_one_picture_over_the_cells_that_blocks_would_take() -> None:
     tiles = [Tile(square(0, 28, 0, 28, 90), (Text("one"),)), Tile(square(0, 28, 0, 28, 60), (Text("two"),))]
-    text = draw(TileGrid(tiles, Canvas(Images.KITTY)))
+    text = draw(TileGrid(tiles, Canvas(Rendering.KITTY)))
     start, end = text.index("\x1b_G"), text.rindex("\x1b\\") + 2
     assert text[:start] == "\n" * 7 + "\x1b[7A"
     keys, pixels = decode_kitty(text[start:end])
@@ -152,7 +152,7 @@ def test_a_row_by_kitty_is_one_picture_over_the_cells_that_blocks_would_take() -
 
 def test_a_row_by_sixel_has_the_pixels_of_its_cells() -> None:
     tiles = [Tile(square(0, 14, 0, 28), (Text("one"),)), Tile(square(0, 28, 0, 28), (Text("two"),))]
-    text = draw(TileGrid(tiles, Canvas(Images.SIXEL, (10, 20))))
+    text = draw(TileGrid(tiles, Canvas(Rendering.SIXEL, (10, 20))))
     start, end = text.index("\x1b7"), text.rindex("\x1b8") + 2
     pixels = decode_sixel(text[start:end])
     assert pixels.shape == (140, 300)
@@ -163,7 +163,7 @@ def test_a_row_by_sixel_has_the_pixels_of_its_cells() -> None:
 
 
 def test_text_beside_a_graphic_moves_over_it_without_writing() -> None:
-    text = draw(Beside(square(0, 28, 0, 28), Text("one\ntwo"), Canvas(Images.KITTY)))
+    text = draw(Beside(square(0, 28, 0, 28), Text("one\ntwo"), Canvas(Rendering.KITTY)))
     after = text[text.rindex("\x1b\\") + 2 :]
     assert after.startswith("\x1b[16Cone\n\x1b[16Ctwo\n\x1b[16C\n")
     assert after.count("\n") == 7

@@ -1,11 +1,129 @@
-"""The commands, a file for each close group.
+"""The commands, a file for each close group, and the table that lists them without loading any.
 
 searching.py    query, similarity
 measuring.py    evaluate, compare
-figures.py      figure
+figures.py      figure, of everything but an evaluation
+report_figures.py  figure, of an evaluation
 building.py     build-index
 calibrating.py  calibrate
 training.py     train, export
 serving.py      serve
-upkeep.py       info, verify, doctor, data fetch
+inspecting.py   info, verify, doctor, data fetch
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A command as lists of commands show it."""
+
+    place: str  # of its function: module:function
+    summary: str  # the first line of its docstring
+
+
+@dataclass(frozen=True)
+class ListedGroup:
+    """Commands that share their first word."""
+
+    summary: str
+    commands: Mapping[str, Listed]
+
+
+_FIGURES = {
+    "pairs": Listed(
+        "figures:pairs",
+        "Pairs of one class and of two, as training draws them, with the model's probability.",
+    ),
+    "similarity": Listed(
+        "figures:similarity",
+        "The picture beside the most similar item of every class, from red (low) to green (high).",
+    ),
+    "architecture": Listed(
+        "figures:architecture",
+        "The network in 3-D and its two towers, read off the model while two images run through it.",
+    ),
+    "history": Listed(
+        "figures:history", "Loss, accuracy and learning rate of a training run, and the epoch that was kept."
+    ),
+    "embedding": Listed(
+        "figures:embedding",
+        "A map of the gallery: every item a point, classes by color and shape, with example images.",
+    ),
+    "confusion": Listed(
+        "report_figures:confusion", "Which classes are taken for which, by the nearest item of each query."
+    ),
+    "pr-curve": Listed("report_figures:pr_curve", "Mean precision at each level of recall."),
+    "scores": Listed("report_figures:scores", "How similar random pairs of one class and of two are."),
+    "reliability": Listed(
+        "report_figures:reliability", "Predicted probabilities of pairs against what was true."
+    ),
+    "mistakes": Listed(
+        "report_figures:mistakes",
+        "The queries with the lowest average precision, and what was found instead.",
+    ),
+    "retrieval": Listed(
+        "figures:retrieval",
+        "Queries and their nearest items; gallery items are queried without themselves, and judged.",
+    ),
+}
+_FETCH = {"fetch": Listed("inspecting:data_fetch", "Fetch a dataset, verify it, and say where it is.")}
+
+# The panels of `simsearch --help`.
+COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
+    "Search": {
+        "query": Listed(
+            "searching:query", "Find the nearest images to yours, by cosine similarity, and rank the classes."
+        ),
+        "similarity": Listed(
+            "searching:similarity",
+            "Say how similar two images are: cosine, logit, and probability of one class.",
+        ),
+        "serve": Listed(
+            "serving:serve", "Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C."
+        ),
+    },
+    "Measure": {
+        "evaluate": Listed(
+            "measuring:evaluate",
+            "Measure how good an index's answers are: each item queried against all others.",
+        ),
+        "compare": Listed(
+            "measuring:compare",
+            "Say which of two evaluations is better, metric by metric, and how sure that is.",
+        ),
+        "figure": ListedGroup(
+            "Draw results as PNG, SVG or PDF.\n\nExample: simsearch figure history -o history.png", _FIGURES
+        ),
+    },
+    "Build": {
+        "build-index": Listed(
+            "building:build_index",
+            "Encode a gallery of images into an index; by default MNIST's 10,000 test images.",
+        ),
+    },
+    "Train": {
+        "train": Listed(
+            "training:train", "Train the Siamese network on a training split and export its encoder."
+        ),
+        "calibrate": Listed(
+            "calibrating:calibrate",
+            "Fit a model's probabilities and thresholds on the images that its training held out.",
+        ),
+        "export": Listed(
+            "training:export", "Export a run's best checkpoint to ONNX again, checked against torch."
+        ),
+    },
+    "Look after": {
+        "info": Listed("inspecting:info", "Describe an index or a model."),
+        "verify": Listed(
+            "inspecting:verify",
+            "Check an index or a model: every file, all they say of each other, and what they compute.",
+        ),
+        "doctor": Listed("inspecting:doctor", "Check the installation; say what is wrong and how to fix it."),
+        "data": ListedGroup("Fetch and verify datasets.\n\nExample: simsearch data fetch mnist", _FETCH),
+    },
+}

@@ -11,28 +11,24 @@ import typer
 
 from simsearch.cli.options import (
     DataDirOption,
-    IndexDirOption,
-    IndexOption,
+    IndexChoice,
     JsonOption,
     ThreadsOption,
     limit_threads,
+    seed_option,
 )
-from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
 
 def evaluate(
-    index: IndexOption = DEFAULT_INDEX,
-    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    index: IndexChoice,
     queries: Annotated[
         str | None,
-        typer.Option(help="Ask about these instead: mnist:train, or a folder of images or IDX files."),
+        typer.Option(help="Query with these instead: mnist:train, or a folder of images or IDX files."),
     ] = None,
     k: Annotated[
         int, typer.Option("--k", "-k", min=1, max=2**31 - 1, help="Cut of P@k, hit@k, recall@k and nDCG@k.")
     ] = 10,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the bootstrap and of the random pairs.")
-    ] = 0,
+    seed: Annotated[int, seed_option("Of the bootstrap and of the random pairs.")] = 0,
     as_json: JsonOption = False,
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report, one self-contained file.")
@@ -48,7 +44,7 @@ def evaluate(
     data_dir: DataDirOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Measure how good an index's answers are: each item asked about against all others.
+    """Measure how good an index's answers are: each item queried against all others.
 
     Example: simsearch evaluate --queries mnist:train --report report.html
     """
@@ -60,7 +56,7 @@ def evaluate(
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
-    bundle = open_bundle(find_index(index, index_dir), threads=threads)
+    bundle = open_bundle(index.folder(), threads=threads)
     limit_threads(threads)
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
     with terminal.progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
@@ -84,9 +80,7 @@ def evaluate(
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", help="An evaluation written with --json.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another of the same queries and gallery.")],
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Of the random permutations and the bootstrap.")
-    ] = 0,
+    seed: Annotated[int, seed_option("Of the random permutations and the bootstrap.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Say which of two evaluations is better, metric by metric, and how sure that is.

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from simsearch.cli.options import DataDirOption, ThreadsOption
+from simsearch.cli.options import DataDirOption, ThreadsOption, seed_option
 from simsearch.errors import require
 
 
 def train(
     recipe: Annotated[str, typer.Option(help="batch-pairs or siamese-pairs.")] = "batch-pairs",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/RECIPE-seedN by default.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of initial weights and pairs.")] = 0,
+    seed: Annotated[int, seed_option("Of initial weights and pairs.")] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
     ] = None,

@@ -2,7 +2,7 @@
 
 theme.py         one palette, light and dark
 fonts.py         which fonts write names in any script
-page.py          a page in inches whose texts can be measured
+sheet.py         a sheet in inches whose texts can be measured
 files.py         figures -> PNG, SVG, PDF
 projection.py    vectors -> a plane
 pairs.py         training pairs

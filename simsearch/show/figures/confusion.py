@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from simsearch.show.figures.page import HEADER, MARGIN, PLAIN, Look, Page
+from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 from simsearch.show.figures.theme import text_on
 
 MOST_CLASSES = 20
@@ -18,7 +18,7 @@ _NAME = 1.5  # inches that a class's name may take
 
 
 def confusion_figure(
-    confusion: ArrayLike, classes: Sequence[str], look: Look = PLAIN, *, about: str = ""
+    confusion: ArrayLike, classes: Sequence[str], style: Style = PLAIN, *, about: str = ""
 ) -> Figure:
     """The counts as a matrix; only errors are shaded, so that they are seen beside the full diagonal.
 
@@ -30,35 +30,35 @@ def confusion_figure(
     kept = counts[np.ix_(shown, shown)]
     errors = int(counts.sum() - np.trace(counts))
     names = [classes[number] for number in shown]
-    probe = Page(look, 8.0, 8.0)
+    probe = Sheet(style, 8.0, 8.0)
     name = min(_NAME, max(probe.text_width(text, weight="bold") for text in names)) + 0.15
     slanted = any(probe.text_width(text, weight="bold") > _CELL - 0.05 for text in names)
     above = (name if slanted else 0.25) + 0.35
     side = len(shown) * _CELL
     body = max(side, 1.7)  # that the name of the axis takes
     left = MARGIN + 0.35 + name
-    page = Page(look, max(left + side + MARGIN, 6.5), HEADER + above + body + 0.2)
+    sheet = Sheet(style, max(left + side + MARGIN, 6.5), HEADER + above + body + 0.2)
     title = f"{errors:,} of {counts.sum():,} nearest items are of another class"
     more = f" ({len(shown)} of {len(counts)} classes)" if len(shown) < len(counts) else ""
-    page.header(title, about + more)
-    left += (page.width - left - side - MARGIN) / 2
+    sheet.header(title, about + more)
+    left += (sheet.width - left - side - MARGIN) / 2
     top = HEADER + above
-    muted = page.theme.muted
-    page.text(left + side / 2, HEADER + 0.15, "class of the nearest item", colour=muted, ha="center")
-    page.text(
+    muted = sheet.theme.muted
+    sheet.text(left + side / 2, HEADER + 0.15, "class of the nearest item", color=muted, ha="center")
+    sheet.text(
         left - name - 0.1,
         top + body / 2,
         "class of the query",
-        colour=muted,
+        color=muted,
         ha="right",
         va="center",
         rotation=90,
     )
     for place, text in enumerate(names):
         middle = (place + 0.5) * _CELL
-        fitted = page.fit(text, name - 0.1, weight="bold")
-        page.text(left - 0.1, top + middle, fitted, weight="bold", ha="right", va="center")
-        page.text(
+        fitted = sheet.fit(text, name - 0.1, weight="bold")
+        sheet.text(left - 0.1, top + middle, fitted, weight="bold", ha="right", va="center")
+        sheet.text(
             left + middle,
             top - 0.1,
             fitted,
@@ -67,8 +67,8 @@ def confusion_figure(
             va="bottom",
             rotation=90 if slanted else 0,
         )
-    _draw_cells(page, left, top, kept)
-    return page.figure
+    _draw_cells(sheet, left, top, kept)
+    return sheet.figure
 
 
 def _most_confused(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,27 +78,27 @@ def _most_confused(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return chosen
 
 
-def _draw_cells(page: Page, left: float, top: float, counts: NDArray[np.int64]) -> None:
+def _draw_cells(sheet: Sheet, left: float, top: float, counts: NDArray[np.int64]) -> None:
     wrong = counts - np.diag(np.diag(counts))
     most = max(1, int(wrong.max()))
-    shades = page.theme.heat
+    shades = sheet.theme.heat
     for (row, column), count in np.ndenumerate(counts):
         x, y = left + column * _CELL, top + row * _CELL
         on_diagonal = row == column
-        fill = page.theme.panel if on_diagonal else page.theme.page
+        fill = sheet.theme.panel if on_diagonal else sheet.theme.page
         if count and not on_diagonal:
             fill = shades[math.ceil(len(shades) * math.sqrt(count / most)) - 1]
-        page.box(x, y, _CELL, _CELL, fill=fill, edge=page.theme.rule, line=0.6)
+        sheet.box(x, y, _CELL, _CELL, fill=fill, edge=sheet.theme.rule, line=0.6)
         if count:
-            colour = page.theme.muted if on_diagonal else text_on(fill)
+            color = sheet.theme.muted if on_diagonal else text_on(fill)
             size = 11 if count < 10_000 else 9
             shown = f"{count}" if count < 100_000 else f"{count / 1000:.0f}k"
-            page.text(
+            sheet.text(
                 x + _CELL / 2,
                 y + _CELL / 2,
                 shown,
                 size=size,
-                colour=colour,
+                color=color,
                 weight="normal" if on_diagonal else "bold",
                 ha="center",
                 va="center",

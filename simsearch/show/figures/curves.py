@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simsearch.show.figures.page import HEADER, PLAIN, STYLES, Look, Page
+from simsearch.show.figures.sheet import HEADER, LINE_STYLES, PLAIN, Sheet, Style
 from simsearch.show.html.charts import PRECISIONS, nines, precision_range
 from simsearch.stats.reliability import Reliability
 from simsearch.stats.verification import Verification
@@ -18,15 +18,15 @@ _WIDTH, _HEIGHT = 8.0, 5.4
 
 
 def pr_curve_figure(
-    recall: Sequence[float], precision: Sequence[float], look: Look = PLAIN, *, about: str = ""
+    recall: Sequence[float], precision: Sequence[float], style: Style = PLAIN, *, about: str = ""
 ) -> Figure:
     """Mean interpolated precision at each level of recall, upwards on a log scale of 1 - precision.
 
     Near 1, where a good index lies, a linear scale would show a flat line.
     """
-    page = Page(look, _WIDTH, _HEIGHT)
-    page.header("Precision at each level of recall", about)
-    axes = page.chart(_LEFT, HEADER + 0.1, _RIGHT, _BOTTOM, x="recall", y="precision (log of 1 - precision)")
+    sheet = Sheet(style, _WIDTH, _HEIGHT)
+    sheet.header("Precision at each level of recall", about)
+    axes = sheet.chart(_LEFT, HEADER + 0.1, _RIGHT, _BOTTOM, x="recall", y="precision (log of 1 - precision)")
     low, high = precision_range(precision)
     ticks = [tick for tick in PRECISIONS if low <= tick <= high]
     labels = [f"{tick:g}" for tick in ticks]
@@ -36,29 +36,29 @@ def pr_curve_figure(
     axes.set_yticks([nines(tick) for tick in ticks], labels)
     _unit(axes, "x")
     heights = [min(nines(value), nines(high)) for value in precision]
-    axes.plot(recall, heights, color=page.theme.blue, linewidth=2.2 * page.scale, clip_on=False)
-    axes.fill_between(recall, heights, nines(low), color=page.theme.blue, alpha=0.12, linewidth=0)
-    return page.figure
+    axes.plot(recall, heights, color=sheet.theme.blue, linewidth=2.2 * sheet.scale, clip_on=False)
+    axes.fill_between(recall, heights, nines(low), color=sheet.theme.blue, alpha=0.12, linewidth=0)
+    return sheet.figure
 
 
-def scores_figure(verification: Verification, look: Look = PLAIN, *, about: str = "") -> Figure:
+def scores_figure(verification: Verification, style: Style = PLAIN, *, about: str = "") -> Figure:
     """Histograms of the cosines of pairs of one class and of two, and the threshold between them."""
-    page = Page(look, _WIDTH, _HEIGHT)
-    page.header("How similar pairs of one class and of two are", about)
-    theme, histogram = page.theme, verification.histogram
-    page.legend(
+    sheet = Sheet(style, _WIDTH, _HEIGHT)
+    sheet.header("How similar pairs of one class and of two are", about)
+    theme, histogram = sheet.theme, verification.histogram
+    sheet.legend(
         HEADER + 0.08, [("same class", theme.blue, "solid"), ("different classes", theme.orange, "dashed")]
     )
-    axes = page.chart(
+    axes = sheet.chart(
         _LEFT, HEADER + 0.65, _RIGHT, _BOTTOM, x="cosine similarity", y="pairs in a bin (log scale)"
     )
     edges = np.linspace(histogram.low, histogram.high, len(histogram.same) + 1)
-    for counts, colour, style in (
-        (histogram.different, theme.orange, STYLES["dashed"]),
-        (histogram.same, theme.blue, STYLES["solid"]),
+    for counts, color, style in (
+        (histogram.different, theme.orange, LINE_STYLES["dashed"]),
+        (histogram.same, theme.blue, LINE_STYLES["solid"]),
     ):
-        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.15)
-        axes.stairs(counts, edges, color=colour, linewidth=2 * page.scale, linestyle=style)
+        axes.stairs(counts, edges, fill=True, color=color, alpha=0.15)
+        axes.stairs(counts, edges, color=color, linewidth=2 * sheet.scale, linestyle=style)
     most = max(1, *histogram.same, *histogram.different)
     axes.set_yscale("symlog", linthresh=1, linscale=0.5)
     axes.set_ylim(0, most * 1.3)
@@ -67,37 +67,37 @@ def scores_figure(verification: Verification, look: Look = PLAIN, *, about: str 
     axes.set_xlim(histogram.low, histogram.high)
     axes.xaxis.set_major_formatter("{x:g}")
     if histogram.low <= verification.threshold <= histogram.high:  # never true of NaN
-        _mark_threshold(axes, page, verification.threshold, (histogram.low + histogram.high) / 2)
-    return page.figure
+        _mark_threshold(axes, sheet, verification.threshold, (histogram.low + histogram.high) / 2)
+    return sheet.figure
 
 
-def reliability_figure(calibration: Reliability, look: Look = PLAIN, *, about: str = "") -> Figure:
+def reliability_figure(calibration: Reliability, style: Style = PLAIN, *, about: str = "") -> Figure:
     """How often pairs of each predicted probability really are of one class, and how many pairs there are."""
-    page = Page(look, 6.6, 7.4)
+    sheet = Sheet(style, 6.6, 7.4)
     title = f"Probabilities against truth (ECE {calibration.ece:.4f})"
-    page.header(title, about)
-    theme = page.theme
-    page.legend(HEADER + 0.08, [("measured", theme.blue, "solid"), ("ideal", theme.muted, "dashed")])
+    sheet.header(title, about)
+    theme = sheet.theme
+    sheet.legend(HEADER + 0.08, [("measured", theme.blue, "solid"), ("ideal", theme.muted, "dashed")])
     counts_height = 1.15
     top = HEADER + 0.35
-    axes = page.chart(_LEFT, top, _RIGHT, _BOTTOM + counts_height + 0.3, y="share that is of one class")
-    axes.plot([0, 1], [0, 1], color=theme.muted, linestyle=STYLES["dashed"], linewidth=1.5 * page.scale)
+    axes = sheet.chart(_LEFT, top, _RIGHT, _BOTTOM + counts_height + 0.3, y="share that is of one class")
+    axes.plot([0, 1], [0, 1], color=theme.muted, linestyle=LINE_STYLES["dashed"], linewidth=1.5 * sheet.scale)
     bins = zip(calibration.predicted, calibration.observed, strict=True)
     known = [(p, o) for p, o in bins if p is not None and o is not None]
     axes.plot(
         *zip(*known, strict=True),
         color=theme.blue,
-        linewidth=2 * page.scale,
+        linewidth=2 * sheet.scale,
         marker="o",
-        markersize=6 * page.scale,
+        markersize=6 * sheet.scale,
         clip_on=False,
     )
     _unit(axes, "x")
     _unit(axes, "y")
     axes.tick_params(labelbottom=False)
-    bars = page.chart(
+    bars = sheet.chart(
         _LEFT,
-        page.height - _BOTTOM - counts_height,
+        sheet.height - _BOTTOM - counts_height,
         _RIGHT,
         _BOTTOM,
         x="predicted probability",
@@ -112,22 +112,24 @@ def reliability_figure(calibration: Reliability, look: Look = PLAIN, *, about: s
     bars.minorticks_off()
     bars.set_ylim(0, max(calibration.counts) * 1.3)
     _unit(bars, "x")
-    return page.figure
+    return sheet.figure
 
 
-def _mark_threshold(axes: Axes, page: Page, threshold: float, middle: float) -> None:
+def _mark_threshold(axes: Axes, sheet: Sheet, threshold: float, middle: float) -> None:
     """The score at which the model says 0.5, its name above the axes on the side with more room."""
-    axes.axvline(threshold, color=page.theme.ink, linewidth=1.2 * page.scale, linestyle=STYLES["dotted"])
+    axes.axvline(
+        threshold, color=sheet.theme.ink, linewidth=1.2 * sheet.scale, linestyle=LINE_STYLES["dotted"]
+    )
     axes.annotate(
         f"probability 0.5 at {threshold:.4f}",
         (threshold, 1),
         xycoords=("data", "axes fraction"),
-        xytext=((5 if threshold < middle else -5) * page.scale, 4 * page.scale),
+        xytext=((5 if threshold < middle else -5) * sheet.scale, 4 * sheet.scale),
         textcoords="offset points",
         ha="left" if threshold < middle else "right",
         va="bottom",
         annotation_clip=False,
-        **page.font(10),
+        **sheet.font(10),
     )
 
 

@@ -1,4 +1,4 @@
-"""A map of a gallery: every item a point of the colour and shape of its class, some with their picture."""
+"""A map of a gallery: every item a point of the color and shape of its class, some with their picture."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import Bundle
-from simsearch.show.figures.page import HEADER, MARGIN, PLAIN, Look, Page
 from simsearch.show.figures.projection import Plane, project
+from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 
 MOST_ITEMS = 2_000
-_MARKERS = "oosD^vPX"  # one more for each time round the colours
+_MARKERS = "oosD^vPX"  # one more for each time round the colors
 _PICTURE = 0.3  # inches
 _PICTURES = 60
 _NAMED = 20  # classes that get their name on the map
@@ -56,106 +56,110 @@ def map_gallery(bundle: Bundle, method: str = "pca", *, count: int = MOST_ITEMS,
     )
 
 
-def embedding_figure(drawn: Map, look: Look = PLAIN, *, pictures: int = _PICTURES) -> Figure:
+def embedding_figure(drawn: Map, style: Style = PLAIN, *, pictures: int = _PICTURES) -> Figure:
     """The points, `pictures` example images where there is room for them, and the classes' names."""
-    page = Page(look, 8.0, 8.0)
-    page.header("Where the network puts the images", drawn.about)
-    axes = page.chart(MARGIN, HEADER + 0.1, MARGIN, MARGIN)
+    sheet = Sheet(style, 8.0, 8.0)
+    sheet.header("Where the network puts the images", drawn.about)
+    axes = sheet.chart(MARGIN, HEADER + 0.1, MARGIN, MARGIN)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(visible=True, color=page.theme.rule)
-    _limit(axes, drawn.points, page)
+        spine.set(visible=True, color=sheet.theme.rule)
+    _limit(axes, drawn.points, sheet)
     groups = [np.arange(len(drawn.points))]
     if drawn.labels is not None:
         groups = [np.flatnonzero(drawn.labels == label) for label in range(len(drawn.classes))]
     for number, rows in enumerate(groups):
-        colour, marker = _style(page, number, labelled=drawn.labels is not None)
+        color, marker = _style(sheet, number, labelled=drawn.labels is not None)
         axes.scatter(
             drawn.points[rows, 0],
             drawn.points[rows, 1],
-            s=16 * page.scale**2,
-            c=colour,
+            s=16 * sheet.scale**2,
+            c=color,
             marker=marker,
             alpha=0.75,
             linewidths=0,
         )
-    taken = _name_classes(axes, drawn, groups, page) if drawn.labels is not None else []
-    _place_pictures(axes, drawn, pictures, taken, page)
-    return page.figure
+    taken = _name_classes(axes, drawn, groups, sheet) if drawn.labels is not None else []
+    _place_pictures(axes, drawn, pictures, taken, sheet)
+    return sheet.figure
 
 
-def _limit(axes: Axes, points: Plane, page: Page) -> None:
+def _limit(axes: Axes, points: Plane, sheet: Sheet) -> None:
     """Room for a picture round the outermost points."""
     low, high = points.min(axis=0), points.max(axis=0)
     reach = np.where(high > low, high - low, 1.0)
-    room = reach * _PICTURE / (page.width - 2 * MARGIN)
+    room = reach * _PICTURE / (sheet.width - 2 * MARGIN)
     axes.set_xlim(low[0] - room[0], high[0] + room[0])
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _style(page: Page, number: int, *, labelled: bool) -> tuple[str, str]:
-    colours = page.theme.classes
+def _style(sheet: Sheet, number: int, *, labelled: bool) -> tuple[str, str]:
+    colors = sheet.theme.classes
     if not labelled:
-        return page.theme.blue, "o"
-    marker = _MARKERS[(number // len(colours) * 2 + number % 2 * 2) % len(_MARKERS)]
-    return colours[number % len(colours)], marker
+        return sheet.theme.blue, "o"
+    marker = _MARKERS[(number // len(colors) * 2 + number % 2 * 2) % len(_MARKERS)]
+    return colors[number % len(colors)], marker
 
 
 def _name_classes(
-    axes: Axes, drawn: Map, groups: Sequence[NDArray[np.int64]], page: Page
+    axes: Axes, drawn: Map, groups: Sequence[NDArray[np.int64]], sheet: Sheet
 ) -> list[NDArray[np.float64]]:
     """Write the names of the largest classes at their middles; where two would meet, the later moves away."""
     taken: list[NDArray[np.float64]] = []
     largest = sorted((n for n, rows in enumerate(groups) if len(rows)), key=lambda n: -len(groups[n]))
     for number in sorted(largest[:_NAMED]):
-        name = page.fit(drawn.classes[number], 1.4, 13, "bold")
-        half = np.array([page.text_width(name, 13, "bold") / 2 + 0.1, 0.17])
-        middle = _inches(axes, page, np.median(drawn.points[groups[number]], axis=0))
-        at = next((spot for spot in _spiral(middle) if _free(spot, half, taken, axes, page)), None)
+        name = sheet.fit(drawn.classes[number], 1.4, 13, "bold")
+        half = np.array([sheet.text_width(name, 13, "bold") / 2 + 0.1, 0.17])
+        middle = _inches(axes, sheet, np.median(drawn.points[groups[number]], axis=0))
+        at = next((spot for spot in _spiral(middle) if _free(spot, half, taken, axes, sheet)), None)
         if at is None:
             continue
         taken.append(np.array([*at, *half]))
-        colour, _ = _style(page, number, labelled=True)
-        page.text(*_on_page(axes, page, at), name, size=13, weight="bold", ha="center", va="center").set_bbox(
+        color, _ = _style(sheet, number, labelled=True)
+        sheet.text(
+            *_on_page(axes, sheet, at), name, size=13, weight="bold", ha="center", va="center"
+        ).set_bbox(
             {
                 "boxstyle": f"round,pad={0.25}",
-                "facecolor": page.theme.page,
-                "edgecolor": colour,
-                "linewidth": 2 * page.scale,
+                "facecolor": sheet.theme.page,
+                "edgecolor": color,
+                "linewidth": 2 * sheet.scale,
             }
         )
     return taken
 
 
-def _place_pictures(axes: Axes, drawn: Map, count: int, taken: list[NDArray[np.float64]], page: Page) -> None:
+def _place_pictures(
+    axes: Axes, drawn: Map, count: int, taken: list[NDArray[np.float64]], sheet: Sheet
+) -> None:
     """Show items' pictures at their points, in a fixed random order, where nothing else lies yet."""
     half = np.full(2, _PICTURE / 2 + 0.02)
-    places = _inches(axes, page, drawn.points)  # (N, 2)
+    places = _inches(axes, sheet, drawn.points)  # (N, 2)
     placed = 0
     for row in np.random.default_rng(0).permutation(len(places)):
         if placed == count:
             return
-        if not _free(places[row], half, taken, axes, page):
+        if not _free(places[row], half, taken, axes, sheet):
             continue
         taken.append(np.array([*places[row], *half]))
         placed += 1
         number = 0 if drawn.labels is None else int(drawn.labels[row])
-        colour, _ = _style(page, number, labelled=drawn.labels is not None)
-        x, y = _on_page(axes, page, places[row])
-        page.picture(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, drawn.pixels[row])
-        page.box(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, _PICTURE, edge=colour, line=1.5)
+        color, _ = _style(sheet, number, labelled=drawn.labels is not None)
+        x, y = _on_page(axes, sheet, places[row])
+        sheet.picture(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, drawn.pixels[row])
+        sheet.box(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, _PICTURE, edge=color, line=1.5)
 
 
-def _inches(axes: Axes, page: Page, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inches(axes: Axes, sheet: Sheet, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points of the data as inches from the lower left corner of the axes."""
     corner = axes.transData.transform(points) - axes.transAxes.transform((0, 0))
-    return np.asarray(corner) / page.figure.dpi / page.scale
+    return np.asarray(corner) / sheet.figure.dpi / sheet.scale
 
 
-def _on_page(axes: Axes, page: Page, at: NDArray[np.float64]) -> tuple[float, float]:
+def _on_page(axes: Axes, sheet: Sheet, at: NDArray[np.float64]) -> tuple[float, float]:
     """Inches from the axes' lower left corner as inches from the page's upper left one."""
     box = axes.get_position()
-    return float(box.x0 * page.width + at[0]), float((1 - box.y0) * page.height - at[1])
+    return float(box.x0 * sheet.width + at[0]), float((1 - box.y0) * sheet.height - at[1])
 
 
 def _free(
@@ -163,11 +167,11 @@ def _free(
     half: NDArray[np.float64],
     taken: Sequence[NDArray[np.float64]],
     axes: Axes,
-    page: Page,
+    sheet: Sheet,
 ) -> bool:
     """Whether a box of these half sides fits at this point: inside the axes, and on nothing."""
     box = axes.get_position()
-    size = np.array([box.width * page.width, box.height * page.height])
+    size = np.array([box.width * sheet.width, box.height * sheet.height])
     if (at - half < 0).any() or (at + half > size).any():
         return False
     return not any((np.abs(at - other[:2]) < half + other[2:]).all() for other in taken)

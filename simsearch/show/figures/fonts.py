@@ -40,7 +40,7 @@ def families() -> tuple[str, ...]:
 
 
 def readable(name: str) -> str:
-    """A name as it can be drawn: other characters are spelt `U+6771`, so that names stay distinct."""
+    """A name as it can be drawn: other characters are escaped as `U+6771`, so that names stay distinct."""
     return "".join(char if _can_draw(char) else f"U+{ord(char):04X}" for char in name)
 
 

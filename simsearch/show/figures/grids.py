@@ -1,4 +1,4 @@
-"""Rows of a query and its nearest items, each framed right or wrong by colour, line and mark."""
+"""Rows of a query and its nearest items, each framed right or wrong by color, line and mark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simsearch.errors import BadInputError
 from simsearch.evaluate.mistakes import Mistake
 from simsearch.index.bundle import Bundle
 from simsearch.search.searcher import Answer, Searcher
-from simsearch.show.figures.page import HEADER, MARGIN, PLAIN, Look, Page
+from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 
 _SIDE = 0.92  # inches of a picture
 _STEP = _SIDE + 0.17
@@ -75,7 +75,7 @@ def mistake_rows(mistakes: Iterable[Mistake], *, k: int = 8) -> tuple[Row, ...]:
     )
 
 
-def grid_figure(rows: Sequence[Row], look: Look = PLAIN, *, title: str, about: str = "") -> Figure:
+def grid_figure(rows: Sequence[Row], style: Style = PLAIN, *, title: str, about: str = "") -> Figure:
     """A row a query, best item first; ✓ in a solid blue frame is right, ✗ in a dashed orange one wrong.
 
     :raises ValueError: If there is no row.
@@ -84,39 +84,39 @@ def grid_figure(rows: Sequence[Row], look: Look = PLAIN, *, title: str, about: s
         raise ValueError("there must be at least one row")
     most = max(len(row.items) for row in rows)
     natural = 2 * MARGIN + _SIDE + 0.12 + _CAPTION + most * _STEP
-    page = Page(look, max(natural, 7.5), HEADER + 0.3 + len(rows) * _ROW + 0.05)
-    page.header(title, about)
-    left = MARGIN + max(0.0, page.width - natural) / 2
+    sheet = Sheet(style, max(natural, 7.5), HEADER + 0.3 + len(rows) * _ROW + 0.05)
+    sheet.header(title, about)
+    left = MARGIN + max(0.0, sheet.width - natural) / 2
     items = left + _SIDE + 0.12 + _CAPTION
-    muted = page.theme.muted
-    page.text(left, HEADER + 0.14, "query", colour=muted)
-    page.text(items, HEADER + 0.14, "nearest items and their cosine", colour=muted)
+    muted = sheet.theme.muted
+    sheet.text(left, HEADER + 0.14, "query", color=muted)
+    sheet.text(items, HEADER + 0.14, "nearest items and their cosine", color=muted)
     for place, row in enumerate(rows):
         y = HEADER + 0.3 + place * _ROW
-        page.picture(left, y, _SIDE, row.pixels)
+        sheet.picture(left, y, _SIDE, row.pixels)
         beside = left + _SIDE + 0.14
         room = _CAPTION - 0.25
-        page.text(beside, y + 0.42, page.fit(row.title, room, 12, "bold"), size=12, weight="bold")
-        page.text(beside, y + 0.64, page.fit(row.note, room, 10), size=10, colour=muted)
+        sheet.text(beside, y + 0.42, sheet.fit(row.title, room, 12, "bold"), size=12, weight="bold")
+        sheet.text(beside, y + 0.64, sheet.fit(row.note, room, 10), size=10, color=muted)
         for column, item in enumerate(row.items):
-            _draw_item(page, items + column * _STEP, y, item)
-    return page.figure
+            _draw_item(sheet, items + column * _STEP, y, item)
+    return sheet.figure
 
 
-def _draw_item(page: Page, x: float, y: float, item: Item) -> None:
-    page.picture(x, y, _SIDE, item.pixels)
-    colour, mark = page.theme.ink, ""
+def _draw_item(sheet: Sheet, x: float, y: float, item: Item) -> None:
+    sheet.picture(x, y, _SIDE, item.pixels)
+    color, mark = sheet.theme.ink, ""
     if item.right is not None:
-        colour, mark = (page.theme.blue, "✓ ") if item.right else (page.theme.orange, "✗ ")
-        page.box(x, y, _SIDE, _SIDE, edge=colour, line=2.5, dashed=not item.right)
+        color, mark = (sheet.theme.blue, "✓ ") if item.right else (sheet.theme.orange, "✗ ")
+        sheet.box(x, y, _SIDE, _SIDE, edge=color, line=2.5, dashed=not item.right)
     score = f"{item.score:.3f}"
     if item.label is None:
-        page.text(x + _SIDE / 2, y + _SIDE + 0.2, score, size=10, ha="center")
+        sheet.text(x + _SIDE / 2, y + _SIDE + 0.2, score, size=10, ha="center")
         return
-    room = _SIDE - page.text_width(score, 10) - 0.08
-    label = page.fit(f"{mark}{item.label}", room, 10, "bold")
-    page.text(x, y + _SIDE + 0.2, label, size=10, weight="bold", colour=colour)
-    page.text(x + _SIDE, y + _SIDE + 0.2, score, size=10, colour=page.theme.muted, ha="right")
+    room = _SIDE - sheet.text_width(score, 10) - 0.08
+    label = sheet.fit(f"{mark}{item.label}", room, 10, "bold")
+    sheet.text(x, y + _SIDE + 0.2, label, size=10, weight="bold", color=color)
+    sheet.text(x + _SIDE, y + _SIDE + 0.2, score, size=10, color=sheet.theme.muted, ha="right")
 
 
 def _in_turn(bundle: Bundle, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from simsearch.encode.history import EpochRecord, chosen_epoch
-from simsearch.show.figures.page import HEADER, PLAIN, STYLES, Look, Page, Style
+from simsearch.show.figures.sheet import HEADER, LINE_STYLES, PLAIN, LineStyle, Sheet, Style
 
 _LEFT, _RIGHT, _BOTTOM = 1.05, 0.5, 0.7
 _PANELS = (2.1, 2.1, 1.1)  # inches of loss, accuracy, learning rate
@@ -17,18 +17,18 @@ _GAP = 0.3
 _KEY = 0.55  # two rows of keys
 
 
-def history_figure(history: Sequence[EpochRecord], look: Look = PLAIN, *, about: str = "") -> Figure:
+def history_figure(history: Sequence[EpochRecord], style: Style = PLAIN, *, about: str = "") -> Figure:
     """Loss, accuracy and learning rate over the epochs; a line marks the epoch whose weights were kept.
 
     :raises ValueError: If the history is empty.
     """
     chosen = chosen_epoch(history)
     natural = HEADER + _KEY + sum(_PANELS) + 2 * _GAP + 0.1 + _BOTTOM
-    page = Page(look, 8.0, natural)
-    page.header("Training, epoch by epoch", about)
-    theme = page.theme
+    sheet = Sheet(style, 8.0, natural)
+    sheet.header("Training, epoch by epoch", about)
+    theme = sheet.theme
     best = f"kept: epoch {chosen.epoch}, loss {chosen.val_loss:.4f}, accuracy {chosen.val_accuracy:.4f}"
-    page.legend(
+    sheet.legend(
         HEADER + 0.08,
         [
             ("training pairs", theme.orange, "dashed"),
@@ -36,7 +36,7 @@ def history_figure(history: Sequence[EpochRecord], look: Look = PLAIN, *, about:
             (best, theme.ink, "dotted"),
         ],
     )
-    stretch = (page.height - natural) / sum(_PANELS) + 1
+    stretch = (sheet.height - natural) / sum(_PANELS) + 1
     epochs = [record.epoch for record in history]
     columns: tuple[tuple[str, list[float], list[float]], ...] = (
         ("loss", [r.train_loss for r in history], [r.val_loss for r in history]),
@@ -47,23 +47,25 @@ def history_figure(history: Sequence[EpochRecord], look: Look = PLAIN, *, about:
     for place, ((name, training, validation), own) in enumerate(zip(columns, _PANELS, strict=True)):
         height = own * stretch
         last = place == len(_PANELS) - 1
-        axes = page.chart(_LEFT, top, _RIGHT, page.height - top - height, x="epoch" if last else "", y=name)
+        axes = sheet.chart(_LEFT, top, _RIGHT, sheet.height - top - height, x="epoch" if last else "", y=name)
         if training:
-            _plot(axes, epochs, training, theme.orange, "dashed", page.scale)
-        _plot(axes, epochs, validation, theme.blue if training else theme.ink, "solid", page.scale)
+            _plot(axes, epochs, training, theme.orange, "dashed", sheet.scale)
+        _plot(axes, epochs, validation, theme.blue if training else theme.ink, "solid", sheet.scale)
         _scale(axes, name, epochs, most=round(4 * own))
-        axes.axvline(chosen.epoch, color=theme.ink, linewidth=1.5 * page.scale, linestyle=STYLES["dotted"])
+        axes.axvline(
+            chosen.epoch, color=theme.ink, linewidth=1.5 * sheet.scale, linestyle=LINE_STYLES["dotted"]
+        )
         if not last:
             axes.tick_params(labelbottom=False)
         top += height + _GAP
-    return page.figure
+    return sheet.figure
 
 
 def _plot(
-    axes: Axes, epochs: Sequence[int], values: Sequence[float], colour: str, style: Style, scale: float
+    axes: Axes, epochs: Sequence[int], values: Sequence[float], color: str, style: LineStyle, scale: float
 ) -> None:
     marker = "o" if len(epochs) < 3 else ""
-    axes.plot(epochs, values, color=colour, linestyle=STYLES[style], linewidth=2 * scale, marker=marker)
+    axes.plot(epochs, values, color=color, linestyle=LINE_STYLES[style], linewidth=2 * scale, marker=marker)
 
 
 def _scale(axes: Axes, name: str, epochs: Sequence[int], *, most: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
-from simsearch.show.figures.page import BODY, HEADER, MARGIN, PLAIN, Look, Page
+from simsearch.show.figures.sheet import BODY, HEADER, MARGIN, PLAIN, Sheet, Style
 from simsearch.stats.pairs import draw_pairs
 from simsearch.text import percent
 
@@ -90,7 +90,7 @@ def pairs_csv(pairs: Sequence[ShownPair]) -> bytes:
     return text.getvalue().encode()
 
 
-def pairs_figure(pairs: Sequence[ShownPair], look: Look = PLAIN, *, about: str = "") -> Figure:
+def pairs_figure(pairs: Sequence[ShownPair], style: Style = PLAIN, *, about: str = "") -> Figure:
     """Pairs of one class on the left, of two classes on the right.
 
     With a model's probabilities, each pair says by a mark whether probability 0.5 judges it rightly.
@@ -102,30 +102,30 @@ def pairs_figure(pairs: Sequence[ShownPair], look: Look = PLAIN, *, about: str =
     half = _COLUMNS * _CARD + (_COLUMNS - 1) * _BETWEEN
     between = 0.6  # from one half to the other
     top = HEADER + 0.5
-    page = Page(look, 2 * MARGIN + 2 * half + between, top + max(rows, 1) * _ROW + 0.1)
-    page.header("Pairs of images, as the network is trained on them", about)
-    spare = (page.width - 2 * MARGIN - 2 * half - between) / 3
+    sheet = Sheet(style, 2 * MARGIN + 2 * half + between, top + max(rows, 1) * _ROW + 0.1)
+    sheet.header("Pairs of images, as the network is trained on them", about)
+    spare = (sheet.width - 2 * MARGIN - 2 * half - between) / 3
     headings = ("same class: the answer is 1", "different classes: the answer is 0")
     for column, (shown, heading) in enumerate(zip(sides, headings, strict=True)):
-        colour = (page.theme.blue, page.theme.orange)[column]
+        color = (sheet.theme.blue, sheet.theme.orange)[column]
         left = MARGIN + spare + column * (half + between + spare)
-        page.line([left, left + half], [HEADER + 0.34] * 2, colour, 2)
-        page.text(left, HEADER + 0.24, heading, weight="bold", colour=colour, size=12)
+        sheet.line([left, left + half], [HEADER + 0.34] * 2, color, 2)
+        sheet.text(left, HEADER + 0.24, heading, weight="bold", color=color, size=12)
         for place, pair in enumerate(shown):
             row, card = divmod(place, _COLUMNS)
-            _draw_pair(page, left + card * (_CARD + _BETWEEN), top + row * _ROW, pair)
-    return page.figure
+            _draw_pair(sheet, left + card * (_CARD + _BETWEEN), top + row * _ROW, pair)
+    return sheet.figure
 
 
-def _draw_pair(page: Page, x: float, y: float, pair: ShownPair) -> None:
+def _draw_pair(sheet: Sheet, x: float, y: float, pair: ShownPair) -> None:
     for place, side in enumerate((pair.first, pair.second)):
         left = x + place * (_SIDE + _GAP)
-        page.picture(left, y, _SIDE, side.pixels)
-        label = page.fit(side.label, _SIDE, BODY, "bold")
-        page.text(left + _SIDE / 2, y + _SIDE + 0.19, label, weight="bold", ha="center")
+        sheet.picture(left, y, _SIDE, side.pixels)
+        label = sheet.fit(side.label, _SIDE, BODY, "bold")
+        sheet.text(left + _SIDE / 2, y + _SIDE + 0.19, label, weight="bold", ha="center")
     if pair.probability is None:
         return
     right = (pair.probability >= 0.5) == pair.same
-    mark, colour = ("✓", page.theme.blue) if right else ("✗", page.theme.orange)
+    mark, color = ("✓", sheet.theme.blue) if right else ("✗", sheet.theme.orange)
     verdict = f"{mark} probability {percent(pair.probability)}"
-    page.text(x + _CARD / 2, y + _SIDE + 0.40, verdict, size=10, colour=colour, ha="center")
+    sheet.text(x + _CARD / 2, y + _SIDE + 0.40, verdict, size=10, color=color, ha="center")

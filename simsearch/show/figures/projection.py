@@ -44,12 +44,12 @@ def principal_components(vectors: Vectors) -> tuple[Plane, str]:
     """
     if len(vectors) < 2:
         raise ValueError(f"a map needs at least 2 vectors, not {len(vectors)}")
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)  # (N, D)
-    _, deviations, directions = np.linalg.svd(centred, full_matrices=False)
+    centered = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)  # (N, D)
+    _, deviations, directions = np.linalg.svd(centered, full_matrices=False)
     two = np.zeros((2, vectors.shape[1]))
     two[: len(directions[:2])] = directions[:2]
     largest = two[[0, 1], np.abs(two).argmax(axis=1)]
     two *= np.where(largest < 0, -1.0, 1.0)[:, None]
     variance = deviations**2
     share = variance[:2].sum() / variance.sum() if variance.sum() else 0.0
-    return centred @ two.T, f"principal components 1 and 2, {100 * share:.0f} % of the variance"
+    return centered @ two.T, f"principal components 1 and 2, {100 * share:.0f} % of the variance"

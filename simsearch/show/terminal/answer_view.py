@@ -12,7 +12,7 @@ from rich.text import Text
 
 from simsearch.search.batch import Outcome
 from simsearch.search.searcher import Answer, ClassRank, Hit, Verdict
-from simsearch.show.terminal.thumbnails import COLUMNS, Beside, Canvas, Images, Tile, TileGrid
+from simsearch.show.terminal.thumbnails import COLUMNS, Beside, Canvas, Rendering, Tile, TileGrid
 from simsearch.show.terminal.views import BAR_WIDTH, bar, plain_table
 from simsearch.text import percent, printable
 
@@ -28,7 +28,7 @@ def outcome_view(
 
     :param thumbnail: Gives the picture of an item.
     """
-    drawn = canvas.images is not Images.NONE
+    drawn = canvas.rendering is not Rendering.NONE
     parts: list[RenderableType] = [_head(outcome, answer, canvas), ""]
     truth = outcome.truth
     if by_class and drawn:
@@ -52,7 +52,7 @@ def _head(outcome: Outcome, answer: Answer, canvas: Canvas) -> RenderableType:
     """What was asked, and the short answer."""
     name = Text(printable(outcome.name), "bold", overflow="fold")
     verdict = Text("\n").join([name, *_verdict(outcome, answer)])
-    if canvas.images is Images.NONE:
+    if canvas.rendering is Rendering.NONE:
         return verdict
     if outcome.combination is None:
         return verdict if outcome.image is None else Beside(outcome.image.pixels, verdict, canvas)
@@ -98,7 +98,7 @@ def _against(figure: str, below: bool, limit: str) -> str:
 
 
 def mark(label: str | None, truth: str | None) -> Text:
-    """A tick or a cross, in colour too, or nothing where the truth is not known."""
+    """A tick or a cross, in color too, or nothing where the truth is not known."""
     if truth is None or label is None:
         return Text()
     return Text("✓", "bold green") if label == truth else Text("✗", "bold red")

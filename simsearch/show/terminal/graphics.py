@@ -1,7 +1,7 @@
 """Pictures as the escape sequences of two terminal graphics protocols, kitty's and sixel.
 
 kitty: https://sw.kovidgoyal.net/kitty/graphics-protocol/ (a PNG in base64 chunks, placed over cells).
-sixel: DEC STD 070 chapter 9 (palette, then bands of six rows, one pass a colour, runs shortened).
+sixel: DEC STD 070 chapter 9 (palette, then bands of six rows, one pass a color, runs shortened).
 Both leave the cursor where it was; `reserve` makes room below it first.
 """
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ESC = "\x1b"
-SIXEL_LEVELS = 16  # greys: as many colours as the first sixel terminals had
+SIXEL_LEVELS = 16  # grays: as many colors as the first sixel terminals had
 _KITTY_CHUNK = 4096  # bytes of base64 in one escape sequence, at most
 
-Greys = NDArray[np.uint8]  # (H, W)
+Grays = NDArray[np.uint8]  # (H, W)
 Opaque = NDArray[np.bool_]  # (H, W), False where the terminal's own background shows
 
 
@@ -33,11 +33,11 @@ def forward(columns: int) -> str:
     return f"{ESC}[{columns}C"
 
 
-def kitty(greys: Greys, opaque: Opaque, columns: int, rows: int) -> str:
+def kitty(grays: Grays, opaque: Opaque, columns: int, rows: int) -> str:
     """A picture stretched over `columns` x `rows` cells from the cursor on."""
     alpha = np.where(opaque, 255, 0).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(np.dstack([greys, alpha])).save(buffer, "PNG")
+    Image.fromarray(np.dstack([grays, alpha])).save(buffer, "PNG")
     data = base64.standard_b64encode(buffer.getvalue()).decode()
     chunks = [data[start : start + _KITTY_CHUNK] for start in range(0, len(data), _KITTY_CHUNK)]
     parts = []
@@ -48,10 +48,10 @@ def kitty(greys: Greys, opaque: Opaque, columns: int, rows: int) -> str:
     return "".join(parts)
 
 
-def sixel(greys: Greys, opaque: Opaque) -> str:
+def sixel(grays: Grays, opaque: Opaque) -> str:
     """A picture pixel by pixel, from the cursor on."""
-    height, width = greys.shape
-    levels = np.rint(greys.astype(np.float64) * (SIXEL_LEVELS - 1) / 255).astype(np.int64)
+    height, width = grays.shape
+    levels = np.rint(grays.astype(np.float64) * (SIXEL_LEVELS - 1) / 255).astype(np.int64)
     levels = np.where(opaque, levels, -1)
     palette = "".join(f"#{level};2;{';'.join([str(_percent(level))] * 3)}" for level in range(SIXEL_LEVELS))
     bands = [_band(levels[top : top + 6]) for top in range(0, height, 6)]
@@ -63,7 +63,7 @@ def _percent(level: int) -> int:
 
 
 def _band(levels: NDArray[np.int64]) -> str:
-    """Up to six rows: for each colour in them one pass from the left."""
+    """Up to six rows: for each color in them one pass from the left."""
     weights = 1 << np.arange(len(levels))  # the top row is the lowest bit
     passes = []
     for level in np.unique(levels[levels >= 0]):

@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from simsearch.encode.history import EpochRecord
-from simsearch.show.terminal.thumbnails import Canvas, Images
+from simsearch.show.terminal.thumbnails import Canvas, Rendering
 
 Advance = Callable[[int], None]
 _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
@@ -97,10 +97,10 @@ def query_progress(total: int | None) -> Iterator[Advance]:
 def canvas(images: str) -> Canvas:
     """How to draw pictures on stdout; "auto": in blocks where it is a terminal that can."""
     if images != "auto":
-        return Canvas(Images(images), _cell_size())
+        return Canvas(Rendering(images), _cell_size())
     console = results()
     draws = console.is_terminal and not console.is_dumb_terminal and is_unicode()
-    return Canvas(Images.BLOCKS if draws else Images.NONE)
+    return Canvas(Rendering.BLOCKS if draws else Rendering.NONE)
 
 
 def is_unicode() -> bool:
@@ -122,7 +122,7 @@ def _cell_size() -> tuple[int, int]:
         answer = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
         rows, columns, width, height = struct.unpack("HHHH", answer)
     except (ImportError, OSError, ValueError):  # Windows; no terminal
-        return Canvas(Images.NONE).cell
+        return Canvas(Rendering.NONE).cell
     return (width // columns, height // rows) if columns and rows and width and height else (8, 16)
 
 

@@ -1,7 +1,7 @@
 """28x28 pictures in a terminal: in quadrant blocks, in braille, or by a graphics protocol.
 
-A picture takes 14 x 7 cells. Quadrant blocks show two greys a cell; without colour, and in braille, a picture
-is the silhouette of its ink in the terminal's own colours, so it reads on light and dark backgrounds.
+A picture takes 14 x 7 cells. Quadrant blocks show two grays a cell; without color, and in braille, a picture
+is the silhouette of its ink in the terminal's own colors, so it reads on light and dark backgrounds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ COLUMNS, ROWS = 14, 7
 _GAP = 2  # columns between pictures
 _QUADRANTS = " ▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"  # 8 = upper left, 4 = upper right, 2 = lower left, 1 = lower right
 _BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # Unicode's order of dots
-_FLAT = 16  # a cell whose greys differ by less is one grey
+_FLAT = 16  # a cell whose grays differ by less is one gray
 _INK = 0.4  # of the strongest ink: from here on a silhouette is filled
 
 Pixels = NDArray[np.uint8]  # (28, 28)
 
 
-class Images(StrEnum):
+class Rendering(StrEnum):
     """How pictures are shown."""
 
     BLOCKS = "blocks"
@@ -46,7 +46,7 @@ class Images(StrEnum):
 class Canvas:
     """How to draw, and the pixels of a cell (width, height), which sixel needs to know."""
 
-    images: Images
+    rendering: Rendering
     cell: tuple[int, int] = (8, 16)
 
 
@@ -91,11 +91,11 @@ class Beside:
         room = max(1, options.max_width - COLUMNS - _GAP)
         lines = list(self._text.wrap(console, room, overflow="fold"))
         rows = max(ROWS, len(lines))
-        if self._canvas.images in (Images.KITTY, Images.SIXEL):
+        if self._canvas.rendering in (Rendering.KITTY, Rendering.SIXEL):
             yield Segment(reserve(rows) + _graphic([self._pixels], self._canvas))
             margins = [[Segment(forward(COLUMNS + _GAP))]] * rows
         else:
-            drawn = _cells(console, self._pixels, self._canvas.images)
+            drawn = _cells(console, self._pixels, self._canvas.rendering)
             blank = [Segment(" " * COLUMNS)]
             margins = [[*(drawn[row] if row < ROWS else blank), Segment(" " * _GAP)] for row in range(rows)]
         for row, margin in enumerate(margins):
@@ -112,10 +112,10 @@ def tiles_across(width: int) -> int:
 
 def _pictures(console: Console, pictures: Sequence[Pixels], canvas: Canvas) -> Iterator[Segment]:
     """A row of pictures; the cursor is below them afterwards."""
-    if canvas.images in (Images.KITTY, Images.SIXEL):
+    if canvas.rendering in (Rendering.KITTY, Rendering.SIXEL):
         yield Segment(reserve(ROWS) + _graphic(pictures, canvas) + f"\x1b[{ROWS}B")
         return
-    drawn = [_cells(console, pixels, canvas.images) for pixels in pictures]
+    drawn = [_cells(console, pixels, canvas.rendering) for pixels in pictures]
     for row in range(ROWS):
         for position, cells in enumerate(drawn):
             if position:
@@ -129,20 +129,20 @@ def _graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
     per_column = pictures[0].shape[1] // COLUMNS
     gap = np.zeros((pictures[0].shape[0], _GAP * per_column), np.uint8)
     parts = [part for pixels in pictures for part in (gap, pixels)][1:]
-    greys = np.concatenate(parts, axis=1)
+    grays = np.concatenate(parts, axis=1)
     opaque = np.concatenate([np.full(part.shape, part is not gap) for part in parts], axis=1)
-    columns = greys.shape[1] // per_column
-    if canvas.images is Images.KITTY:
-        return kitty(greys, opaque, columns, ROWS)
+    columns = grays.shape[1] // per_column
+    if canvas.rendering is Rendering.KITTY:
+        return kitty(grays, opaque, columns, ROWS)
     width, height = columns * canvas.cell[0], ROWS * canvas.cell[1]
-    rows = np.arange(height) * greys.shape[0] // height
-    across = np.arange(width) * greys.shape[1] // width
-    return sixel(greys[rows][:, across], opaque[rows][:, across])
+    rows = np.arange(height) * grays.shape[0] // height
+    across = np.arange(width) * grays.shape[1] // width
+    return sixel(grays[rows][:, across], opaque[rows][:, across])
 
 
-def _cells(console: Console, pixels: Pixels, images: Images) -> list[list[Segment]]:
+def _cells(console: Console, pixels: Pixels, rendering: Rendering) -> list[list[Segment]]:
     """The seven lines of a picture."""
-    if images is Images.BRAILLE:
+    if rendering is Rendering.BRAILLE:
         return [[Segment(line)] for line in braille(pixels)]
     if console.no_color or console.color_system is None:
         return [[Segment(line)] for line in silhouette(pixels)]
@@ -166,7 +166,7 @@ def braille(pixels: Pixels) -> list[str]:
 
 
 def shaded(pixels: Pixels) -> list[list[tuple[str, int, int]]]:
-    """Seven lines of fourteen cells: a quadrant block, the grey of its block, the grey behind it."""
+    """Seven lines of fourteen cells: a quadrant block, the gray of its block, the gray behind it."""
     quarters = _quarters(pixels)  # (7, 14, 4)
     low, high = quarters.min(2, keepdims=True), quarters.max(2, keepdims=True)
     on = (quarters > (low + high) / 2) & (high - low >= _FLAT)
@@ -180,22 +180,22 @@ def shaded(pixels: Pixels) -> list[list[tuple[str, int, int]]]:
 
 
 def _quarters(pixels: Pixels) -> NDArray[np.float64]:
-    """Mean grey of each cell's upper left, upper right, lower left and lower right, float64 (7, 14, 4)."""
+    """Mean gray of each cell's upper left, upper right, lower left and lower right, float64 (7, 14, 4)."""
     means: NDArray[np.float64] = pixels.reshape(ROWS * 2, 2, COLUMNS * 2, 1).mean((1, 3))  # (14, 28)
     return means.reshape(ROWS, 2, COLUMNS, 2).transpose(0, 2, 1, 3).reshape(ROWS, COLUMNS, 4)
 
 
 def _merged(line: Sequence[tuple[str, int, int]], colors: str) -> list[Segment]:
-    """Cells of the same greys as one segment."""
+    """Cells of the same grays as one segment."""
     return [
-        Segment("".join(block for block, _, _ in run), _style(*greys, colors))
-        for greys, run in ((key, list(cells)) for key, cells in groupby(line, key=lambda cell: cell[1:]))
+        Segment("".join(block for block, _, _ in run), _style(*grays, colors))
+        for grays, run in ((key, list(cells)) for key, cells in groupby(line, key=lambda cell: cell[1:]))
     ]
 
 
 @lru_cache(maxsize=2**14)
 def _style(front: int, back: int, _colors: str) -> Style:
-    """Grey on grey; one for each number of colours, for a Style keeps the codes it is first drawn with."""
+    """Gray on gray; one for each number of colors, for a Style keeps the codes it is first drawn with."""
     return Style(color=Color.from_rgb(front, front, front), bgcolor=Color.from_rgb(back, back, back))
 
 

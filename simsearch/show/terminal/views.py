@@ -126,7 +126,7 @@ def model_facts(card: ModelCard) -> dict[str, str]:
 
 
 def checks_view(checks: list[tuple[bool | None, str, str]]) -> RenderableType:
-    """Named checks, each with a mark that does not depend on colour: passed, failed or not present."""
+    """Named checks, each with a mark that does not depend on color: passed, failed or not present."""
     marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("-", "dim")}
     table = _facts()
     for passed, name, detail in checks:

@@ -29,21 +29,21 @@ from simsearch.show.figures.curves import pr_curve_figure, reliability_figure, s
 from simsearch.show.figures.embedding import Map, embedding_figure, map_gallery
 from simsearch.show.figures.grids import Item, Row, answer_row, gallery_rows, grid_figure, mistake_rows
 from simsearch.show.figures.history import history_figure, log_ticks
-from simsearch.show.figures.page import Look
 from simsearch.show.figures.pairs import ShownPair, Side, pairs_csv, pairs_figure, sample_pairs
+from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.similarity import Example, best_examples, similarity_figure
-from simsearch.show.figures.theme import DARK, LIGHT, similarity_colour
+from simsearch.show.figures.theme import DARK, LIGHT, similarity_color
 from simsearch.stats.reliability import Reliability
 from simsearch.stats.significance import Interval
 from simsearch.stats.verification import Histogram, Verification
 
 LONG = "a class whose name is far too long to be written anywhere, and then some more of it"
 STRANGE = ("東京", "пример", LONG, "$x_1$ & <b>", "naïve café", "مثال", "9", "a\nb", "🙂🙃", "_")
-LOOKS = [Look(), Look(DARK, width=4, height=16), Look(width=16, height=5)]
+LOOKS = [Style(), Style(DARK, width=4, height=16), Style(width=16, height=5)]
 
 
-@pytest.fixture(params=LOOKS, ids=lambda look: f"{look.theme.name}-{look.width}x{look.height}")
-def look(request: pytest.FixtureRequest) -> Look:
+@pytest.fixture(params=LOOKS, ids=lambda style: f"{style.theme.name}-{style.width}x{style.height}")
+def style(request: pytest.FixtureRequest) -> Style:
     return request.param
 
 
@@ -57,19 +57,19 @@ def unlabelled(build_toy: Callable[..., Path], toy_gallery: Split) -> Bundle:
     return open_bundle(build_toy(replace(toy_gallery, labels=None, classes=())))
 
 
-def picture(grey: int) -> np.ndarray:
-    return quadrant_image(grey, 0, 0, 255)
+def picture(gray: int) -> np.ndarray:
+    return quadrant_image(gray, 0, 0, 255)
 
 
-def assert_tidy(draw: Callable[[Look], Figure], look: Look) -> Figure:
-    """Draw with a look; the texts must be tidy, and the page have the look's colour and size."""
-    figure = draw(look)
+def assert_tidy(draw: Callable[[Style], Figure], style: Style) -> Figure:
+    """Draw with a style; the texts must be tidy, and the page have the style's color and size."""
+    figure = draw(style)
     assert untidy(figure) == []
-    if look.width is None:
+    if style.width is None:
         assert smallest_text(figure) >= 9  # at half the size still 4.5 points, as in a footnote of a slide
-    assert to_hex(figure.get_facecolor()) == look.theme.page
+    assert to_hex(figure.get_facecolor()) == style.theme.page
     size = figure.get_size_inches()
-    for wanted, found in zip((look.width, look.height), size, strict=True):
+    for wanted, found in zip((style.width, style.height), size, strict=True):
         assert wanted is None or found == pytest.approx(wanted)
     return figure
 
@@ -77,18 +77,18 @@ def assert_tidy(draw: Callable[[Look], Figure], look: Look) -> Figure:
 # Pairs
 
 
-def side(label: str, grey: int = 9) -> Side:
-    return Side(f"toy/{grey}", label, picture(grey))
+def side(label: str, gray: int = 9) -> Side:
+    return Side(f"toy/{gray}", label, picture(gray))
 
 
-def test_pairs_stand_under_their_heading_with_labels_and_a_mark_for_the_models_verdict(look: Look) -> None:
+def test_pairs_stand_under_their_heading_with_labels_and_a_mark_for_the_models_verdict(style: Style) -> None:
     pairs = [
         ShownPair(side("a", 1), side("a", 2), True, 0.9, 0.98),
         ShownPair(side("a", 3), side("b", 4), False, 0.8, 0.97),
         ShownPair(side("b", 5), side("b", 6), True, 0.1, 0.01),
         ShownPair(side("b", 7), side("c", 8), False, 0.0, 0.0),
     ]
-    figure = assert_tidy(lambda wanted: pairs_figure(pairs, wanted, about="of toys"), look)
+    figure = assert_tidy(lambda wanted: pairs_figure(pairs, wanted, about="of toys"), style)
     written = texts(figure)
     assert written[:2] == ["Pairs of images, as the network is trained on them", "of toys"]
     same, different = (written.index(f"{kind}") for kind in written if "the answer is" in kind)
@@ -101,15 +101,15 @@ def test_pairs_stand_under_their_heading_with_labels_and_a_mark_for_the_models_v
         *("b", "c", "✓ probability 0.0 %"),
     ]
     assert [int(image.get_array()[0, 0]) for image in pictures(figure)] == [1, 2, 5, 6, 3, 4, 7, 8]
-    colours = {
+    colors = {
         text.get_text()[0]: text.get_color() for text in shown_texts(figure) if "prob" in text.get_text()
     }
-    assert colours == {"✓": look.theme.blue, "✗": look.theme.orange}
+    assert colors == {"✓": style.theme.blue, "✗": style.theme.orange}
 
 
-def test_pairs_with_strange_names_and_without_a_model_are_tidy(look: Look) -> None:
+def test_pairs_with_strange_names_and_without_a_model_are_tidy(style: Style) -> None:
     pairs = [ShownPair(side(a), side(b), a == b) for a in STRANGE[:4] for b in STRANGE[:4]]
-    figure = assert_tidy(lambda wanted: pairs_figure(pairs, wanted, about=LONG * 3), look)
+    figure = assert_tidy(lambda wanted: pairs_figure(pairs, wanted, about=LONG * 3), style)
     assert len(pictures(figure)) == 32
     assert not any("probability" in text for text in texts(figure))
 
@@ -147,8 +147,8 @@ def test_what_cannot_be_paired_is_refused(toy_gallery: Split) -> None:
 # Similarity
 
 
-def test_the_best_examples_are_ranked_coloured_and_numbered_by_their_cosine(
-    bundle: Bundle, look: Look
+def test_the_best_examples_are_ranked_colored_and_numbered_by_their_cosine(
+    bundle: Bundle, style: Style
 ) -> None:
     searcher = Searcher(bundle)
     query = quadrant_image(30, 40, 0, 0)
@@ -159,7 +159,7 @@ def test_the_best_examples_are_ranked_coloured_and_numbered_by_their_cosine(
         ("b", 0.8, 0.9526),
         ("c", 0.0, 0.0067),
     ]
-    figure = assert_tidy(lambda wanted: similarity_figure(query, examples, wanted, name="q.png"), look)
+    figure = assert_tidy(lambda wanted: similarity_figure(query, examples, wanted, name="q.png"), style)
     written = texts(figure)
     for rank, label, score, probability in (
         ("1", "class a", "1.000", "99.3 %"),
@@ -170,19 +170,19 @@ def test_the_best_examples_are_ranked_coloured_and_numbered_by_their_cosine(
         assert written[at - 1 : at + 3] == [rank, label, score, probability]
     assert {"query", "q.png", "0", "0.25", "0.5", "0.75", "1"} <= set(written)
     tiles = [to_hex(patch.get_facecolor()) for patch in figure.findobj(FancyBboxPatch)]
-    assert tiles[1:] == [to_hex(similarity_colour(score)) for score in (1.0, 0.8, 0.0)]
+    assert tiles[1:] == [to_hex(similarity_color(score)) for score in (1.0, 0.8, 0.0)]
     shown = [image.get_array() for image in pictures(figure)]
     np.testing.assert_array_equal(shown[0], query)
     np.testing.assert_array_equal(shown[1], bundle.thumbnails[2])
 
 
-def test_negative_cosines_have_their_place_on_the_scale_and_many_classes_are_cut(look: Look) -> None:
+def test_negative_cosines_have_their_place_on_the_scale_and_many_classes_are_cut(style: Style) -> None:
     scores = np.linspace(-0.6, 1, 30)
     examples = [Example(f"{STRANGE[i % 10]}{i}", picture(i), float(s), 0.5) for i, s in enumerate(scores)]
-    figure = assert_tidy(lambda wanted: similarity_figure(picture(7), examples, wanted, name=LONG), look)
+    figure = assert_tidy(lambda wanted: similarity_figure(picture(7), examples, wanted, name=LONG), style)
     assert len(pictures(figure)) == 1 + 20
     assert any("of 30, by cosine similarity (the first 20)" in text for text in texts(figure))
-    few = assert_tidy(lambda wanted: similarity_figure(picture(7), examples[:3], wanted), look)
+    few = assert_tidy(lambda wanted: similarity_figure(picture(7), examples[:3], wanted), style)
     assert {"-0.5", "0", "1"} <= set(texts(few))
     with pytest.raises(ValueError, match="at least one example"):
         similarity_figure(picture(7), [])
@@ -205,10 +205,10 @@ def record(epoch: int, val_loss: float) -> EpochRecord:
 
 @pytest.mark.parametrize("losses", [(0.5,), (0.5, 0.2, 0.2, 0.7), tuple(1 / (n + 1) for n in range(90))])
 def test_the_history_has_every_figure_and_marks_the_first_best_epoch(
-    losses: tuple[float, ...], look: Look
+    losses: tuple[float, ...], style: Style
 ) -> None:
     history = [record(place, loss) for place, loss in enumerate(losses, start=1)]
-    figure = assert_tidy(lambda wanted: history_figure(history, wanted, about="a run"), look)
+    figure = assert_tidy(lambda wanted: history_figure(history, wanted, about="a run"), style)
     best = losses.index(min(losses)) + 1
     assert any(text.startswith(f"kept: epoch {best}, loss {min(losses):.4f}") for text in texts(figure))
     loss, accuracy, rate = (axes for axes in figure.axes if axes.get_ylabel())
@@ -223,10 +223,10 @@ def test_the_history_has_every_figure_and_marks_the_first_best_epoch(
         assert len(axes.get_yticks()) >= 1
 
 
-def test_numbers_of_a_rate_over_many_powers_of_ten_do_not_meet(look: Look) -> None:
+def test_numbers_of_a_rate_over_many_powers_of_ten_do_not_meet(style: Style) -> None:
     rates = 1e-2 * np.cos(np.linspace(0, np.pi / 2, 45)) ** 4 + 2e-5
     history = [replace(record(n, 1 / n), learning_rate=float(rate)) for n, rate in enumerate(rates, start=1)]
-    assert_tidy(lambda wanted: history_figure(history, wanted), look)
+    assert_tidy(lambda wanted: history_figure(history, wanted), style)
     assert log_ticks(0.9, 21, 5) == [1, 2, 5, 10, 20]
     assert log_ticks(0.9, 51, 5) == [1, 10]
     assert log_ticks(1e-5, 1, 3) == [1e-4, 1e-2, 1]
@@ -240,44 +240,44 @@ def test_a_history_without_epochs_is_a_mistake() -> None:
 # Embedding
 
 
-def test_the_map_shows_every_item_with_the_colour_of_its_class(bundle: Bundle, look: Look) -> None:
+def test_the_map_shows_every_item_with_the_color_of_its_class(bundle: Bundle, style: Style) -> None:
     drawn = map_gallery(bundle)
-    figure = assert_tidy(lambda wanted: embedding_figure(drawn, wanted), look)
+    figure = assert_tidy(lambda wanted: embedding_figure(drawn, wanted), style)
     (axes,) = (axes for axes in figure.axes if axes.collections)
     points = [scatter.get_offsets() for scatter in axes.collections]
     assert [len(rows) for rows in points] == [3, 2, 1]
     np.testing.assert_allclose(np.concatenate(points), drawn.points)
-    colours = [to_hex(scatter.get_facecolor()[0]) for scatter in axes.collections]
-    assert colours == list(look.theme.classes[:3])
+    colors = [to_hex(scatter.get_facecolor()[0]) for scatter in axes.collections]
+    assert colors == list(style.theme.classes[:3])
     assert set("abc") <= set(texts(figure))
 
 
 def test_the_principal_components_of_known_vectors(bundle: Bundle) -> None:
     drawn = map_gallery(bundle)
     vectors = gather(bundle.store).vectors.astype(np.float64)
-    centred = vectors - vectors.mean(axis=0)
-    values = np.linalg.eigvalsh(centred.T @ centred)[::-1]
+    centered = vectors - vectors.mean(axis=0)
+    values = np.linalg.eigvalsh(centered.T @ centered)[::-1]
     np.testing.assert_allclose((drawn.points**2).sum(axis=0), values[:2])
     np.testing.assert_allclose(drawn.points[0], drawn.points[1], atol=1e-7)
     share = 100 * values[:2].sum() / values.sum()
     assert drawn.about == f"toy, 6 items: principal components 1 and 2, {share:.0f} % of the variance"
 
 
-def test_pictures_and_names_on_the_map_lie_on_nothing(look: Look) -> None:
+def test_pictures_and_names_on_the_map_lie_on_nothing(style: Style) -> None:
     rng = np.random.default_rng(1)
     labels = np.arange(400) % 34
     points = rng.normal(size=(34, 2))[labels] * 3 + rng.normal(size=(400, 2))
     classes = tuple(f"{STRANGE[number % 10]} {number}" for number in range(34))
     drawn = Map(points, np.stack([picture(n % 250) for n in range(400)]), labels, classes, "many")
-    figure = assert_tidy(lambda wanted: embedding_figure(drawn, wanted, pictures=25), look)
+    figure = assert_tidy(lambda wanted: embedding_figure(drawn, wanted, pictures=25), style)
     boxes = [image.get_window_extent() for image in pictures(figure)]
     assert len(boxes) == 25
     for place, box in enumerate(boxes):
         assert not any(box.padded(-1).overlaps(other.padded(-1)) for other in boxes[:place])
 
 
-def test_a_map_without_labels_has_one_colour_and_no_names(unlabelled: Bundle, look: Look) -> None:
-    figure = assert_tidy(lambda wanted: embedding_figure(map_gallery(unlabelled), wanted), look)
+def test_a_map_without_labels_has_one_color_and_no_names(unlabelled: Bundle, style: Style) -> None:
+    figure = assert_tidy(lambda wanted: embedding_figure(map_gallery(unlabelled), wanted), style)
     (axes,) = (axes for axes in figure.axes if axes.collections)
     assert [len(scatter.get_offsets()) for scatter in axes.collections] == [6]
     assert len(texts(figure)) == 2
@@ -303,14 +303,14 @@ def test_too_few_items_make_no_map(build_toy: Callable[..., Path], toy_gallery: 
 # Confusions
 
 
-def test_confusions_are_shaded_by_their_count_and_the_diagonal_is_not(look: Look) -> None:
+def test_confusions_are_shaded_by_their_count_and_the_diagonal_is_not(style: Style) -> None:
     counts = [[50, 1, 0], [4, 60, 2], [0, 0, 70]]
-    figure = assert_tidy(lambda wanted: confusion_figure(counts, ("a", "b", "c"), wanted, about="x"), look)
+    figure = assert_tidy(lambda wanted: confusion_figure(counts, ("a", "b", "c"), wanted, about="x"), style)
     written = texts(figure)
     assert written[0] == "7 of 187 nearest items are of another class"
     assert [text for text in written if text.isdigit()] == ["50", "1", "4", "60", "2", "70"]
     fills = [to_hex(patch.get_facecolor()) for patch in figure.findobj(FancyBboxPatch)]
-    theme, heat = look.theme, look.theme.heat
+    theme, heat = style.theme, style.theme.heat
     assert fills == [
         *(theme.panel, heat[2], theme.page),
         *(heat[4], theme.panel, heat[3]),
@@ -319,10 +319,10 @@ def test_confusions_are_shaded_by_their_count_and_the_diagonal_is_not(look: Look
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 45])
-def test_confusions_of_strange_and_many_classes_are_tidy(classes: int, look: Look) -> None:
+def test_confusions_of_strange_and_many_classes_are_tidy(classes: int, style: Style) -> None:
     counts = np.random.default_rng(0).integers(0, 30_000, (classes, classes))
     names = [f"{STRANGE[number % 10]} {number}" for number in range(classes)]
-    figure = assert_tidy(lambda wanted: confusion_figure(counts, names, wanted, about="many"), look)
+    figure = assert_tidy(lambda wanted: confusion_figure(counts, names, wanted, about="many"), style)
     assert len(figure.findobj(FancyBboxPatch)) == min(classes, 20) ** 2
     if classes > 20:
         assert "many (20 of 45 classes)" in texts(figure)
@@ -348,9 +348,11 @@ def verification(threshold: float = 0.45) -> Verification:
 
 
 @pytest.mark.parametrize("precision", [(1.0, 1.0, 1.0), (0.999, 0.99, 0.4), (0.2, 0.1, 0.0)])
-def test_the_precision_curve_shows_each_point_on_its_scale(precision: tuple[float, ...], look: Look) -> None:
+def test_the_precision_curve_shows_each_point_on_its_scale(
+    precision: tuple[float, ...], style: Style
+) -> None:
     recall = (0.0, 0.5, 1.0)
-    figure = assert_tidy(lambda wanted: pr_curve_figure(recall, precision, wanted, about="x"), look)
+    figure = assert_tidy(lambda wanted: pr_curve_figure(recall, precision, wanted, about="x"), style)
     (axes,) = (axes for axes in figure.axes if axes.lines)
     np.testing.assert_allclose(axes.lines[0].get_xdata(), recall)
     nines = [min(4.0, -np.log10(max(1 - value, 1e-4))) for value in precision]
@@ -361,9 +363,9 @@ def test_the_precision_curve_shows_each_point_on_its_scale(precision: tuple[floa
 
 @pytest.mark.parametrize("threshold", [0.45, -0.1, 0.98, float("nan"), 7.0])
 def test_the_scores_show_both_histograms_and_a_threshold_that_is_on_them(
-    threshold: float, look: Look
+    threshold: float, style: Style
 ) -> None:
-    figure = assert_tidy(lambda wanted: scores_figure(verification(threshold), wanted, about="x"), look)
+    figure = assert_tidy(lambda wanted: scores_figure(verification(threshold), wanted, about="x"), style)
     (axes,) = (axes for axes in figure.axes if axes.get_xlabel())
     steps = {tuple(patch.get_data().values.tolist()) for patch in axes.patches}
     assert steps == {(0, 5, 100), (90, 10, 0)}
@@ -372,9 +374,9 @@ def test_the_scores_show_both_histograms_and_a_threshold_that_is_on_them(
     assert named == ([f"probability 0.5 at {threshold:.4f}"] if -0.2 <= threshold <= 1 else [])
 
 
-def test_the_reliability_shows_the_known_bins_and_how_full_all_are(look: Look) -> None:
+def test_the_reliability_shows_the_known_bins_and_how_full_all_are(style: Style) -> None:
     figure = assert_tidy(
-        lambda wanted: reliability_figure(verification().calibration, wanted, about="x"), look
+        lambda wanted: reliability_figure(verification().calibration, wanted, about="x"), style
     )
     assert "Probabilities against truth (ECE 0.0123)" in texts(figure)
     shares, counts = (axes for axes in figure.axes if axes.get_ylabel())
@@ -386,10 +388,10 @@ def test_the_reliability_shows_the_known_bins_and_how_full_all_are(look: Look) -
 # Grids
 
 
-def test_each_hit_is_framed_by_colour_line_and_mark(bundle: Bundle, look: Look) -> None:
+def test_each_hit_is_framed_by_color_line_and_mark(bundle: Bundle, style: Style) -> None:
     mistakes = find_mistakes(bundle, evaluate(bundle).per_query, count=2)
     rows = mistake_rows(mistakes, k=3)
-    figure = assert_tidy(lambda wanted: grid_figure(rows, wanted, title="Mistakes", about="x"), look)
+    figure = assert_tidy(lambda wanted: grid_figure(rows, wanted, title="Mistakes", about="x"), style)
     written = texts(figure)
     at = written.index("class b")
     assert written[at : at + 8] == [
@@ -400,10 +402,10 @@ def test_each_hit_is_framed_by_colour_line_and_mark(bundle: Bundle, look: Look) 
     assert written[second : second + 4] == ["class b", "AP 0.250", "✗ a", "0.800"]
     frames = figure.findobj(FancyBboxPatch)
     assert len(frames) == 6
-    assert {to_hex(frame.get_edgecolor()) for frame in frames} == {look.theme.orange}
+    assert {to_hex(frame.get_edgecolor()) for frame in frames} == {style.theme.orange}
     right = Row("q", "n", picture(1), (Item("a", 0.5, True, picture(2)),))
-    (frame,) = grid_figure([right], look, title="t").findobj(FancyBboxPatch)
-    assert to_hex(frame.get_edgecolor()) == look.theme.blue
+    (frame,) = grid_figure([right], style, title="t").findobj(FancyBboxPatch)
+    assert to_hex(frame.get_edgecolor()) == style.theme.blue
     assert frame.get_linestyle() == "solid"
     assert frames[0].get_linestyle() != "solid"
 
@@ -423,24 +425,24 @@ def test_gallery_items_are_asked_about_without_themselves_a_class_at_a_time(bund
     assert [row.note for row in again] == [row.note for row in rows]
 
 
-def test_grids_without_truth_have_no_frames_and_no_marks(unlabelled: Bundle, look: Look) -> None:
+def test_grids_without_truth_have_no_frames_and_no_marks(unlabelled: Bundle, style: Style) -> None:
     rows = gallery_rows(Searcher(unlabelled), count=3, k=2)
     assert all(item.label is None and item.right is None for row in rows for item in row.items)
     searcher = Searcher(unlabelled)
     answer = searcher.query(quadrant_image(30, 40, 0, 0), k=2, preprocess=Preprocess.NONE)
     rows += (answer_row(searcher, LONG, picture(3), answer),)
     assert (rows[-1].title, rows[-1].note) == (LONG, "")
-    figure = assert_tidy(lambda wanted: grid_figure(rows, wanted, title=LONG, about=LONG), look)
+    figure = assert_tidy(lambda wanted: grid_figure(rows, wanted, title=LONG, about=LONG), style)
     assert figure.findobj(FancyBboxPatch) == []
     assert len(pictures(figure)) == 4 * 3
 
 
-def test_strange_names_in_grids_are_tidy(look: Look) -> None:
+def test_strange_names_in_grids_are_tidy(style: Style) -> None:
     rows = [
         Row(name, name, picture(1), tuple(Item(other, 0.1, None, picture(2)) for other in STRANGE))
         for name in STRANGE
     ]
-    assert_tidy(lambda wanted: grid_figure(rows, wanted, title="t", about="a"), look)
+    assert_tidy(lambda wanted: grid_figure(rows, wanted, title="t", about="a"), style)
     with pytest.raises(ValueError, match="at least one row"):
         grid_figure([], title="t")
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import ROOT
 from matplotlib.colors import to_rgb
 
-from simsearch.show.figures.theme import DARK, LIGHT, SIMILARITY, Theme, luminance, similarity_colour, text_on
+from simsearch.show.figures.theme import DARK, LIGHT, SIMILARITY, Theme, luminance, similarity_color, text_on
 
 # Machado, Oliveira, Fernandes: "A physiologically-based model for simulation of color vision deficiency",
 # IEEE TVCG 2009, at full severity, for linear RGB.
@@ -29,9 +29,9 @@ DEFICIENCIES = {
 NORMAL = np.eye(3).tolist()
 
 
-def seen(colours: np.ndarray, deficiency: list[list[float]]) -> np.ndarray:
-    """CIELAB coordinates (N, 3) of sRGB colours (N, 3), as someone with this deficiency sees them."""
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+def seen(colors: np.ndarray, deficiency: list[list[float]]) -> np.ndarray:
+    """CIELAB coordinates (N, 3) of sRGB colors (N, 3), as someone with this deficiency sees them."""
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
     linear = np.clip(linear @ np.array(deficiency).T, 0, 1)
     xyz = linear @ np.array(
         [
@@ -54,12 +54,12 @@ def test_a_higher_similarity_is_lighter_for_everyone(deficiency: list[list[float
 
 
 def test_similarity_runs_from_red_to_green() -> None:
-    low, high = similarity_colour(0.0), similarity_colour(1.0)
+    low, high = similarity_color(0.0), similarity_color(1.0)
     assert low[0] > 3 * max(low[1:])
     assert high[1] > max(high[0], high[2]) + 0.2
-    assert similarity_colour(-0.5) == low
-    assert similarity_colour(-1.0, -1.0) == low
-    assert similarity_colour(0.0, -1.0) == pytest.approx(SIMILARITY(0.5)[:3])
+    assert similarity_color(-0.5) == low
+    assert similarity_color(-1.0, -1.0) == low
+    assert similarity_color(0.0, -1.0) == pytest.approx(SIMILARITY(0.5)[:3])
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
@@ -74,11 +74,11 @@ def test_right_and_wrong_can_be_told_apart(theme: Theme, deficiency: list[list[f
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 @pytest.mark.parametrize("deficiency", [NORMAL, DEFICIENCIES["protanopia"], DEFICIENCIES["deuteranopia"]])
-def test_neighbouring_class_colours_differ(theme: Theme, deficiency: list[list[float]]) -> None:
-    colours = seen(np.array([to_rgb(colour) for colour in theme.classes]), deficiency)
+def test_neighbouring_class_colors_differ(theme: Theme, deficiency: list[list[float]]) -> None:
+    colors = seen(np.array([to_rgb(color) for color in theme.classes]), deficiency)
     assert len(theme.classes) == 10
-    apart = np.linalg.norm(colours[:, None] - colours[None], axis=2) + 1000 * np.eye(10)
-    # Classes of one marker are every other one: those must be told apart by colour alone.
+    apart = np.linalg.norm(colors[:, None] - colors[None], axis=2) + 1000 * np.eye(10)
+    # Classes of one marker are every other one: those must be told apart by color alone.
     for first in (0, 1):
         assert apart[first::2, first::2].min() > 8
 

@@ -1,4 +1,4 @@
-"""A page to draw on, measured in inches from its top left corner; a text can be measured before it is put.
+"""A sheet to draw on, measured in inches from its top left corner; a text can be measured before it is put.
 
 Every figure is designed at one size. Asked for another size, everything on it grows or shrinks together, so
 that nothing comes to overlap; what is left over on one side becomes room.
@@ -31,15 +31,15 @@ BODY = 11.0
 HEADER = 0.95  # inches that title and subtitle take
 
 Weight = Literal["normal", "bold"]
-Style = Literal["solid", "dashed", "dotted"]
-Colour = str | Sequence[float]
-STYLES: Mapping[Style, Any] = MappingProxyType(
+LineStyle = Literal["solid", "dashed", "dotted"]
+Color = str | Sequence[float]
+LINE_STYLES: Mapping[LineStyle, Any] = MappingProxyType(
     {"solid": "solid", "dashed": (0, (4, 2)), "dotted": (0, (1, 1.5))}
 )
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a figure is wanted: its theme, and its size in inches; None leaves a side to the figure."""
 
     theme: Theme = LIGHT
@@ -53,20 +53,22 @@ class Look:
                 raise ValueError(f"a side must be from 0.5 to 100 inches, not {side:g}")
 
 
-PLAIN = Look()
+PLAIN = Style()
 
 
-class Page:
+class Sheet:
     """One figure being drawn; `figure` is the result. Coordinates are inches of the design, y downwards."""
 
-    def __init__(self, look: Look, width: float, height: float) -> None:
-        """Start a page whose design measures `width` by `height` inches, or more to fill the wanted size."""
-        self.theme = look.theme
+    def __init__(self, style: Style, width: float, height: float) -> None:
+        """Start a sheet whose design measures `width` by `height` inches, or more to fill the wanted size."""
+        self.theme = style.theme
         scales = [
-            wanted / own for wanted, own in ((look.width, width), (look.height, height)) if wanted is not None
+            wanted / own
+            for wanted, own in ((style.width, width), (style.height, height))
+            if wanted is not None
         ]
         self.scale = min(scales, default=1.0)
-        wide, high = look.width or width * self.scale, look.height or height * self.scale
+        wide, high = style.width or width * self.scale, style.height or height * self.scale
         self.width, self.height = wide / self.scale, high / self.scale
         self.figure = Figure(figsize=(wide, high), facecolor=self.theme.page)
         self._order = 0
@@ -87,18 +89,18 @@ class Page:
         self._heading(0.42, title, room, TITLE, "bold", self.theme.ink)
         self._heading(0.72, subtitle, room, BODY, "normal", self.theme.muted)
 
-    def _heading(self, y: float, text: str, room: float, size: float, weight: Weight, colour: Colour) -> None:
+    def _heading(self, y: float, text: str, room: float, size: float, weight: Weight, color: Color) -> None:
         size *= max(0.85, min(1.0, room / max(self.text_width(text, size, weight), 0.01)))
         shown = self.fit(text, room, size, weight)
-        self.text(MARGIN, y, shown, size=size, weight=weight, colour=colour, va="center")
+        self.text(MARGIN, y, shown, size=size, weight=weight, color=color, va="center")
 
-    def font(self, size: float = BODY, weight: Weight = "normal", colour: Colour = "") -> dict[str, Any]:
-        """Properties of a text: families, size in points, weight and colour. Dollars are dollars."""
+    def font(self, size: float = BODY, weight: Weight = "normal", color: Color = "") -> dict[str, Any]:
+        """Properties of a text: families, size in points, weight and color. Dollars are dollars."""
         return {
             "family": list(families()),
             "size": size * self.scale,
             "weight": weight,
-            "color": colour or self.theme.ink,
+            "color": color or self.theme.ink,
             "parse_math": False,
         }
 
@@ -110,13 +112,13 @@ class Page:
         *,
         size: float = BODY,
         weight: Weight = "normal",
-        colour: Colour = "",
+        color: Color = "",
         ha: Literal["left", "center", "right"] = "left",
         va: Literal["top", "center", "bottom", "baseline"] = "baseline",
         rotation: float = 0,
     ) -> Text:
         """Put one line of text at a point."""
-        font = self.font(size, weight, colour)
+        font = self.font(size, weight, color)
         return self.stage.text(
             x, y, readable(text), ha=ha, va=va, rotation=rotation, zorder=self._next(), **font
         )
@@ -147,7 +149,7 @@ class Page:
     def picture(
         self, x: float, y: float, side: float, pixels: NDArray[Any], *, most: float = 255
     ) -> AxesImage:
-        """Put grey pixels, 0 to `most`, into a square whose top left corner is here."""
+        """Put gray pixels, 0 to `most`, into a square whose top left corner is here."""
         image = AxesImage(
             self.stage,
             cmap="gray",
@@ -168,8 +170,8 @@ class Page:
         width: float,
         height: float,
         *,
-        fill: Colour = "none",
-        edge: Colour = "none",
+        fill: Color = "none",
+        edge: Color = "none",
         line: float = 1.0,
         rounding: float = 0.0,
         dashed: bool = False,
@@ -191,7 +193,7 @@ class Page:
         return patch
 
     def polygon(
-        self, corners: Sequence[tuple[float, float]], fill: Colour, edge: Colour, line: float = 0.8
+        self, corners: Sequence[tuple[float, float]], fill: Color, edge: Color, line: float = 0.8
     ) -> Polygon:
         """A filled polygon."""
         patch = Polygon(
@@ -210,34 +212,34 @@ class Page:
         self,
         xs: Sequence[float],
         ys: Sequence[float],
-        colour: Colour = "",
+        color: Color = "",
         line: float = 1.2,
-        style: Style = "solid",
+        style: LineStyle = "solid",
     ) -> Line2D:
         """A line through points."""
         (drawn,) = self.stage.plot(
             xs,
             ys,
-            color=colour or self.theme.muted,
+            color=color or self.theme.muted,
             linewidth=line * self.scale,
-            linestyle=STYLES[style],
+            linestyle=LINE_STYLES[style],
             zorder=self._next(),
         )
         return drawn
 
-    def cells(self, shapes: NDArray[np.float64], colours: NDArray[np.float64]) -> None:
-        """Many polygons (N, corners, 2), each of its colour, without edges."""
+    def cells(self, shapes: NDArray[np.float64], colors: NDArray[np.float64]) -> None:
+        """Many polygons (N, corners, 2), each of its color, without edges."""
         self.stage.add_collection(
             PolyCollection(
                 list(shapes),
-                facecolors=colours,
-                edgecolors=colours,
+                facecolors=colors,
+                edgecolors=colors,
                 linewidths=0.3 * self.scale,
                 zorder=self._next(),
             )
         )
 
-    def arrow(self, start: tuple[float, float], end: tuple[float, float], colour: Colour = "") -> None:
+    def arrow(self, start: tuple[float, float], end: tuple[float, float], color: Color = "") -> None:
         """A straight arrow."""
         self.stage.annotate(
             "",
@@ -245,7 +247,7 @@ class Page:
             xytext=start,
             arrowprops={
                 "arrowstyle": "-|>",
-                "color": colour or self.theme.muted,
+                "color": color or self.theme.muted,
                 "linewidth": 1.3 * self.scale,
                 "mutation_scale": 10 * self.scale,
                 "shrinkA": 0,
@@ -254,15 +256,15 @@ class Page:
             },
         )
 
-    def legend(self, y: float, entries: Sequence[tuple[str, Colour, Style]]) -> None:
-        """Keys from the left margin, in as many rows as they need: text, colour and style of each line."""
+    def legend(self, y: float, entries: Sequence[tuple[str, Color, LineStyle]]) -> None:
+        """Keys from the left margin, in as many rows as they need: text, color and style of each line."""
         x = MARGIN
-        for text, colour, style in entries:
+        for text, color, style in entries:
             width = 0.4 + self.text_width(text)
             if x > MARGIN and x + width > self.width - MARGIN:
                 x, y = MARGIN, y + 0.25
-            self.line([x, x + 0.32], [y, y], colour, 2.2, style)
-            self.text(x + 0.4, y, text, va="center", colour=self.theme.muted)
+            self.line([x, x + 0.32], [y, y], color, 2.2, style)
+            self.text(x + 0.4, y, text, va="center", color=self.theme.muted)
             x += width + 0.3
 
     def chart(
@@ -287,7 +289,7 @@ class Page:
             colors=self.theme.muted, labelsize=10 * self.scale, length=0, pad=5 * self.scale, which="both"
         )
         axes.tick_params(axis="x", pad=9 * self.scale)  # clear of the lowest tick of the other axis
-        font = self.font(BODY, colour=self.theme.muted)
+        font = self.font(BODY, color=self.theme.muted)
         axes.set_xlabel(x, labelpad=5 * self.scale, **font)
         axes.set_ylabel(y, labelpad=7 * self.scale, **font)
         return axes

@@ -7,13 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from simsearch.cli.options import DataDirOption, IndexDirOption, IndexOption, JsonOption, ThreadsOption
+from simsearch.cli.options import (
+    DataDirOption,
+    IndexChoice,
+    IndexDirOption,
+    JsonOption,
+    ThreadsOption,
+    seed_option,
+)
 from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
 
 def info(
-    index: IndexOption = DEFAULT_INDEX,
-    index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
+    index: IndexChoice,
     model: Annotated[
         Path | None, typer.Option(help="Describe this model folder instead of an index.")
     ] = None,
@@ -33,7 +39,7 @@ def info(
         card = read_model_card(model)
         value, facts = card.to_json(), views.model_facts(card)
     else:
-        folder = find_index(index, index_dir)
+        folder = index.folder()
         manifest = read_manifest(folder)
         value, facts = manifest.to_json(), views.index_facts(folder, manifest)
     if as_json:
@@ -50,7 +56,7 @@ def verify(
     check_all: Annotated[
         bool, typer.Option("--all", help="Encode and search for every item again, not a sample of 256.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the sample.")] = 0,
+    seed: Annotated[int, seed_option("Of the sample.")] = 0,
     as_json: JsonOption = False,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -78,7 +84,7 @@ def verify(
 
 
 def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOption = None) -> None:
-    """Check the installation; say what is wrong and how to mend it.
+    """Check the installation; say what is wrong and how to fix it.
 
     Example: simsearch doctor
     """

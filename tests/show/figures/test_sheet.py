@@ -8,7 +8,7 @@ from PIL import Image
 from simsearch.errors import BadInputError
 from simsearch.show.figures.files import render, save
 from simsearch.show.figures.fonts import families, readable
-from simsearch.show.figures.page import Look, Page
+from simsearch.show.figures.sheet import Sheet, Style
 from simsearch.show.figures.theme import DARK, LIGHT
 
 
@@ -24,57 +24,57 @@ def test_characters_without_a_glyph_are_spelt_out_and_stay_distinct() -> None:
 def test_names_in_any_script_are_drawn_without_a_warning() -> None:
     names = ("東京", "北京", "مرحبا", "हिन्दी", "🙂", "$x^2$", "a_b", "\\frac", "Ünïcödé", "x" * 3000)
     for theme in (LIGHT, DARK):
-        page = Page(Look(theme), 8, 6)
+        sheet = Sheet(Style(theme), 8, 6)
         for row, name in enumerate(names):
-            page.text(0.3, 0.5 + row * 0.5, page.fit(name, 4))
-        assert untidy(page.figure) == []
+            sheet.text(0.3, 0.5 + row * 0.5, sheet.fit(name, 4))
+        assert untidy(sheet.figure) == []
         for form in ("png", "svg", "pdf"):
-            assert render(page.figure, form, dpi=40)
-    assert "$x^2$" in texts(page.figure)
+            assert render(sheet.figure, form, dpi=40)
+    assert "$x^2$" in texts(sheet.figure)
 
 
 def test_long_names_lose_their_middle_and_fit() -> None:
-    page = Page(Look(), 8, 6)
+    sheet = Sheet(Style(), 8, 6)
     for width in (0.3, 1.0, 2.0):
-        shown = page.fit("class-of-very-long-name-17", width)
+        shown = sheet.fit("class-of-very-long-name-17", width)
         assert shown.startswith("c") or width < 0.3
         assert "…" in shown
-        assert page.text_width(shown) <= width
-    assert page.fit("class-of-very-long-name-17", 1.6).endswith("17")
-    assert page.fit("short", 2) == "short"
-    assert page.fit("", 1) == ""
-    assert page.fit("abc", 0.001) == "…"
+        assert sheet.text_width(shown) <= width
+    assert sheet.fit("class-of-very-long-name-17", 1.6).endswith("17")
+    assert sheet.fit("short", 2) == "short"
+    assert sheet.fit("", 1) == ""
+    assert sheet.fit("abc", 0.001) == "…"
 
 
 def test_everything_grows_with_the_page_and_the_rest_is_room() -> None:
-    page = Page(Look(width=16, height=20), 8, 6)
-    assert (page.scale, page.width, page.height) == (2, 8, 10)
-    assert page.figure.get_size_inches().tolist() == [16, 20]
-    assert page.text(1, 1, "x", size=11).get_fontsize() == 22
-    assert page.text_width("abc") == pytest.approx(Page(Look(), 8, 6).text_width("abc"), rel=0.05)
-    only_high = Page(Look(height=3), 8, 6)
+    sheet = Sheet(Style(width=16, height=20), 8, 6)
+    assert (sheet.scale, sheet.width, sheet.height) == (2, 8, 10)
+    assert sheet.figure.get_size_inches().tolist() == [16, 20]
+    assert sheet.text(1, 1, "x", size=11).get_fontsize() == 22
+    assert sheet.text_width("abc") == pytest.approx(Sheet(Style(), 8, 6).text_width("abc"), rel=0.05)
+    only_high = Sheet(Style(height=3), 8, 6)
     assert only_high.figure.get_size_inches().tolist() == [4, 3]
     with pytest.raises(ValueError, match=r"from 0\.5 to 100 inches, not 0"):
-        Look(width=0)
+        Style(width=0)
 
 
 def test_coordinates_are_inches_from_the_top_left() -> None:
-    page = Page(Look(), 8, 6)
-    page.text(1, 2, "x", ha="left", va="baseline")
-    (text,) = shown_texts(page.figure)
-    where = text.get_transform().transform(text.get_position()) / page.figure.dpi
+    sheet = Sheet(Style(), 8, 6)
+    sheet.text(1, 2, "x", ha="left", va="baseline")
+    (text,) = shown_texts(sheet.figure)
+    where = text.get_transform().transform(text.get_position()) / sheet.figure.dpi
     assert where.tolist() == pytest.approx([1, 4])
-    picture = page.picture(3, 1, 2, np.zeros((28, 28), np.uint8))
-    corners = picture.get_window_extent().get_points() / page.figure.dpi
+    picture = sheet.picture(3, 1, 2, np.zeros((28, 28), np.uint8))
+    corners = picture.get_window_extent().get_points() / sheet.figure.dpi
     assert corners.ravel().tolist() == pytest.approx([3, 3, 5, 5])
 
 
 def test_what_is_drawn_later_lies_above() -> None:
-    page = Page(Look(), 4, 4)
-    page.box(0, 0, 4, 4, fill="#ff0000")
-    page.picture(1, 1, 2, np.full((28, 28), 255, np.uint8))
-    page.box(1.5, 1.5, 1, 1, fill="#0000ff")
-    pixels = np.asarray(Image.open(io.BytesIO(render(page.figure, "png", dpi=10))).convert("RGB"))
+    sheet = Sheet(Style(), 4, 4)
+    sheet.box(0, 0, 4, 4, fill="#ff0000")
+    sheet.picture(1, 1, 2, np.full((28, 28), 255, np.uint8))
+    sheet.box(1.5, 1.5, 1, 1, fill="#0000ff")
+    pixels = np.asarray(Image.open(io.BytesIO(render(sheet.figure, "png", dpi=10))).convert("RGB"))
     assert pixels[5, 5].tolist() == [255, 0, 0]
     assert pixels[12, 12].tolist() == [255, 255, 255]
     assert pixels[20, 20].tolist() == [0, 0, 255]
@@ -83,28 +83,28 @@ def test_what_is_drawn_later_lies_above() -> None:
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_the_same_figure_gives_the_same_bytes_of_its_format(form: str) -> None:
     def draw() -> bytes:
-        page = Page(Look(DARK), 4, 3)
-        page.header("A title", "and what it is of")
-        page.picture(1, 1, 1, np.arange(784, dtype=np.uint8).reshape(28, 28))
-        return render(page.figure, form, dpi=50)
+        sheet = Sheet(Style(DARK), 4, 3)
+        sheet.header("A title", "and what it is of")
+        sheet.picture(1, 1, 1, np.arange(784, dtype=np.uint8).reshape(28, 28))
+        return render(sheet.figure, form, dpi=50)
 
     content = draw()
     assert content == draw()
     assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form])
 
 
-def test_a_png_has_the_size_in_inches_times_dpi_and_the_colour_of_the_page() -> None:
-    image = Image.open(io.BytesIO(render(Page(Look(DARK), 4, 3).figure, "png", dpi=50)))
+def test_a_png_has_the_size_in_inches_times_dpi_and_the_color_of_the_page() -> None:
+    image = Image.open(io.BytesIO(render(Sheet(Style(DARK), 4, 3).figure, "png", dpi=50)))
     assert image.size == (200, 150)
     assert image.convert("RGB").getpixel((0, 0)) == (0x15, 0x18, 0x1D)
     with pytest.raises(BadInputError, match="36,000 x 36,000 pixels is too large"):
-        render(Page(Look(width=60, height=60), 4, 3).figure, "png", dpi=600)
+        render(Sheet(Style(width=60, height=60), 4, 3).figure, "png", dpi=600)
 
 
 def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path) -> None:
     path = tmp_path / "a.SVG"
-    save(Page(Look(), 2, 2).figure, path)
+    save(Sheet(Style(), 2, 2).figure, path)
     assert path.read_bytes().startswith(b"<?xml")
     with pytest.raises(BadInputError, match="cannot write"):
-        save(Page(Look(), 2, 2).figure, tmp_path / "none" / "a.png")
+        save(Sheet(Style(), 2, 2).figure, tmp_path / "none" / "a.png")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.SVG"]
