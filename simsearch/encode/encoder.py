@@ -12,12 +12,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from simsearch.encode.onnx_check import check_graph
+from simsearch.encode.graph.tensors import FLOAT, Shape
+from simsearch.encode.onnx_check import Graph, read_graph
 from simsearch.errors import BadImageError, BrokenModelError
 from simsearch.prepare.prepare import SIDE, Images, to_batch
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 
+_PICTURE = (1, SIDE, SIDE)
 _ANY_PICTURE = np.arange(SIDE * SIDE).reshape(1, SIDE, SIDE).astype(np.uint8)  # grey nearly everywhere
 BATCH_SIZE = 64  # larger batches fall out of the processor's cache
 
@@ -55,13 +57,15 @@ class OnnxEncoder:
         :raises BrokenModelError: If onnxruntime cannot load it, or it is no image encoder.
         """
         try:
-            check_graph(model)
+            self._graph = read_graph(model)
+            self.dim = _check_signature(self._graph, _PICTURE)
+            self._batch = self._graph.largest_batch(_PICTURE, BATCH_SIZE)
         except ValueError as error:
-            raise BrokenModelError(f"the encoder cannot be used: {error}") from error
-        self._model, self._threads = model, threads
+            raise _unusable(error) from error
+        self._model, self._threads, self._checked = model, threads, {1}
         self._session, self._process = _open_session(model, threads), os.getpid()
         self._inherited: list[onnxruntime.InferenceSession] = []
-        self._input, self._output, self.dim = _check_signature(self._session)
+        self._input, self._output = self._graph.inputs[0].name, self._graph.outputs[0].name
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,8 +81,8 @@ class OnnxEncoder:
         """Embed images; see `Encoder.encode`."""
         session = self._own_session()
         vectors = np.empty((len(images), self.dim), np.float32)
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = to_batch(images[start : start + BATCH_SIZE])  # (B, 1, 28, 28)
+        for start in range(0, len(images), self._batch):
+            batch = to_batch(images[start : start + self._batch])  # (B, 1, 28, 28)
             vectors[start : start + len(batch)] = self._run(session, batch)
             on_progress(len(batch))
         try:
@@ -89,6 +93,7 @@ class OnnxEncoder:
         return vectors
 
     def _run(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> Vectors:
+        self._check_batch(len(batch))
         try:
             vectors: Vectors = session.run([self._output], {self._input: batch})[0]
         except Exception as error:  # of onnxruntime's own classes
@@ -97,6 +102,15 @@ class OnnxEncoder:
             found = f"{vectors.dtype} {vectors.shape}"
             raise BrokenModelError(f"the encoder gave {found} for {len(batch)} images")
         return vectors
+
+    def _check_batch(self, size: int) -> None:
+        """Check what a batch of a new size takes: a graph may make anything of the number of its pictures."""
+        if size not in self._checked:
+            try:
+                self._graph.check_cost((size, *_PICTURE))
+            except ValueError as error:
+                raise _unusable(error) from error
+            self._checked.add(size)
 
     def _own_session(self) -> onnxruntime.InferenceSession:
         """This process's session: onnxruntime's threads do not come along into a forked child."""
@@ -133,22 +147,28 @@ def _open_session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
         raise BrokenModelError(f"onnxruntime cannot load the encoder ({type(error).__name__})") from error
 
 
-def _check_signature(session: onnxruntime.InferenceSession) -> tuple[str, str, int]:
-    """Names of the input and the output, and the dimension of the vectors."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    try:
-        [(node.name, node.shape) for node in (*inputs, *outputs)]
-    except UnicodeDecodeError as error:  # onnxruntime decodes names only when it is asked for them
-        raise BrokenModelError("the ONNX model has names that are not text") from error
-    if (
-        len(inputs) != 1
-        or len(outputs) != 1
-        or inputs[0].type != "tensor(float)"
-        or outputs[0].type != "tensor(float)"
-        or isinstance(inputs[0].shape[0], int)  # made for batches of one size only
-        or list(inputs[0].shape[1:]) != [1, 28, 28]
-        or len(outputs[0].shape) != 2
-        or not isinstance(outputs[0].shape[1], int)
-    ):
-        raise BrokenModelError("the ONNX model is not an encoder of 1x28x28 images")
-    return inputs[0].name, outputs[0].name, outputs[0].shape[1]
+def _unusable(error: ValueError) -> BrokenModelError:
+    return BrokenModelError(f"the encoder cannot be used: {error}")
+
+
+def _check_signature(graph: Graph, picture: Shape) -> int:
+    """Check that pictures of this shape go in and vectors come out; the length of these.
+
+    :raises ValueError: Naming what does not fit.
+    """
+    given, made = graph.inputs[0], graph.outputs[0]
+    if (given.dtype, made.dtype) != (FLOAT, FLOAT):
+        raise ValueError("its input or its output is not float32")
+    if len(given.shape) != 4 or given.shape[1:] != picture:
+        wanted = "x".join(map(str, picture))
+        raise ValueError(f"its input has shape {_named(given.shape)}, and pictures are {wanted}")
+    if given.shape[0] is not None:
+        raise ValueError(f"it was exported for batches of {given.shape[0]} only, not of any size")
+    [shape] = graph.output_shapes((1, *picture))
+    if len(shape) != 2 or len(made.shape) != 2 or made.shape[1] != shape[1] or shape[1] < 1:
+        raise ValueError(f"its output has shape {list(shape)}, declared as {_named(made.shape)}: no vectors")
+    return shape[1]
+
+
+def _named(shape: tuple[int | None, ...]) -> str:
+    return "[" + ", ".join("any" if side is None else str(side) for side in shape) + "]"

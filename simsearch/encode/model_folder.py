@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from simsearch.documents import check_seal, seal
 from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
@@ -23,7 +24,6 @@ BEST_CHECKPOINT = "best_model.pt"
 FORMAT_VERSION = 1
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_CARD_BYTES = 2**20
-MAX_ENCODER_BYTES = 64 * 2**20
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
@@ -146,7 +146,7 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     """
     path = folder / name
     record = card.files.get(name)
-    if record is None or not 0 < record.size <= MAX_ENCODER_BYTES:
+    if record is None or not 0 < record.size <= MAX_MODEL_BYTES:
         raise BrokenModelError(f"{folder / MODEL_CARD} does not describe {name}", hint=_RETRAIN)
     try:
         size = path.stat().st_size

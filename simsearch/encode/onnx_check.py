@@ -1,175 +1,311 @@
-"""Which ONNX files are let near onnxruntime: self-contained chains of plain operators.
+"""Which ONNX files are let near onnxruntime: self-contained graphs of plain operators at a known cost.
 
-An ONNX file is a program. One with loops need not end, one with external data reads other files, and one that
-makes tensors out of numbers can take any amount of memory. The exported encoders have none of this, so a
-file that does is refused. Only what is needed of Protocol Buffers is read here: numbers, and nested messages.
+An ONNX file is a program. One with loops need not end, one with external data reads other files, and one
+that makes large tensors out of small ones can take any amount of memory and time. So a file is read
+strictly, only operators that encoders are made of are let in, and the shape of every value is worked out
+before anything runs: what a batch takes must lie within a budget, and what cannot be told is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-_OPERATORS = """
-    Abs Add ArgMax ArgMin AveragePool BatchNormalization Cast CastLike Ceil Celu Clip Concat Constant
-    Conv ConvInteger DequantizeLinear Div Dropout DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand
-    Flatten Floor Gather GatherElements Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
-    GreaterOrEqual GroupNormalization HardSigmoid HardSwish Identity InstanceNormalization LRN
-    LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization LpPool MatMul
-    MatMulInteger Max MaxPool Mean MeanVarianceNormalization Min Mish Mul Neg PRelu Pad Pow QLinearConv
-    QLinearMatMul QuantizeLinear RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean
-    ReduceMin ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign Slice Softmax Softplus
-    Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Swish Tanh ThresholdedRelu Transpose Unsqueeze Where
-"""
-OPERATORS = frozenset(_OPERATORS.split())
-_LARGEST_STEP = 2**12  # of a kernel, a stride, a padding
-_LARGEST_SHAPE = 2**22  # elements that a constant shape may ask for
-_INT64 = 7
+import numpy as np
+from numpy.typing import NDArray
 
-# Field numbers of onnx.proto.
-_MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_INPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN, _NODE_OUTPUT = 1, 4, 5, 7, 2
-_ATTRIBUTE_NAME, _ATTRIBUTE_TENSOR, _ATTRIBUTE_INTS = 1, 5, 8
-_ATTRIBUTE_GRAPHS = (6, 11)
-_TENSOR_TYPE, _TENSOR_INT64S, _TENSOR_NAME, _TENSOR_RAW = 2, 7, 8, 9
-_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
-_STEPS = (b"dilations", b"kernel_shape", b"output_padding", b"output_shape", b"pads", b"strides")
-_SHAPED = {b"Expand": 1, b"Reshape": 1, b"Pad": 1}  # which input says how large the output is
+from simsearch.encode.graph.rules import OPERATORS, run
+from simsearch.encode.graph.tensors import (
+    DTYPES,
+    FLOAT,
+    INT64,
+    SIZES,
+    Node,
+    Shape,
+    Step,
+    Tensor,
+)
+from simsearch.encode.graph.values import MOST
+from simsearch.encode.graph.wire import Message, Numbers, read_model, text
 
-Value = int | memoryview
+MAX_MODEL_BYTES = 512 * 2**20  # a ViT-B has 343 MB
+MAX_NODES = 20_000  # a Swin-B from TorchScript has about 13,000
+_OPSETS = range(9, 27)
+_MOVED = 16  # multiplications that take as long as reading or writing one number
+
+# What one picture may take: so much for each number of it, at least, and at most.
+_BYTES = (2**14, 2**24, 2**30)  # beside the weights; a ViT-B/16 at 224 x 224 takes 2,500 for each, 0.4 GB
+_WORK = (2**21, 2**30, 2**37)  # multiplications; a ViT-B/16 takes 120,000 for each, 1.8e10
+
+_ATTRIBUTE_KINDS = {1: "f", 2: "i", 3: "s", 4: "t", 6: "floats", 7: "ints", 8: "strings"}
+_FOREIGN_PARTS = ("g", "graphs", "tensors", "tp", "type_protos", "sparse_tensor", "sparse_tensors")
+_DATA = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "raw_data")
 
 
-def check_graph(model: bytes) -> None:
-    """Refuse an ONNX file that is more than a self-contained chain of plain operators.
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a graph: None stands for a side that is not fixed."""
 
-    :raises ValueError: Naming what is in it; or if it is no Protocol Buffers message.
+    name: str
+    dtype: int
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run takes at most: memory for all it makes, and multiplications, or as much time as these."""
+
+    bytes: int
+    work: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph that holds nothing but plain operators and its own weights."""
+
+    opset: int
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Tensor]
+    inputs: tuple[Port, ...]  # those that no constant stands for
+    outputs: tuple[Port, ...]
+
+    @cached_property
+    def weights(self) -> int:
+        """Bytes of the constants."""
+        held = [node.attributes.get("value") for node in self.nodes if node.operator == "Constant"]
+        tensors = [*self.constants.values(), *(one for one in held if isinstance(one, Tensor))]
+        return sum(tensor.bytes for tensor in tensors)
+
+    def cost(self, shape: Shape) -> Cost:
+        """What a run on an input of this shape takes.
+
+        :raises ValueError: If it cannot be told, naming the operator.
+        """
+        return self._run(shape)[1]
+
+    def values(self, shape: Shape) -> dict[str, Tensor]:
+        """Every value of a run on an input of this shape, by name.
+
+        :raises ValueError: If one cannot be told.
+        """
+        return self._run(shape)[0]
+
+    def output_shapes(self, shape: Shape) -> tuple[Shape, ...]:
+        """The shapes of the outputs for an input of this shape.
+
+        :raises ValueError: If they cannot be told.
+        """
+        known = self.values(shape)
+        return tuple(known[port.name].shape for port in self.outputs)
+
+    def check_cost(self, shape: Shape) -> None:
+        """Refuse a run that takes more than its budget.
+
+        :param shape: Of the input, the number of pictures first.
+        :raises ValueError: If it does, or it cannot be told.
+        """
+        budget, cost = self._budget(shape), self.cost(shape)
+        if cost.bytes > budget.bytes:
+            raise ValueError(
+                f"{_pictures(shape[0])} would take {cost.bytes:,} bytes of memory, more than {budget.bytes:,}"
+            )
+        if cost.work > budget.work:
+            raise ValueError(
+                f"{_pictures(shape[0])} would take {cost.work:,} multiplications, more than {budget.work:,}"
+            )
+
+    def largest_batch(self, picture: Shape, most: int) -> int:
+        """How many pictures, at most `most`, can be given at once within the memory of the budget for one.
+
+        :param picture: The shape of one, without the batch.
+        :raises ValueError: If even one takes too much.
+        """
+        self.check_cost((1, *picture))
+        one, two = self.cost((1, *picture)).bytes, self.cost((2, *picture)).bytes
+        room = _BYTES[2] - one
+        return max(1, min(most, 1 + room // max(1, two - one)))
+
+    def _budget(self, shape: Shape) -> Cost:
+        pictures, numbers = shape[0], math.prod(shape[1:])
+        taken = (min(max(each * numbers, least), most) for each, least, most in (_BYTES, _WORK))
+        one_bytes, one_work = taken
+        return Cost(min(one_bytes * pictures, _BYTES[2]) + 2 * self.weights, one_work * pictures)
+
+    def _run(self, shape: Shape) -> tuple[dict[str, Tensor], Cost]:
+        """Every value of the graph, and what making all of them takes."""
+        known = {**self.constants, self.inputs[0].name: Tensor(self.inputs[0].dtype, shape)}
+        made, scratch, work = 0, 0, 0
+        for node in self.nodes:
+            given = tuple(_known(known, node, name) for name in node.inputs)
+            result = run(Step(node, given, self.opset))
+            moved = sum(one.count for one in (*given, *result.outputs) if one)
+            work += result.work + _MOVED * moved
+            scratch = max(scratch, result.scratch)
+            if node.operator != "Constant":
+                made += sum(tensor.bytes for tensor in result.outputs)
+            for name, tensor in zip(node.outputs, result.outputs, strict=False):
+                if name:
+                    known[name] = tensor
+        return known, Cost(made + scratch, work)
+
+
+def read_graph(model: bytes) -> Graph:
+    """Read an ONNX file that is a self-contained graph of plain operators.
+
+    :raises ValueError: Naming what else is in it; or if it is no ONNX model.
     """
-    for field, value in _fields(model):
-        if field == _MODEL_FUNCTIONS:
-            raise ValueError("it defines functions of its own")
-        if field == _MODEL_GRAPH:
-            _check_graph(_message(value))
-
-
-def _check_graph(graph: memoryview) -> None:
-    constants: dict[bytes, list[int]] = {}
-    nodes = []
-    for field, value in _fields(graph):
-        if field == _GRAPH_SPARSE:
-            raise ValueError("it holds sparse tensors")
-        if field == _GRAPH_INITIALIZER:
-            name, numbers = _check_tensor(_message(value))
-            constants[name] = numbers
-        if field == _GRAPH_NODE:
-            nodes.append(list(_fields(_message(value))))
-    for node in nodes:
-        _check_node(node, constants)
-
-
-def _check_node(node: list[tuple[int, Value]], constants: dict[bytes, list[int]]) -> None:
-    operator = b"".join(_message(value) for field, value in node if field == _NODE_OPERATOR)
-    domain = b"".join(_message(value) for field, value in node if field == _NODE_DOMAIN)
-    if operator.decode("utf-8", "replace") not in OPERATORS or domain not in (b"", b"ai.onnx"):
-        raise ValueError(f"it uses the operator {operator.decode('utf-8', 'replace')[:50]!r}")
-    for field, value in node:
-        if field == _NODE_ATTRIBUTE:
-            numbers = _check_attribute(_message(value))
-            if operator == b"Constant":
-                outputs = [bytes(_message(value)) for field, value in node if field == _NODE_OUTPUT]
-                constants.update((output, numbers) for output in outputs)
-    inputs = [bytes(_message(value)) for field, value in node if field == _NODE_INPUT]
-    row = _SHAPED.get(operator)
-    if row is not None and len(inputs) > row:
-        elements = 1
-        for number in constants.get(inputs[row], []):
-            elements *= max(1, abs(number))
-        if elements > _LARGEST_SHAPE:
-            raise ValueError(f"its {operator.decode()} makes {elements:,} elements out of one picture")
-
-
-def _check_attribute(attribute: memoryview) -> list[int]:
-    """Check an attribute; return the whole numbers in it or in its tensor."""
-    fields = list(_fields(attribute))
-    name = b"".join(_message(value) for field, value in fields if field == _ATTRIBUTE_NAME)
-    numbers: list[int] = []
-    for field, value in fields:
-        if field in _ATTRIBUTE_GRAPHS:
-            raise ValueError("it holds a graph within the graph")
-        if field == _ATTRIBUTE_TENSOR:
-            numbers += _check_tensor(_message(value))[1]
-        if field == _ATTRIBUTE_INTS:
-            numbers += [_signed(value)] if isinstance(value, int) else _packed(value)
-    if name in _STEPS and any(abs(number) > _LARGEST_STEP for number in numbers):
-        raise ValueError(f"its {name.decode()} are absurd")
-    return numbers
-
-
-def _check_tensor(tensor: memoryview) -> tuple[bytes, list[int]]:
-    """Check a tensor; return its name and, if it is a few whole numbers, these."""
-    kind, name = 0, b""
-    numbers: list[int] = []
-    raw = memoryview(b"")
-    for field, value in _fields(tensor):
-        if field == _TENSOR_EXTERNAL or (field == _TENSOR_LOCATION and value):
-            raise ValueError("it keeps data in another file")
-        if field == _TENSOR_TYPE and isinstance(value, int):
-            kind = value
-        if field == _TENSOR_NAME:
-            name = bytes(_message(value))
-        if field == _TENSOR_RAW:
-            raw = _message(value)
-        if field == _TENSOR_INT64S:
-            numbers += [_signed(value)] if isinstance(value, int) else _packed(value)
-    if kind == _INT64 and len(raw) <= 512:
-        whole = len(raw) // 8 * 8
-        numbers += [int.from_bytes(raw[at : at + 8], "little", signed=True) for at in range(0, whole, 8)]
-    return name, numbers
-
-
-def _fields(message: bytes | memoryview) -> Iterator[tuple[int, Value]]:
-    """The fields of a Protocol Buffers message: their numbers with an integer or the bytes of a part."""
-    view, at = memoryview(message), 0
-    while at < len(view):
-        key, at = _varint(view, at)
-        field, wire = key >> 3, key & 7
-        if wire == 0:
-            number, at = _varint(view, at)
-            yield field, number
-            continue
-        size, at = _varint(view, at) if wire == 2 else ({1: 8, 5: 4}.get(wire, len(view)), at)
-        if at + size > len(view):
-            raise ValueError("it is no ONNX model")
-        yield field, view[at : at + size]
-        at += size
-
-
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        if at >= len(view):
-            break
-        byte = view[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number & (2**64 - 1), at
-    raise ValueError("it is no ONNX model")
-
-
-def _packed(view: memoryview) -> list[int]:
-    at, numbers = 0, list[int]()
-    while at < len(view) and len(numbers) < 64:
-        number, at = _varint(view, at)
-        numbers.append(_signed(number))
-    return numbers
-
-
-def _signed(number: Value) -> int:
-    number = number if isinstance(number, int) else 0
-    return number - 2**64 if number >= 2**63 else number
-
-
-def _message(value: Value) -> memoryview:
-    if isinstance(value, int):
+    if len(model) > MAX_MODEL_BYTES:
+        raise ValueError(f"it has {len(model):,} bytes, more than {MAX_MODEL_BYTES:,}")
+    message = read_model(model)
+    for field, what in (("functions", "functions of its own"), ("training_info", "training steps")):
+        if field in message:
+            raise ValueError(f"it defines {what}")
+    if not {"graph", "opset_import"} <= message.keys():
         raise ValueError("it is no ONNX model")
-    return value
+    opset, graph = _opset(message["opset_import"]), message["graph"]
+    if "sparse_initializer" in graph:
+        raise ValueError("it holds sparse tensors")
+    constants = dict(_unique((_constant(one) for one in graph.get("initializer", [])), "constant"))
+    ports = [_port(one) for one in graph.get("input", [])]
+    inputs = tuple(port for port in ports if port.name not in constants)
+    outputs = tuple(_port(one) for one in graph.get("output", []))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"it has {len(inputs)} inputs and {len(outputs)} outputs; an encoder has one of each"
+        )
+    nodes = tuple(_node(one) for one in graph.get("node", []))
+    if len(nodes) > MAX_NODES:
+        raise ValueError(f"it has {len(nodes):,} nodes, more than {MAX_NODES:,}")
+    made = [inputs[0].name, *constants, *(name for node in nodes for name in node.outputs if name)]
+    _unique(((name, None) for name in made), "value")
+    if outputs[0].name not in made:
+        raise ValueError("nothing in it makes its output")
+    return Graph(opset, nodes, constants, inputs, outputs)
+
+
+def _pictures(count: int) -> str:
+    return "one picture" if count == 1 else f"{count} pictures"
+
+
+def _known(known: Mapping[str, Tensor], node: Node, name: str) -> Tensor | None:
+    if not name:
+        return None
+    if name not in known:
+        raise ValueError(f"its {node.operator} comes before what it needs")
+    return known[name]
+
+
+def _unique(pairs: Iterable[tuple[str, Any]], what: str) -> list[tuple[str, Any]]:
+    found, seen = [], set()
+    for name, value in pairs:
+        if name in seen:
+            raise ValueError(f"it has the {what} {name[:50]!r} twice")
+        seen.add(name)
+        found.append((name, value))
+    return found
+
+
+def _opset(imports: Sequence[Message]) -> int:
+    """The version of ONNX's own operators; other domains may be named, but not used."""
+    domains = dict(_unique(((text(one.get("domain")), one.get("version", 0)) for one in imports), "domain"))
+    if {"", "ai.onnx"} <= domains.keys():
+        raise ValueError("it has two versions of ONNX's operators")
+    version = int(domains.get("", domains.get("ai.onnx", 0)))
+    if version not in _OPSETS:
+        raise ValueError(f"its operators are of version {version}, not of {_OPSETS[0]} to {_OPSETS[-1]}")
+    return version
+
+
+def _port(message: Message) -> Port:
+    kind = message.get("type", {})
+    name, tensor = text(message.get("name")), kind.get("tensor_type")
+    if tensor is None or len(kind.keys() - {"denotation"}) != 1 or "shape" not in tensor:
+        raise ValueError(f"its input or output {name[:50]!r} is no tensor of a known rank")
+    sides = []
+    for side in tensor["shape"].get("dim", []):
+        if {"dim_value", "dim_param"} <= side.keys():
+            raise ValueError(f"a side of {name[:50]!r} is given in two ways")
+        text(side.get("dim_param"))
+        sides.append(side.get("dim_value"))
+    return Port(name, int(tensor.get("elem_type", 0)), tuple(sides))
+
+
+def _node(message: Message) -> Node:
+    operator, domain = text(message.get("op_type")), text(message.get("domain"))
+    if operator not in OPERATORS or domain not in ("", "ai.onnx") or message.get("overload"):
+        raise ValueError(f"it uses the operator {operator[:50]!r}")
+    given = _unique((_attribute(one) for one in message.get("attribute", [])), "attribute")
+    inputs, outputs = (tuple(map(text, message.get(field, []))) for field in ("input", "output"))
+    return Node(operator, inputs, outputs, dict(given))
+
+
+def _attribute(message: Message) -> tuple[str, Any]:
+    name, kind = text(message.get("name")), message.get("type", 0)
+    if "g" in message or "graphs" in message:
+        raise ValueError("it holds a graph within the graph")
+    if any(part in message for part in _FOREIGN_PARTS) or message.get("ref_attr_name"):
+        raise ValueError(f"its attribute {name[:50]!r} is none of a plain operator")
+    field = _ATTRIBUTE_KINDS.get(kind)
+    present = message.keys() & set(_ATTRIBUTE_KINDS.values())
+    if field is None or present - {field}:
+        raise ValueError(f"its attribute {name[:50]!r} is of no kind, or of two")
+    value = message.get(field)
+    if field == "s":
+        return name, text(value)
+    if field == "t":
+        if value is None:
+            raise ValueError(f"its attribute {name[:50]!r} holds nothing")
+        return name, _tensor(value)
+    if field in ("ints", "floats"):
+        return name, value.values(MOST) if isinstance(value, Numbers) else []
+    return name, (value or 0) if field in ("i", "f") else value
+
+
+def _constant(message: Message) -> tuple[str, Tensor]:
+    return text(message.get("name")), _tensor(message)
+
+
+def _tensor(message: Message) -> Tensor:
+    """A tensor in the file; its data must be there, and as much as its shape says."""
+    if "external_data" in message or message.get("data_location", 0):
+        raise ValueError("it keeps data in another file")
+    if "segment" in message or "string_data" in message:
+        raise ValueError("it holds a tensor in pieces, or of texts")
+    dims = message.get("dims")
+    shape = tuple(int(side) for side in dims.values(8)) if isinstance(dims, Numbers) else ()
+    tensor = Tensor(int(message.get("data_type", 0)), shape)
+    given = [field for field in _DATA if field in message]
+    if len(given) > 1 or (not given and tensor.count):
+        raise ValueError("it holds a tensor without data, or with two kinds of it")
+    if tensor.count <= MOST:
+        return Tensor(tensor.dtype, shape, _values(message, tensor))
+    data = message[given[0]]
+    size = len(data) if given == ["raw_data"] else data.count * SIZES[tensor.dtype]
+    if size != tensor.bytes:
+        raise ValueError(f"it holds a tensor of {tensor.count:,} numbers with data for another count")
+    return tensor
+
+
+def _values(message: Message, tensor: Tensor) -> NDArray[Any] | None:
+    """The numbers of a small tensor; None if it is of a type whose numbers are not followed."""
+    dtype = DTYPES.get(tensor.dtype)
+    if "raw_data" in message:
+        raw = message["raw_data"]
+        if len(raw) != tensor.bytes:
+            raise ValueError(f"it holds a tensor of {tensor.count:,} numbers with data for another count")
+        return None if dtype is None else np.frombuffer(raw, dtype).reshape(tensor.shape)
+    lists = [message[field] for field in _DATA if field in message]
+    numbers = lists[0].values(MOST) if lists else []
+    if len(numbers) != tensor.count:
+        raise ValueError(f"it holds a tensor of {tensor.count:,} numbers with data for another count")
+    field = {FLOAT: "float_data", INT64: "int64_data"}.get(tensor.dtype)
+    if dtype is None or field not in message:
+        return None
+    return (
+        np.array(numbers, np.float64 if tensor.dtype == FLOAT else np.int64)
+        .astype(dtype)
+        .reshape(tensor.shape)
+    )

@@ -111,8 +111,7 @@ def test_rows_of_length_one_pass_to_the_precision_of_float32():
 def test_bytes_that_are_no_model_are_refused(data):
     with pytest.raises(
         BrokenModelError,
-        match=r"^onnxruntime cannot load the encoder \(\w+\)$"
-        r"|^the encoder cannot be used: it is no ONNX model$",
+        match=r"^the encoder cannot be used: it is no ONNX model$",
     ):
         OnnxEncoder(data)
 
@@ -124,23 +123,27 @@ def test_a_model_cut_anywhere_is_refused(toy_onnx):
 
 
 @pytest.mark.parametrize(
-    "signature",
+    ("signature", "reason"),
     [
-        {"shape": ("batch", 3, 28, 28)},
-        {"shape": ("batch", 1, 32, 32)},
-        {"shape": ("batch", 1, "height", "width")},
-        {"shape": ("batch", 784)},
-        {"shape": (1, 1, 28, 28)},  # one image at a time only: would fail on the first full batch
-        {"shape": (64, 1, 28, 28)},
-        {"kind": "DOUBLE"},
-        {"outputs": ("vectors", "more")},
-        {"inputs": ("images", "more")},
+        ({"shape": ("batch", 3, 28, 28)}, "its input has shape [any, 3, 28, 28], and pictures are 1x28x28"),
+        ({"shape": ("batch", 1, 32, 32)}, "its input has shape [any, 1, 32, 32], and pictures are 1x28x28"),
+        (
+            {"shape": ("batch", 1, "height", "width")},
+            "its input has shape [any, 1, any, any], and pictures are 1x28x28",
+        ),
+        ({"shape": ("batch", 784)}, "its input has shape [any, 784], and pictures are 1x28x28"),
+        ({"shape": (1, 1, 28, 28)}, "it was exported for batches of 1 only, not of any size"),
+        ({"shape": (64, 1, 28, 28)}, "it was exported for batches of 64 only, not of any size"),
+        ({"kind": "DOUBLE"}, "its input or its output is not float32"),
+        ({"outputs": ("vectors", "more")}, "it has 1 inputs and 2 outputs; an encoder has one of each"),
+        ({"inputs": ("images", "more")}, "it has 2 inputs and 1 outputs; an encoder has one of each"),
     ],
     ids=str,
 )
-def test_a_model_of_another_signature_is_refused(signature):
-    with pytest.raises(BrokenModelError, match=r"^the ONNX model is not an encoder of 1x28x28 images$"):
+def test_a_model_of_another_signature_is_refused(signature, reason):
+    with pytest.raises(BrokenModelError) as caught:
         OnnxEncoder(onnx_model(**signature))
+    assert caught.value.message == f"the encoder cannot be used: {reason}"
 
 
 def test_the_models_above_are_refused_for_their_signature_alone():
@@ -150,5 +153,5 @@ def test_the_models_above_are_refused_for_their_signature_alone():
 def test_a_model_whose_names_are_not_text_is_refused(toy_onnx):
     """Found by fuzzing: onnxruntime loads it and fails only when asked for the name of its batch axis."""
     assert b"batch" in toy_onnx
-    with pytest.raises(BrokenModelError, match="names that are not text"):
+    with pytest.raises(BrokenModelError, match="a name in it is not text"):
         OnnxEncoder(toy_onnx.replace(b"batch", b"b\x80tch"))
