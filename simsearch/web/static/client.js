@@ -1,11 +1,9 @@
 // Talking to the server: requests, their problems, and the order of answers.
 
-const MOST_BYTES = 1_000_000; // a larger file is made smaller before it is sent
-const SENT_SIDE = 1024;
-
 export class Problem extends Error {
   constructor(status, detail, hint, retryAfter) {
-    super(hint ? `${capital(detail)}: ${hint}.` : `${capital(detail)}.`);
+    const said = hint ? `${capital(detail)}: ${hint}` : capital(detail);
+    super(/[.?!]$/.test(said) ? said : `${said}.`);
     this.status = status;
     this.retryAfter = retryAfter;
   }
@@ -19,21 +17,21 @@ export class Client {
   }
 
   indexes() {
-    return this.#request("/api/indexes", {});
+    return this.#request("api/indexes", {});
   }
 
   async search(image, parameters, signal) {
-    return this.#answer("/api/search", parameters, { method: "POST", body: image, signal });
+    return this.#answer("api/search", parameters, { method: "POST", body: image, signal });
   }
 
   async neighbors(id, parameters, signal) {
-    return this.#answer(`/api/items/${id}/neighbors`, parameters, { signal });
+    return this.#answer(`api/items/${id}/neighbors`, parameters, { signal });
   }
 
   async #answer(path, parameters, options) {
     const query = new URLSearchParams({ ...parameters, pictures: "true" });
-    const document = await this.#request(`${path}?${query}`, options);
-    return document.queries[0];
+    const { queries } = await this.#request(`${path}?${query}`, options);
+    return queries[0];
   }
 
   async #request(path, options) {
@@ -42,7 +40,7 @@ export class Client {
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
     let response;
     try {
-      response = await fetch(path, { ...options, headers });
+      response = await fetch(new URL(path, document.baseURI), { ...options, headers });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "the server does not answer", "is it still running?");
@@ -121,16 +119,6 @@ export class Latest {
     if (this.#next) this.#schedule(wait - (performance.now() - this.#started));
     else this.#onBusy(false);
   }
-}
-
-// The bytes of an image file, made smaller if it is large, and the picture to show for it.
-export async function readImage(file) {
-  const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture || file.size <= MOST_BYTES) return { body: file, picture };
-  const scale = Math.min(1, SENT_SIDE / Math.max(picture.width, picture.height));
-  const canvas = new OffscreenCanvas(Math.ceil(picture.width * scale), Math.ceil(picture.height * scale));
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  return { body: await canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 }), picture };
 }
 
 function capital(text) {

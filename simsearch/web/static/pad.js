@@ -1,23 +1,26 @@
-// The drawing area: strokes kept as vectors in the unit square, drawn at whatever size and density the screen has.
+// The drawing area: strokes kept as vectors, or a file in their place, and what undo brings back of both.
 
-const INK = "#ffffff";
-const PAPER = "#000000";
-const SENT_SIDE = 280; // pixels of the picture that is sent: ten for each that the network sees
+import { paint } from "./strokes.js";
+
 const STEP = 1 / 28; // how far an arrow key moves the pen
+const ERASER = 1.5; // times as wide as the pen
 
 export class Pad {
   #canvas;
   #context;
   #onChange;
-  #strokes = [];
-  #past = []; // what undo brings back: null for a stroke to take away, strokes for a clearing to reverse
-  #picture = null;
+  #strokes = []; // a stroke is changed only while it is drawn, before anything else holds the list
+  #file = null; // in the place of strokes
+  #item = null; // a picture shown over both, which are there again when it goes
+  #past = []; // what undo brings back
   #pointer = null;
   #cursor = { x: 0.5, y: 0.5 };
   #penDown = false;
   width = 0.09;
+  isErasing = false;
+  isForDrawing = true; // or else for files alone
 
-  // onChange(kind) is called after the strokes changed ("stroke" while drawing, "edit" otherwise).
+  // onChange(kind) is called after what is drawn changed ("stroke" while drawing, "edit" otherwise).
   constructor(canvas, onChange) {
     this.#canvas = canvas;
     this.#context = canvas.getContext("2d");
@@ -34,62 +37,69 @@ export class Pad {
     this.#resize();
   }
 
+  get strokes() {
+    return this.#strokes;
+  }
+
+  // The file in the place of a drawing, or null.
+  get file() {
+    return this.#file;
+  }
+
   get isEmpty() {
-    return this.#strokes.length === 0;
+    return this.#strokes.length === 0 && this.#file === null;
   }
 
   get canUndo() {
     return this.#past.length > 0;
   }
 
-  get hasPicture() {
-    return this.#picture !== null;
-  }
-
-  // A picture in the place of the strokes, which come back with null: a file, or an item of the gallery.
-  show(picture) {
-    this.#picture = picture;
+  // An item's picture over what is drawn, which comes back with null.
+  preview(picture) {
+    this.#item = picture;
+    this.#penDown = false;
     this.#draw();
   }
 
-  // Put the strokes away, so that only undo brings them back.
-  putAway() {
-    if (!this.isEmpty) this.#past.push(this.#strokes);
-    this.#strokes = [];
-    this.#picture = null;
-    this.#penDown = false;
+  // Put a file, or other strokes, in the place of what is there.
+  replace({ file = null, strokes = [] }) {
+    if (!this.isEmpty) this.#remember();
+    [this.#file, this.#strokes] = [file, strokes];
+    this.#letGo();
+    this.#draw();
   }
 
   undo() {
     if (!this.canUndo) return;
-    const cleared = this.#past.pop();
-    if (cleared) this.#strokes = cleared;
-    else this.#strokes.pop();
-    this.#picture = null;
-    this.#penDown = false;
+    ({ strokes: this.#strokes, file: this.#file } = this.#past.pop());
+    this.#letGo();
     this.#changed("edit");
   }
 
   clear() {
-    this.putAway();
+    this.replace({});
     this.#changed("edit");
   }
 
-  // The strokes alone as a PNG.
-  toBlob() {
-    const canvas = new OffscreenCanvas(SENT_SIDE, SENT_SIDE);
-    const context = canvas.getContext("2d");
-    context.fillStyle = PAPER;
-    context.fillRect(0, 0, SENT_SIDE, SENT_SIDE);
-    this.#trace(context, SENT_SIDE);
-    return canvas.convertToBlob({ type: "image/png" });
+  // No pen goes on with what is not there any more.
+  #letGo() {
+    [this.#item, this.#pointer, this.#penDown] = [null, null, false];
   }
 
+  #remember() {
+    this.#past.push({ strokes: this.#strokes, file: this.#file });
+  }
+
+  // False where there is nothing to draw on or to erase.
   #begin(point) {
-    if (this.hasPicture) this.putAway(); // a new drawing
-    this.#strokes.push({ width: this.width, points: [point] });
-    this.#past.push(null);
+    const isNew = this.#file !== null || this.#item !== null;
+    if (!this.isForDrawing || (this.isErasing && (isNew || this.isEmpty))) return false;
+    const width = this.width * (this.isErasing ? ERASER : 1);
+    this.#remember();
+    this.#strokes = [...(isNew ? [] : this.#strokes), { width, erase: this.isErasing, points: [point] }];
+    this.#file = this.#item = null;
     this.#changed("stroke");
+    return true;
   }
 
   #extend(points) {
@@ -102,9 +112,9 @@ export class Pad {
     event.preventDefault();
     this.#canvas.focus({ preventScroll: true, focusVisible: false });
     this.#penDown = false;
+    if (!this.#begin(this.#position(event))) return;
     this.#pointer = event.pointerId;
     this.#canvas.setPointerCapture(event.pointerId);
-    this.#begin(this.#position(event));
   }
 
   #move(event) {
@@ -127,9 +137,7 @@ export class Pad {
       if (this.#penDown) this.#extend([this.#cursor]);
       else this.#draw();
     } else if (event.key === " ") {
-      const lowered = !this.#penDown;
-      if (lowered) this.#begin(this.#cursor);
-      this.#penDown = lowered;
+      this.#penDown = !this.#penDown && this.#begin(this.#cursor);
       this.#draw();
     } else return;
     event.preventDefault();
@@ -160,37 +168,11 @@ export class Pad {
   #draw() {
     const context = this.#context;
     const side = this.#canvas.width;
-    context.fillStyle = PAPER;
-    context.fillRect(0, 0, side, side);
-    if (this.hasPicture) this.#paint(context, side);
-    else this.#trace(context, side);
+    const picture = this.#item ?? this.#file?.picture;
+    if (this.isForDrawing) paint(context, side, picture ? [] : this.#strokes);
+    else context.clearRect(0, 0, side, side);
+    if (picture) drawPicture(context, side, picture);
     if (this.#canvas.matches(":focus-visible") && this.#pointer === null) this.#cross(context, side);
-  }
-
-  #paint(context, side) {
-    const { width, height } = this.#picture;
-    const scale = side / Math.max(width, height);
-    context.imageSmoothingEnabled = scale < 1;
-    const [w, h] = [width * scale, height * scale];
-    context.drawImage(this.#picture, (side - w) / 2, (side - h) / 2, w, h);
-  }
-
-  // Curves through the middles between points: smooth, and never outside their hull.
-  #trace(context, side) {
-    context.strokeStyle = context.fillStyle = INK;
-    context.lineCap = context.lineJoin = "round";
-    for (const { width, points } of this.#strokes) {
-      const [first] = points;
-      context.lineWidth = width * side;
-      context.beginPath();
-      context.moveTo(first.x * side, first.y * side);
-      points.forEach((point, i) => {
-        const next = points[i + 1] ?? point;
-        context.quadraticCurveTo(point.x * side, point.y * side, ((point.x + next.x) / 2) * side, ((point.y + next.y) / 2) * side);
-      });
-      context.lineTo(points.at(-1).x * side + 0.01, points.at(-1).y * side);
-      context.stroke();
-    }
   }
 
   #cross(context, side) {
@@ -204,6 +186,16 @@ export class Pad {
     context.lineTo(x, y + arm);
     context.stroke();
   }
+}
+
+function drawPicture(context, side, picture) {
+  const { width, height } = picture;
+  const scale = side / Math.max(width, height);
+  context.imageSmoothingEnabled = scale < 1;
+  const [w, h] = [width * scale, height * scale];
+  context.fillStyle = "#808080"; // what is transparent is neither ink nor paper
+  if (scale < 1) context.fillRect((side - w) / 2, (side - h) / 2, w, h);
+  context.drawImage(picture, (side - w) / 2, (side - h) / 2, w, h);
 }
 
 function clamp(value) {
