@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.prepare.inputs import Pictures
+
 HELD_OUT_IMAGES = 5_000
 _SEED = 60_000
 
@@ -18,7 +20,7 @@ _SEED = 60_000
 class Split:
     """Images with what is known about them, row by row."""
 
-    images: NDArray[np.uint8]  # (N, 28, 28), light ink on dark
+    images: Pictures  # (N, H, W) grey, light ink on dark for digits, or (N, H, W, 3) RGB
     labels: NDArray[np.int64] | None  # (N,), None when unlabelled
     sources: Sequence[str]  # N strings: "mnist/test/17", or a path relative to the given folder
     name: str  # "mnist-test"
@@ -27,8 +29,11 @@ class Split:
     skipped: tuple[str, ...] = ()  # "path: reason" of images that could not be read
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.shape[1:] != (28, 28):
-            raise ValueError(f"images must be uint8 (N, 28, 28), not {self.images.dtype} {self.images.shape}")
+        shape = self.images.shape
+        if self.images.dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)):
+            raise ValueError(
+                f"images must be uint8 (N, H, W) or (N, H, W, 3), not {self.images.dtype} {shape}"
+            )
         if len(self.sources) != len(self):
             raise ValueError(f"{len(self)} images but {len(self.sources)} sources")
         if self.labels is None:

@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from simsearch.encode.graph.tensors import FLOAT, Shape
 from simsearch.encode.onnx_check import Graph, read_graph
 from simsearch.errors import BadImageError, BrokenModelError
-from simsearch.prepare.prepare import SIDE, Images, to_batch
+from simsearch.prepare.inputs import ImageInput, Pictures
+from simsearch.prepare.prepare import DIGIT
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 
-_PICTURE = (1, SIDE, SIDE)
-_ANY_PICTURE = np.arange(SIDE * SIDE).reshape(1, SIDE, SIDE).astype(np.uint8)  # grey nearly everywhere
 BATCH_SIZE = 64  # larger batches fall out of the processor's cache
 
 
 class Encoder(Protocol):
     """Anything that embeds images, named by a fingerprint of what it computes."""
+
+    @property
+    def input(self) -> ImageInput:
+        """What pictures it takes, and how they are prepared."""
 
     @property
     def dim(self) -> int:
@@ -35,10 +38,10 @@ class Encoder(Protocol):
     def fingerprint(self) -> str:
         """Equal for encoders that give equal vectors; stored with every index."""
 
-    def encode(self, images: Images, *, on_progress: Callable[[int], None] = ...) -> Vectors:
+    def encode(self, images: Pictures, *, on_progress: Callable[[int], None] = ...) -> Vectors:
         """Embed images.
 
-        :param images: uint8 (N, 28, 28), as `simsearch.prepare.prepare.prepare_image` makes them.
+        :param images: uint8 (N, *input.picture_shape), as `simsearch.prepare` makes them.
         :param on_progress: Called with the number of images of each finished batch.
         :return: Unit rows, float32 (N, D).
         :raises BadImageError: If an image has no vector: it is not finite, or has no direction.
@@ -47,25 +50,27 @@ class Encoder(Protocol):
 
 
 class OnnxEncoder:
-    """An exported EmbeddingNet, run by onnxruntime."""
+    """An encoder in an ONNX file, run by onnxruntime."""
 
-    def __init__(self, model: bytes, *, threads: int = 0) -> None:
+    def __init__(self, model: bytes, *, input: ImageInput = DIGIT, threads: int = 0) -> None:
         """Load an encoder.
 
         :param model: The content of an `encoder.onnx`.
+        :param input: What pictures it takes.
         :param threads: Threads that share one batch; 0 uses every core.
         :raises BrokenModelError: If onnxruntime cannot load it, or it is no image encoder.
         """
         try:
             self._graph = read_graph(model)
-            self.dim = _check_signature(self._graph, _PICTURE)
-            self._batch = self._graph.largest_batch(_PICTURE, BATCH_SIZE)
+            self.dim = _check_signature(self._graph, input.tensor_shape)
+            self._batch = self._graph.largest_batch(input.tensor_shape, BATCH_SIZE)
         except ValueError as error:
             raise _unusable(error) from error
+        self.input = input
         self._model, self._threads, self._checked = model, threads, {1}
         self._session, self._process = _open_session(model, threads), os.getpid()
         self._inherited: list[onnxruntime.InferenceSession] = []
-        self._input, self._output = self._graph.inputs[0].name, self._graph.outputs[0].name
+        self._names = self._graph.inputs[0].name, self._graph.outputs[0].name
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,25 +82,28 @@ class OnnxEncoder:
         """The ONNX file this encoder was loaded from."""
         return self._model
 
-    def encode(self, images: Images, *, on_progress: Callable[[int], None] = lambda _: None) -> Vectors:
+    def encode(self, images: Pictures, *, on_progress: Callable[[int], None] = lambda _: None) -> Vectors:
         """Embed images; see `Encoder.encode`."""
         session = self._own_session()
         vectors = np.empty((len(images), self.dim), np.float32)
         for start in range(0, len(images), self._batch):
-            batch = to_batch(images[start : start + self._batch])  # (B, 1, 28, 28)
+            batch = self.input.to_batch(images[start : start + self._batch])  # (B, C, H, W)
             vectors[start : start + len(batch)] = self._run(session, batch)
             on_progress(len(batch))
         try:
             check_unit_rows(vectors)
         except BrokenModelError as error:
-            check_unit_rows(self._run(session, to_batch(_ANY_PICTURE)))  # or the encoder is to blame
+            check_unit_rows(
+                self._run(session, self.input.to_batch(any_picture(self.input)))
+            )  # or it is to blame
             raise BadImageError(error.message, hint="this picture shows nothing: leave it out") from None
         return vectors
 
     def _run(self, session: onnxruntime.InferenceSession, batch: NDArray[np.float32]) -> Vectors:
         self._check_batch(len(batch))
         try:
-            vectors: Vectors = session.run([self._output], {self._input: batch})[0]
+            given, made = self._names
+            vectors: Vectors = session.run([made], {given: batch})[0]
         except Exception as error:  # of onnxruntime's own classes
             raise BrokenModelError(f"onnxruntime cannot run the encoder ({type(error).__name__})") from error
         if vectors.shape != (len(batch), self.dim) or vectors.dtype != np.float32:
@@ -107,7 +115,7 @@ class OnnxEncoder:
         """Check what a batch of a new size takes: a graph may make anything of the number of its pictures."""
         if size not in self._checked:
             try:
-                self._graph.check_cost((size, *_PICTURE))
+                self._graph.check_cost((size, *self.input.tensor_shape))
             except ValueError as error:
                 raise _unusable(error) from error
             self._checked.add(size)
@@ -118,6 +126,12 @@ class OnnxEncoder:
             self._inherited.append(self._session)  # closing it would wait for those threads
             self._session, self._process = _open_session(self._model, self._threads), os.getpid()
         return self._session
+
+
+def any_picture(input: ImageInput) -> Pictures:
+    """A picture that is grey nearly everywhere, which every encoder gives a vector: uint8 (1, ...)."""
+    shape = (1, *input.picture_shape)
+    return np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
 
 
 def check_unit_rows(vectors: Vectors) -> None:

@@ -1,5 +1,6 @@
 """Any picture -> the pixels that a network sees.
 
 prepare.py  what callers use: pictures -> 28x28 -> batch
+inputs.py   what a network eats, as data: size, channels, preparation, scaling
 decode.py   files and bytes -> decoded pictures
 """

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
+from simsearch.prepare.inputs import ImageInput
 
 SIDE = 28
 MEAN = 0.1307
@@ -45,6 +46,8 @@ _WIDTH = 2.2  # and the median
 _FINE = 4  # times the resolution of the result, at which thin strokes are drawn again
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned
 _CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
+
+DIGIT = ImageInput("digit", PREPROCESSING_VERSION, SIDE, SIDE, 1, (MEAN,), (STD,))
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
@@ -128,13 +131,7 @@ def to_batch(images: Images) -> NDArray[np.float32]:
     :return: float32 (N, 1, 28, 28): pixels / 255, minus `MEAN`, over `STD`; -0.424 to 2.821.
     :raises ValueError: On another shape or dtype.
     """
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
-        raise ValueError(f"expected uint8 images (N, 28, 28), not {images.dtype} {images.shape}")
-    batch = images.astype(np.float32)
-    batch /= 255
-    batch -= MEAN
-    batch /= STD
-    return batch[:, None]  # (N, 1, 28, 28)
+    return DIGIT.to_batch(images)
 
 
 def png_bytes(pixels: Grey) -> bytes:
