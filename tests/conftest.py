@@ -12,8 +12,8 @@ from toys import toy_encoder, toy_split
 from simsearch.data.datasets import load_split
 from simsearch.data.mnist import default_data_dir, fetch_mnist
 from simsearch.data.splits import Split
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.search.searcher import Searcher

@@ -181,8 +181,8 @@ def evaluation_outputs(folder: Path) -> Any:
 
 
 def _toy_model(parts: str) -> Any:
-    from simsearch.encode.encoder import OnnxEncoder
     from simsearch.encode.model_folder import Model, ModelCard
+    from simsearch.encode.onnx import OnnxEncoder
 
     card = ModelCard.from_json((Path(parts) / "card").read_bytes())
     return Model(OnnxEncoder((Path(parts) / "onnx").read_bytes(), threads=1), card)

@@ -1,6 +1,7 @@
 """Pixels -> unit vectors, and the model folders that hold encoders.
 
-encoder.py       the encoder, with onnxruntime
+encoder.py       the contract of encoders
+onnx.py          encoders in ONNX files, run by onnxruntime
 onnx_check.py    which ONNX files are let near onnxruntime: the policy and the budget
 graph/           what an ONNX graph says, and what it makes
 model_folder.py  a model folder: encoder, checkpoint, card

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simsearch.documents import check_seal, seal
-from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import read_small_file, write_atomically

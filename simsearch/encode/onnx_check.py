@@ -32,6 +32,7 @@ from simsearch.encode.graph.values import MOST
 from simsearch.encode.graph.wire import Message, Numbers, read_model, text
 
 MAX_MODEL_BYTES = 512 * 2**20  # a ViT-B has 343 MB
+_MOST_OUTPUTS = 64
 MAX_NODES = 20_000  # a Swin-B from TorchScript has about 13,000
 _OPSETS = range(9, 27)
 _MOVED = 16  # multiplications that take as long as reading or writing one number
@@ -172,16 +173,16 @@ def read_graph(model: bytes) -> Graph:
     ports = [_port(one) for one in graph.get("input", [])]
     inputs = tuple(port for port in ports if port.name not in constants)
     outputs = tuple(_port(one) for one in graph.get("output", []))
-    if len(inputs) != 1 or len(outputs) != 1:
+    if len(inputs) != 1 or not 1 <= len(outputs) <= _MOST_OUTPUTS:
         raise ValueError(
-            f"it has {len(inputs)} inputs and {len(outputs)} outputs; an encoder has one of each"
+            f"it has {len(inputs)} inputs and {len(outputs)} outputs; an encoder takes one picture"
         )
     nodes = tuple(_node(one) for one in graph.get("node", []))
     if len(nodes) > MAX_NODES:
         raise ValueError(f"it has {len(nodes):,} nodes, more than {MAX_NODES:,}")
     made = [inputs[0].name, *constants, *(name for node in nodes for name in node.outputs if name)]
     _unique(((name, None) for name in made), "value")
-    if outputs[0].name not in made:
+    if any(port.name not in made for port in outputs):
         raise ValueError("nothing in it makes its output")
     return Graph(opset, nodes, constants, inputs, outputs)
 

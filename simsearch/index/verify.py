@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -23,6 +22,7 @@ from simsearch.encode.model_folder import (
     read_model_card,
     read_model_file,
 )
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
 from simsearch.index.bundle import REBUILD, Bundle, check_file, open_bundle, read_manifest
 from simsearch.index.checks import Check, failed, guarded

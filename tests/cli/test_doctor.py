@@ -9,6 +9,7 @@ from simsearch.cli import doctor
 from simsearch.cli.doctor import Check, check_torch, explain_torch_failure, run_checks
 from simsearch.data.mnist_files import FILES
 from simsearch.data.splits import Split
+from simsearch.prepare.inputs import ImageInput
 
 
 def named(checks: list[Check], name: str) -> Check:
@@ -98,7 +99,7 @@ def test_an_encoder_that_computes_differently_is_noticed(
 ) -> None:
     folder = build_toy(toy_gallery, "mnist-test")
     monkeypatch.setattr(
-        "simsearch.encode.encoder.to_batch", lambda images: images[:, None, ::-1].astype("float32") / 255
+        ImageInput, "to_batch", lambda _, images: images[:, None, ::-1].astype("float32") / 255
     )
     index = named(list(run_checks(tmp_path, tmp_path)), "index mnist-test")
     assert index.passed is False

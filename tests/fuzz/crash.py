@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from faults import GALLERY, OTHER, Faults
 from toys import toy_encoder
 
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle
 from simsearch.prepare.prepare import PREPROCESSING_VERSION

@@ -14,7 +14,6 @@ from PIL import Image
 from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
 
 from simsearch.data.splits import Split
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -24,6 +23,7 @@ from simsearch.encode.model_folder import (
     Model,
     ModelCard,
 )
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Projection

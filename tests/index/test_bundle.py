@@ -18,8 +18,8 @@ from numpy.testing import assert_array_equal
 from toys import toy_split
 
 from simsearch.data.splits import Split
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.model_folder import Model
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BusyError, MissingBundleError
 from simsearch.index import bundle as bundle_module
 from simsearch.index.build import build_index
@@ -453,7 +453,7 @@ WRITER = """
 import os, resource, signal, sys
 from pathlib import Path
 from test_bundle import GALLERY, OTHER
-from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import SimsearchError
 from simsearch.index.build import build_index
 from simsearch.encode.model_folder import Model, ModelCard

@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 import simsearch
-from simsearch.encode.encoder import OnnxEncoder
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import SimsearchError
 from simsearch.prepare.prepare import to_batch
 from simsearch.train import export

@@ -24,9 +24,9 @@ from filelock import FileLock
 from simsearch import __version__
 from simsearch.data.mnist import FILES
 from simsearch.data.splits import Split, hold_out
-from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.history import EpochRecord, history_csv
 from simsearch.encode.model_folder import FileRecord, open_model, read_model_card
+from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenModelError, BusyError, MissingModelError, SimsearchError
 from simsearch.prepare.prepare import PREPROCESSING_VERSION, to_batch
 from simsearch.train import export as export_module
