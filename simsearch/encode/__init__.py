@@ -1,9 +1,10 @@
 """Pixels -> unit vectors, and the model folders that hold encoders.
 
-encoder.py       the contract of encoders
-onnx.py          encoders in ONNX files, run by onnxruntime
-onnx_check.py    which ONNX files are let near onnxruntime: the policy and the budget
-graph/           what an ONNX graph says, and what it makes
-model_folder.py  a model folder: encoder, checkpoint, card
-history.py       one record a training epoch
+encoder.py             the contract of encoders
+onnx.py                encoders in ONNX files, run by onnxruntime
+onnx_check.py          which ONNX files are let near onnxruntime: the policy and the budget
+graph/                 what an ONNX graph says, and what it makes
+model_folder.py        a model folder: encoder, checkpoint, card
+stored_calibration.py  a calibration as cards and manifests store it
+history.py             one record a training epoch
 """

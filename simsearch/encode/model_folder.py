@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simsearch.documents import check_seal, seal
+import msgspec
+
+from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
+from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
@@ -27,8 +28,7 @@ MAX_CARD_BYTES = 2**20
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
-@dataclass(frozen=True)
-class FileRecord:
+class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Size in bytes and SHA-256 of one file of the folder."""
 
     size: int
@@ -40,8 +40,7 @@ class FileRecord:
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
-@dataclass(frozen=True)
-class ModelCard:
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `model.json` says: how the model came to be, and how its files can be recognised.
 
     `training` (recipe, seed, held-out rows, data hashes, versions, per-epoch choice) is for people;
@@ -65,31 +64,28 @@ class ModelCard:
 
     def to_json(self) -> bytes:
         """The content of `model.json`."""
-        return seal({"format": FORMAT_VERSION, **asdict(self)})
+        calibration = self.calibration and store_calibration(self.calibration)
+        fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
+        return with_checksum({"format": FORMAT_VERSION, **fields})
 
     @classmethod
     def from_json(cls, data: bytes) -> ModelCard:
         """Parse `model.json`.
 
-        :raises ValueError: If it is not one.
+        :raises ValueError: Naming what is wrong with it.
         """
-        try:
-            raw = json.loads(data)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT_VERSION:
+        fields = parse_document(data)
+        if fields.get("format") != FORMAT_VERSION:
             raise ValueError(f"not a model card of format {FORMAT_VERSION}")
-        check_seal(raw)
-        del raw["format"]
-        try:
-            raw["projection"] = Projection.from_json(raw["projection"])
-            if raw.get("calibration") is not None:
-                raw["calibration"] = Calibration.from_json(raw["calibration"])
-            raw["files"] = {name: FileRecord(**record) for name, record in raw["files"].items()}
-            card = cls(**raw)
-            _check_types(card)
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"incomplete model card: {error}") from error
+        check_checksum(fields)
+        del fields["format"]
+        restore_calibration(fields)
+        if "files" in fields:
+            fields["files"] = records_of(FileRecord, fields["files"], "files")
+        card = record_of(cls, fields)
+        for name in card.files:
+            if not _FILE_NAME.fullmatch(name):
+                raise ValueError(f"it names a file outside its folder: {name!r}")
         if card.preprocessing != PREPROCESSING_VERSION:
             raise ValueError(
                 f"made for preprocessing version {card.preprocessing}, this is {PREPROCESSING_VERSION}"
@@ -156,22 +152,6 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     if FileRecord.of(data) != record:
         raise BrokenModelError(f"{path} is not the file that {MODEL_CARD} describes", hint=_RETRAIN)
     return data
-
-
-def _check_types(card: ModelCard) -> None:
-    for field in ("name", "created"):
-        if type(getattr(card, field)) is not str:
-            raise TypeError(f"{field} is not text")
-    for field in ("dim", "parameters", "preprocessing"):
-        if type(getattr(card, field)) is not int:
-            raise TypeError(f"{field} is not a whole number")
-    if not isinstance(card.training, dict):
-        raise TypeError("training is not an object")
-    for name, record in card.files.items():
-        if not _FILE_NAME.fullmatch(name):
-            raise TypeError(f"it names a file outside its folder: {name!r}")
-        if type(record.size) is not int or type(record.sha256) is not str:
-            raise TypeError(f"the record of {name} is not a size and a hash")
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:

@@ -2,7 +2,7 @@
 
 evaluation.py   an index -> a report
 report.py       one evaluation as data, and its JSON
-findings.py     a report's JSON -> what figures are drawn from
+saved_report.py a report's JSON -> what is compared and drawn
 compare.py      two reports -> which is better
 mistakes.py     the queries answered worst
 query_table.py  per-query values -> CSV, Parquet

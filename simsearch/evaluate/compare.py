@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsearch.errors import BadInputError
-from simsearch.evaluate.report import SavedReport
+from simsearch.evaluate.saved_report import SavedReport
 from simsearch.stats.significance import PERMUTATIONS, bootstrap_means, randomisation_test
 
 SIGNIFICANCE = 0.05
@@ -44,13 +44,14 @@ def compare(
     :raises BadInputError: If gallery, queries or metrics differ.
     """
     _check_comparable(a, b)
-    differences = {name: b.values[name] - a.values[name] for name in a.values}
+    first, second = a.per_query.values, b.per_query.values
+    differences = {name: second[name] - first[name] for name in first}
     intervals = bootstrap_means(differences, np.random.default_rng(seed))
     return tuple(
         Comparison(
             metric=name,
-            a=float(a.values[name].mean()),
-            b=float(b.values[name].mean()),
+            a=float(first[name].mean()),
+            b=float(second[name].mean()),
             difference=float(column.mean()),
             low=intervals[name].low,
             high=intervals[name].high,
@@ -65,8 +66,8 @@ def _check_comparable(a: SavedReport, b: SavedReport) -> None:
         ("protocols", a.protocol, b.protocol),
         ("galleries", a.gallery_fingerprint, b.gallery_fingerprint),
         ("queries", a.query_fingerprint, b.query_fingerprint),
-        ("queries", a.query, b.query),
-        ("metrics", tuple(a.values), tuple(b.values)),
+        ("queries", a.per_query.query, b.per_query.query),
+        ("metrics", tuple(a.per_query.values), tuple(b.per_query.values)),
     ):
         if first != second:
             raise BadInputError(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, split_fingerprint
-from simsearch.evaluate.findings import Findings
 from simsearch.evaluate.report import PerQuery
+from simsearch.evaluate.saved_report import SavedReport
 from simsearch.index.bundle import Bundle
 from simsearch.index.stores.base import NOTHING
 
@@ -76,28 +76,33 @@ def find_mistakes(
 
 
 def saved_mistakes(
-    findings: Findings, bundle: Bundle, queries: Split | None = None, *, count: int = 50, neighbours: int = 10
+    report: SavedReport,
+    bundle: Bundle,
+    queries: Split | None = None,
+    *,
+    count: int = 50,
+    neighbours: int = 10,
 ) -> tuple[Mistake, ...]:
     """The same of an evaluation that was written as JSON.
 
     :raises BadInputError: If it is not the evaluation of this index with these queries.
     """
-    if (findings.encoder, findings.gallery_fingerprint) != (
+    if (report.encoder, report.gallery_fingerprint) != (
         bundle.manifest.encoder,
         gallery_fingerprint(bundle),
     ):
         raise BadInputError(
-            f"the evaluation is of the index {findings.index}, not of the one in {bundle.folder}",
+            f"the evaluation is of the index {report.index}, not of the one in {bundle.folder}",
             hint="name its index with --index, or evaluate again",
         )
     asked = gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries)
-    if findings.query_fingerprint != asked:
-        other = "the gallery itself" if findings.protocol == LEAVE_ONE_OUT else findings.query_set
+    if report.query_fingerprint != asked:
+        other = "the gallery itself" if report.protocol == LEAVE_ONE_OUT else report.query_set
         raise BadInputError(
             f"the evaluation asked about {other}",
             hint="name its queries with --queries, as `simsearch evaluate` was given them",
         )
-    return find_mistakes(bundle, findings.per_query, queries, count=count, neighbours=neighbours)
+    return find_mistakes(bundle, report.per_query, queries, count=count, neighbours=neighbours)
 
 
 def _neighbours(

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.errors import BadInputError
 from simsearch.stats.verification import Verification
 
 REPORT_VERSION = 1
@@ -99,65 +96,3 @@ class Report:
             "values": {name: column.tolist() for name, column in self.per_query.values.items()},
         }
         return json.dumps(document, allow_nan=False) + "\n"
-
-
-@dataclass(frozen=True, eq=False)
-class SavedReport:
-    """What `compare` needs of a report that was written as JSON."""
-
-    path: Path
-    index: str
-    model: str
-    protocol: str
-    gallery_fingerprint: str
-    query_fingerprint: str
-    query: tuple[str, ...]
-    values: Mapping[str, NDArray[np.float64]]
-
-
-def read_report(path: Path) -> SavedReport:
-    """Read what `compare` needs of an evaluation's JSON.
-
-    :raises BadInputError: If the file cannot be read, or is no report of this version.
-    """
-    raw = read_document(path)
-    try:
-        table = raw["per_query"]
-        texts = {name: raw[name] for name in _TEXTS}
-        if not all(isinstance(text, str) for text in texts.values()):
-            raise TypeError("a name is not text")
-        query = tuple(table["query"])
-        values = {str(name): np.array(column, np.float64) for name, column in table["values"].items()}
-        if (
-            not query
-            or not values
-            or any(v.shape != (len(query),) or not np.isfinite(v).all() for v in values.values())
-        ):
-            raise ValueError("columns differ in length")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadInputError(f"{path} is not the JSON of an evaluation", hint=HINT) from error
-    return SavedReport(path=path, query=query, values=values, **texts)
-
-
-def read_document(path: Path) -> Any:
-    """Parse an evaluation's JSON and check its schema; its fields are the caller's to check.
-
-    :raises BadInputError: If the file cannot be read, or is no report of this version.
-    """
-    try:
-        raw: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{path} is not JSON", hint=HINT) from error
-    if not isinstance(raw, dict) or "schema" not in raw:
-        raise BadInputError(f"{path} is not the JSON of an evaluation", hint=HINT)
-    if raw["schema"] != REPORT_VERSION:
-        raise BadInputError(
-            f"{path} is a report of schema {raw['schema']!r}, not {REPORT_VERSION}", hint=HINT
-        )
-    return raw
-
-
-_TEXTS = ("index", "model", "protocol", "gallery_fingerprint", "query_fingerprint")
-HINT = "write one with `simsearch evaluate --json > FILE`"

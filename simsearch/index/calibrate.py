@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.outliers import make_outliers
@@ -73,7 +74,7 @@ def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, thr
             f"{train.name} holds out too few images to calibrate on",
             hint=f"{LEAST_IMAGES} are needed, of two classes, and two in each",
         )
-    card = replace(card, calibration=calibration)
+    card = structs.replace(card, calibration=calibration)
     write_model_card(folder, card)
     return card
 

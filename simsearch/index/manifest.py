@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
-from simsearch.documents import check_seal, seal
+import msgspec
+
+from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
+from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.stats.calibration import Calibration, Projection
 
 FORMAT_VERSION = 1
@@ -28,8 +29,7 @@ _REQUIRED_ROLES = frozenset({"index", "encoder", "ids", "thumbnails", "sources",
 _FILE_NAME = re.compile(r"(?P<role>[a-z_]+)-(?P<hash>[0-9a-f]{32})\.(?P<suffix>[a-z]+)")
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One data file: its name holds its XXH3-128 checksum, so a changed file gets another name."""
 
     name: str
@@ -42,8 +42,7 @@ class FileEntry:
         return cls(f"{role}-{checksum}.{ROLES[role]}", size, checksum)
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The description and the commit of one index."""
 
     name: str
@@ -71,7 +70,9 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The content of `manifest.json`."""
-        return seal({"format": FORMAT_VERSION, **asdict(self)})
+        calibration = self.calibration and store_calibration(self.calibration)
+        fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
+        return with_checksum({"format": FORMAT_VERSION, **fields})
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -79,29 +80,17 @@ class Manifest:
 
         :raises ValueError: Naming what is wrong with it.
         """
-        try:
-            raw = json.loads(data)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-        if not isinstance(raw, dict):
-            raise ValueError("it is not a JSON object")
-        version = raw.get("format")
+        fields = parse_document(data)
+        version = fields.get("format")
         if type(version) is not int or version != FORMAT_VERSION:
             raise ValueError(f"it has format {version!r}; this simsearch reads format {FORMAT_VERSION}")
-        check_seal(raw)
-        del raw["format"]
-        try:
-            raw["projection"] = Projection.from_json(raw["projection"])
-            if raw.get("calibration") is not None:
-                raw["calibration"] = Calibration.from_json(raw["calibration"])
-            raw["files"] = {role: FileEntry(**entry) for role, entry in raw["files"].items()}
-            if type(raw["classes"]) is not list:
-                raise TypeError("classes is not a list")
-            raw["classes"] = tuple(raw["classes"])
-            manifest = cls(**raw)
-            _check(manifest)
-        except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"it is incomplete or malformed ({error})") from error
+        check_checksum(fields)
+        del fields["format"]
+        restore_calibration(fields)
+        if "files" in fields:
+            fields["files"] = records_of(FileEntry, fields["files"], "files")
+        manifest = record_of(cls, fields)
+        _check(manifest)
         return manifest
 
 
@@ -112,28 +101,20 @@ def is_data_file(name: str) -> bool:
 
 
 def _check(manifest: Manifest) -> None:
-    texts = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
-    for field in texts:
-        if type(getattr(manifest, field)) is not str:
-            raise ValueError(f"{field} is not text")
-    for field in ("data_sha256", "versions"):
-        value = getattr(manifest, field)
-        if type(value) is not dict or not all(type(text) is str for text in value.values()):
-            raise ValueError(f"{field} is not a table of texts")
+    """What the types of the fields do not say.
+
+    :raises ValueError: Naming what is wrong.
+    """
     for field in ("count", "dim", "preprocessing"):
         value = getattr(manifest, field)
-        if type(value) is not int or not 0 < value < 2**40:
+        if not 0 < value < 2**40:
             raise ValueError(f"{field} is {value!r}")
     if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
-    if not all(type(name) is str for name in manifest.classes):
-        raise ValueError("a class name is not text")
     if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
         raise ValueError("it does not name the files that a bundle has")
     for role, entry in manifest.files.items():
-        if type(entry.size) is not int or not 0 <= entry.size < 2**40:
+        if not 0 <= entry.size < 2**40:
             raise ValueError(f"the size of {role} is {entry.size!r}")
-        if type(entry.xxh3_128) is not str:
-            raise ValueError(f"the checksum of {role} is {entry.xxh3_128!r}")
         if not is_data_file(entry.name) or entry != FileEntry.of(role, entry.size, entry.xxh3_128):
             raise ValueError(f"the file name of {role} is {entry.name!r}")

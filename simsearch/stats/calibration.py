@@ -6,19 +6,16 @@ How a calibration is fitted is the business of `calibrate.py`; what makes a pict
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simsearch.stats.novelty import EVIDENCE, Evidence
+from simsearch.stats.novelty import Evidence
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
-_MOST_LEVELS = 1_000
 
 
 @dataclass(frozen=True)
@@ -32,16 +29,6 @@ class Projection:
         """Refuse a projection that would make every probability meaningless."""
         if not (math.isfinite(self.weight) and math.isfinite(self.bias)):
             raise ValueError("the projection must be finite")
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Projection:
-        """The projection of a parsed JSON object.
-
-        :raises ValueError, TypeError, AttributeError, OverflowError: If it is not one.
-        """
-        if not all(type(value) in (int, float) for value in raw.values()):
-            raise TypeError("the projection holds something that is no number")
-        return cls(**{key: float(value) for key, value in raw.items()})
 
     def logit(self, scores: ArrayLike) -> NDArray[np.float64]:
         """`weight * score + bias`, float64, in the shape of `scores`."""
@@ -129,61 +116,3 @@ class Calibration:
     thresholds: Mapping[str, Threshold]
     fitted_on: str
     gallery: str = ""
-
-    @classmethod
-    def from_json(cls, raw: Any) -> Calibration:
-        """The calibration of a parsed JSON object.
-
-        :raises ValueError: If it is not one, naming what is wrong.
-        """
-        try:
-            familiarity = raw["familiarity"]
-            found = cls(
-                pairs=Projection.from_json(raw["pairs"]),
-                classes=ClassPosterior(_number(raw["classes"]["weight"])),
-                familiarity=Familiarity(
-                    weights={_text(name): _number(value) for name, value in familiarity["weights"].items()},
-                    bias=_number(familiarity["bias"]),
-                    levels=_ascending(familiarity["levels"]),
-                    values=_ascending(familiarity["values"]),
-                ),
-                thresholds={
-                    _text(name): Threshold(_number(entry["value"]), _text(entry["target"]))
-                    for name, entry in raw["thresholds"].items()
-                },
-                fitted_on=_text(raw["fitted_on"]),
-                gallery=_text(raw["gallery"]),
-            )
-            levels = found.familiarity.levels
-            if len(levels) != len(found.familiarity.values) or (levels[0], levels[-1]) != (0.0, 1.0):
-                raise ValueError("the levels of its familiarity do not run from 0 to 1")
-            if not set() < set(found.familiarity.weights) <= set(EVIDENCE):
-                raise ValueError("its familiarity rests on evidence that this simsearch does not know")
-            if not {MATCH, UNKNOWN} <= found.thresholds.keys():
-                raise ValueError("it lacks a threshold")
-        except (KeyError, TypeError, AttributeError, OverflowError, IndexError) as error:
-            raise ValueError(f"the calibration is incomplete or malformed ({error})") from error
-        except ValueError as error:
-            raise ValueError(f"the calibration cannot be used: {error}") from error
-        return found
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no finite number")
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise TypeError(f"{value!r} is not text")
-    return value
-
-
-def _ascending(raw: Any) -> tuple[float, ...]:
-    if type(raw) is not list or not 2 <= len(raw) <= _MOST_LEVELS:
-        raise TypeError("the levels of its familiarity are no list of numbers")
-    values = tuple(_number(value) for value in raw)
-    if any(later < earlier for earlier, later in itertools.pairwise(values)):
-        raise TypeError("the levels of its familiarity do not ascend")
-    return values

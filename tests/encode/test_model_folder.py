@@ -1,11 +1,11 @@
 """A model folder: what is read back, and what every kind of damage is called."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
 from simsearch.encode.model_folder import (
@@ -72,7 +72,7 @@ def test_a_calibration_survives_the_round_trip():
 
 def test_a_broken_calibration_is_refused():
     for broken in ({"pairs": {}}, [], "x", 7):
-        with pytest.raises(ValueError, match="the calibration is incomplete or malformed"):
+        with pytest.raises(ValueError, match=r"^it is incomplete or malformed \(calibration"):
             ModelCard.from_json(json.dumps({**raw_card(), "calibration": broken}).encode())
 
 
@@ -195,29 +195,33 @@ def test_a_card_that_does_not_list_the_encoder_is_refused(folder, toy_model):
             {"preprocessing": PREPROCESSING_VERSION + 1},
             f"made for preprocessing version {PREPROCESSING_VERSION + 1}, this is {PREPROCESSING_VERSION}",
         ),
-        ({"preprocessing": True}, "preprocessing is not a whole number"),
-        ({"dim": "128"}, "dim is not a whole number"),
-        ({"parameters": None}, "parameters is not a whole number"),
-        ({"name": 5}, "name is not text"),
-        ({"created": []}, "created is not text"),
-        ({"training": None}, "training is not an object"),
-        ({"unheard-of": 1}, "unheard-of"),
-        ({"projection": None}, "incomplete model card"),
-        ({"projection": {"weight": 1.0}}, "bias"),
-        ({"projection": {"weight": "10", "bias": 0.0}}, "the projection holds something that is no number"),
-        ({"projection": {"weight": True, "bias": 0.0}}, "the projection holds something that is no number"),
-        ({"projection": {"weight": float("nan"), "bias": 0.0}}, "the projection must be finite"),
-        ({"projection": {"weight": 10**400, "bias": 0}}, "int too large to convert to float"),
-        ({"files": []}, "incomplete model card"),
-        ({"files": {ENCODER: None}}, "incomplete model card"),
-        ({"files": {ENCODER: {"size": 1}}}, "sha256"),
+        ({"preprocessing": True}, "preprocessing: expected a whole number, got true or false"),
+        ({"dim": "128"}, "dim: expected a whole number, got text"),
+        ({"parameters": None}, "parameters: expected a whole number, got null"),
+        ({"name": 5}, "name: expected text, got a whole number"),
+        ({"created": []}, "created: expected text, got a list"),
+        ({"training": None}, "training: expected an object, got null"),
+        ({"unheard-of": 1}, "it has the unknown field 'unheard-of'"),
+        ({"projection": None}, "projection: expected an object, got null"),
+        ({"projection": {"weight": 1.0}}, "projection lacks 'bias'"),
+        ({"projection": {"weight": "10", "bias": 0.0}}, "projection.weight: expected a number, got text"),
+        ({"projection": {"weight": True, "bias": 0.0}}, "projection.weight: expected a number, got true"),
+        (
+            {"projection": {"weight": float("nan"), "bias": 0.0}},
+            "projection.weight: expected a finite number",
+        ),
+        ({"projection": {"weight": 10**400, "bias": 0}}, "projection.weight: "),
+        ({"files": {"../x": {"size": 1, "sha256": ""}}}, "it names a file outside its folder: '../x'"),
+        ({"files": []}, "files: expected an object, got a list"),
+        ({"files": {ENCODER: None}}, "files.encoder.onnx: expected an object, got null"),
+        ({"files": {ENCODER: {"size": 1}}}, "files.encoder.onnx lacks 'sha256'"),
         (
             {"files": {ENCODER: {"size": "1", "sha256": ""}}},
-            "the record of encoder.onnx is not a size and a hash",
+            "files.encoder.onnx.size: expected a whole number, got text",
         ),
         (
             {"files": {ENCODER: {"size": 1, "sha256": 2}}},
-            "the record of encoder.onnx is not a size and a hash",
+            "files.encoder.onnx.sha256: expected text, got a whole number",
         ),
     ],
     ids=str,
@@ -240,7 +244,8 @@ def test_a_card_without_one_of_its_fields_is_refused(field):
     del raw[field]
 
     with pytest.raises(
-        ValueError, match=rf"^(incomplete model card: .*{field}|not a model card of format 1)"
+        ValueError,
+        match=rf"^(it is incomplete or malformed \(it lacks '{field}'\)|not a model card of format 1)",
     ):
         ModelCard.from_json(json.dumps(raw).encode())
 

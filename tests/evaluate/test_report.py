@@ -10,7 +10,8 @@ from simsearch.errors import BadInputError
 from simsearch.evaluate.compare import Comparison, compare
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.evaluate.mistakes import find_mistakes
-from simsearch.evaluate.report import Report, read_report
+from simsearch.evaluate.report import Report
+from simsearch.evaluate.saved_report import read_report
 from simsearch.index.bundle import open_bundle
 
 
@@ -44,9 +45,13 @@ def test_the_json_carries_every_figure_and_reads_back(report: Report, saved: Pat
     assert document["command"] == "simsearch evaluate"
     assert {"simsearch", "python", "numpy", "faiss-cpu", "onnxruntime"} <= document["versions"].keys()
     back = read_report(saved)
-    assert (back.index, back.protocol, back.query) == ("toy", report.protocol, report.per_query.query)
+    assert (back.index, back.protocol, back.per_query.query) == (
+        "toy",
+        report.protocol,
+        report.per_query.query,
+    )
     for name, values in report.per_query.values.items():
-        assert back.values[name].tolist() == values.tolist()
+        assert back.per_query.values[name].tolist() == values.tolist()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,13 @@ def test_the_better_of_two_is_found_with_its_effect(saved: Path) -> None:
     second = np.clip(first + rng.normal(0.05, 0.1, 400), 0, 1)
 
     def with_values(values: np.ndarray) -> Callable[[dict], None]:
-        table = {"query": [f"q{i}" for i in range(400)], "values": {"MAP": values.tolist()}}
+        table = {
+            "query": [f"q{i}" for i in range(400)],
+            "row": [*range(400)],
+            "label": ["a"] * 400,
+            "nearest": [0] * 400,
+            "values": {"MAP": values.tolist()},
+        }
         return lambda document: document.update(per_query=table)
 
     a = read_report(changed(saved, "a.json", with_values(first)))

@@ -20,7 +20,7 @@ import xxhash
 
 from fuzz.materials import Materials, document
 from fuzz.mutate import Random, choose, mend_png, mutate, mutate_document
-from simsearch.documents import SEAL, seal
+from simsearch.documents import CHECKSUM, with_checksum
 from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord
 from simsearch.index.manifest import ROLES
 
@@ -197,7 +197,7 @@ def _resealed(files: dict[str, bytes], manifest: Any) -> dict[str, bytes]:
 def _resealed_card(card: Any) -> bytes:
     if not isinstance(card, dict):
         return json.dumps(card).encode()
-    return seal({key: value for key, value in card.items() if key != SEAL})
+    return with_checksum({key: value for key, value in card.items() if key != CHECKSUM})
 
 
 # Asking

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
 

@@ -10,6 +10,7 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.testing import assert_array_equal
 from toys import toy_split
 
@@ -33,7 +34,7 @@ def test_the_manifest_says_what_was_built(toy_gallery, toy_model, tmp_path):
     assert read_manifest(folder) == manifest
     assert before <= datetime.datetime.fromisoformat(manifest.created) <= after
     libraries = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
-    assert replace(manifest, created="", files={}) == replace(
+    assert structs.replace(manifest, created="", files={}) == structs.replace(
         manifest,
         name="my-index",
         created="",

@@ -14,6 +14,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.testing import assert_array_equal
 from toys import toy_split
 
@@ -167,7 +168,7 @@ def test_a_damaged_file_is_named(build_toy, role):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot be used: Expecting value: line 1 column 1 (char 0)"),
+        (b"", "cannot be used: it is not JSON (Expecting value: line 1 column 1 (char 0))"),
         (b"[]", "cannot be used: it is not a JSON object"),
         (b"[" * 500_000, "cannot be used: it is nested too deeply"),
         (b"[" * 2**21, "is too large to be a manifest"),
@@ -205,7 +206,7 @@ def test_a_manifest_that_is_a_folder_is_named(build_toy):
 
 def test_an_index_of_another_preprocessing_is_refused(build_toy):
     folder = build_toy(GALLERY)
-    (folder / MANIFEST).write_bytes(replace(read_manifest(folder), preprocessing=7).to_json())
+    (folder / MANIFEST).write_bytes(structs.replace(read_manifest(folder), preprocessing=7).to_json())
     assert str(refusal(folder)) == (
         f"the index in {folder} was made with preprocessing version 7, this simsearch has 1"
     )
@@ -219,7 +220,7 @@ def resealed(folder: Path, role: str, content, **changes) -> str:
     write = (lambda path: path.write_bytes(content)) if isinstance(content, bytes) else write_array(content)
     manifest = read_manifest(folder)
     entry = write_data_file(folder, role, write)
-    commit(folder, replace(manifest, files={**manifest.files, role: entry}, **changes))
+    commit(folder, structs.replace(manifest, files={**manifest.files, role: entry}, **changes))
     start = f"the index in {folder} is inconsistent: "
     message = str(refusal(folder))
     assert message.startswith(start)
@@ -313,7 +314,7 @@ def test_an_approximate_index_without_its_exact_vectors_is_refused(build_toy):
     folder = build_toy(GALLERY, factory="HNSW8")
     manifest = read_manifest(folder)
     files = {role: entry for role, entry in manifest.files.items() if role != "vectors"}
-    commit(folder, replace(manifest, files=files))
+    commit(folder, structs.replace(manifest, files=files))
     assert str(refusal(folder)) == (
         f"the index in {folder} is inconsistent: a IndexHNSWFlat does not hold exact vectors; pass them"
     )
@@ -341,7 +342,7 @@ def test_a_wrong_dimension_or_count_is_refused(build_toy):
         {"classes": ("a", "b")},
         {"encoder": "0" * 64},
     ):
-        commit(folder, replace(manifest, **changes))
+        commit(folder, structs.replace(manifest, **changes))
         assert str(refusal(folder)).startswith(f"the index in {folder} is inconsistent: ")
 
 

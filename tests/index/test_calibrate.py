@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import ROOT
+from msgspec import structs
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
@@ -78,7 +79,7 @@ def test_real_digits_are_known_and_what_is_made_of_them_is_less_familiar(shipped
 
 def test_a_calibration_is_the_same_each_time_and_survives_its_json(model, held_out, fitted):
     assert fit_calibration(model.encoder, held_out, outliers=15) == fitted
-    raw = json.loads(replace(model.card, calibration=fitted).to_json())["calibration"]
+    raw = json.loads(structs.replace(model.card, calibration=fitted).to_json())["calibration"]
     assert Calibration.from_json(raw) == fitted
 
 
@@ -113,10 +114,10 @@ def test_a_small_or_unlabelled_gallery_keeps_the_models_calibration_and_says_so(
     model, held_out, fitted, tmp_path
 ):
     for split in (held_out.take(np.arange(LEAST_IMAGES - 1)), replace(held_out, labels=None)):
-        calibrated = model._replace(card=replace(model.card, calibration=fitted))
+        calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
         manifest = build_index(split, calibrated, tmp_path / "few")
         assert manifest.calibration == replace(fitted, gallery="not checked: too few labelled images")
-    uncalibrated = model._replace(card=replace(model.card, calibration=None))
+    uncalibrated = model._replace(card=structs.replace(model.card, calibration=None))
     assert build_index(held_out, uncalibrated, tmp_path / "few").calibration is None
 
 
@@ -131,7 +132,7 @@ def folder(tmp_path, model):
     """A copy of the shipped model whose card says that 250 of a training split were held out."""
     shutil.copytree(PRETRAINED, tmp_path / "model")
     training = {"recipe": {"held_out_images": 250}}
-    write_model_card(tmp_path / "model", replace(model.card, calibration=None, training=training))
+    write_model_card(tmp_path / "model", structs.replace(model.card, calibration=None, training=training))
     return tmp_path / "model"
 
 
@@ -150,7 +151,7 @@ def test_the_rows_are_those_that_training_held_out(folder, mnist_train):
     card = read_model_card(folder)
     np.testing.assert_array_equal(held_out_split(card, split).images, split.images[rows])
 
-    told = replace(card, training={**card.training, "held_out_rows_sha256": rows_sha256(rows)})
+    told = structs.replace(card, training={**card.training, "held_out_rows_sha256": rows_sha256(rows)})
     assert len(held_out_split(told, split)) == 250
 
 
@@ -162,7 +163,7 @@ def test_the_rows_are_those_that_training_held_out(folder, mnist_train):
     ],
 )
 def test_images_that_training_may_have_seen_are_refused(folder, mnist_train, training):
-    card = replace(read_model_card(folder), training=training)
+    card = structs.replace(read_model_card(folder), training=training)
     with pytest.raises(BadInputError, match="was not trained on mnist-train") as caught:
         held_out_split(card, mnist_train.take(np.arange(400)))
     assert caught.value.hint == "name the dataset that it was trained on: --dataset"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
 from simsearch.index.manifest import ROLES, FileEntry, Manifest, is_data_file
@@ -31,6 +31,7 @@ MANIFEST = Manifest(
     files={role: FileEntry.of(role, 100 + row, f"{row:032x}") for row, role in enumerate(ROLES)},
 )
 DELETE = object()
+NAN, INF = float("nan"), float("inf")
 A_FILE = {"name": f"ids-{'0' * 32}.npy", "size": 1, "xxh3_128": "0" * 32}
 
 
@@ -53,6 +54,10 @@ def edited(*path_and_value) -> bytes:
     else:
         at[last] = value
     return json.dumps(raw).encode()
+
+
+def malformed(what: str) -> str:
+    return f"it is incomplete or malformed ({what})"
 
 
 def refusal(data: bytes) -> str:
@@ -90,7 +95,7 @@ def test_a_calibration_survives_the_round_trip():
 
 def test_a_broken_calibration_is_refused():
     assert refusal(edited("calibration", {"pairs": {}})) == (
-        "the calibration is incomplete or malformed ('familiarity')"
+        "it is incomplete or malformed (calibration.pairs lacks 'weight')"
     )
 
 
@@ -126,31 +131,58 @@ def test_the_json_is_this():
     }
 
 
+IN_WORDS = {
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    str: "text",
+    type(None): "null",
+}
 TEXTS = ("name", "created", "factory", "model", "encoder", "dataset", "dtype", "metric")
 REQUIRED_FIELDS = sorted({*unsealed()} - {"calibration", "format", "dtype", "metric"})
 
 
 @pytest.mark.parametrize("field", REQUIRED_FIELDS)
 def test_a_missing_field_is_named(field):
-    assert f"'{field}'" in refusal(edited(field, DELETE))
+    assert refusal(edited(field, DELETE)) == malformed(f"it lacks '{field}'")
 
 
 @pytest.mark.parametrize("value", [None, 5, ["toy"], {"a": "b"}, True])
 @pytest.mark.parametrize("field", TEXTS)
 def test_a_text_that_is_none_is_named(field, value):
-    assert refusal(edited(field, value)) == f"{field} is not text"
+    assert refusal(edited(field, value)) == malformed(f"{field}: expected text, got {IN_WORDS[type(value)]}")
 
 
-@pytest.mark.parametrize("value", [0, -1, 2**40, 10**400, 6.0, "6", True, None, [6]])
+@pytest.mark.parametrize("value", [0, -1, 2**40, 10**400])
 @pytest.mark.parametrize("field", ["count", "dim", "preprocessing"])
-def test_a_number_that_is_not_a_positive_integer_is_named(field, value):
+def test_a_number_out_of_range_is_named(field, value):
     assert refusal(edited(field, value)) == f"{field} is {value!r}"
 
 
-@pytest.mark.parametrize("value", [None, 5, "text", ["a"], {"a": 1}, {"a": None}])
+@pytest.mark.parametrize("value", [6.0, "6", True, None, [6]])
+@pytest.mark.parametrize("field", ["count", "dim", "preprocessing"])
+def test_a_number_that_is_not_whole_is_named(field, value):
+    assert refusal(edited(field, value)) == malformed(
+        f"{field}: expected a whole number, got {IN_WORDS[type(value)]}"
+    )
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", ["a"]])
 @pytest.mark.parametrize("field", ["data_sha256", "versions"])
 def test_a_table_that_is_none_is_named(field, value):
-    assert refusal(edited(field, value)) == f"{field} is not a table of texts"
+    assert refusal(edited(field, value)) == malformed(
+        f"{field}: expected an object, got {IN_WORDS[type(value)]}"
+    )
+
+
+@pytest.mark.parametrize("value", [1, None])
+@pytest.mark.parametrize("field", ["data_sha256", "versions"])
+def test_a_table_of_something_else_than_texts_is_named(field, value):
+    assert refusal(edited(field, {"a": value})) == malformed(
+        f"{field}.*: expected text, got {IN_WORDS[type(value)]}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,23 +194,38 @@ def test_a_table_that_is_none_is_named(field, value):
         (edited("format", "1"), "it has format '1'; this simsearch reads format 1"),
         (edited("dtype", "float64"), "it holds float64 vectors under inner_product"),
         (edited("metric", "l2"), "it holds float32 vectors under l2"),
-        (edited("classes", "abc"), "it is incomplete or malformed (classes is not a list)"),
-        (edited("classes", {"a": 1}), "it is incomplete or malformed (classes is not a list)"),
-        (edited("classes", ["a", 1]), "a class name is not text"),
-        (edited("classes", 1, None), "a class name is not text"),
-        (edited("projection", "weight", float("nan")), "the projection must be finite"),
-        (edited("projection", "bias", float("inf")), "the projection must be finite"),
+        (edited("classes", "abc"), malformed("classes: expected a list, got text")),
+        (edited("classes", {"a": 1}), malformed("classes: expected a list, got an object")),
+        (edited("classes", ["a", 1]), malformed("classes[1]: expected text, got a whole number")),
+        (edited("classes", 1, None), malformed("classes[1]: expected text, got null")),
+        (edited("projection", "weight", NAN), malformed("projection.weight: expected a finite number")),
+        (edited("projection", "bias", INF), malformed("projection.bias: expected a finite number")),
         (edited("files", "index", DELETE), "it does not name the files that a bundle has"),
         (edited("files", "pickle", A_FILE), "it does not name the files that a bundle has"),
         (edited("files", "ids", "size", -1), "the size of ids is -1"),
         (edited("files", "ids", "size", 2**40), f"the size of ids is {2**40}"),
-        (edited("files", "ids", "size", 1.5), "the size of ids is 1.5"),
-        (edited("files", "ids", "size", True), "the size of ids is True"),
+        (
+            edited("files", "ids", "size", 1.5),
+            malformed("files.ids.size: expected a whole number, got a number"),
+        ),
+        (
+            edited("files", "ids", "size", True),
+            malformed("files.ids.size: expected a whole number, got true or false"),
+        ),
         (edited("files", "ids", "xxh3_128", "f" * 32), f"the file name of ids is 'ids-{2:032x}.npy'"),
-        (edited("files", "ids", "xxh3_128", 5), "the checksum of ids is 5"),
+        (
+            edited("files", "ids", "xxh3_128", 5),
+            malformed("files.ids.xxh3_128: expected text, got a whole number"),
+        ),
         (edited("files", "labels", A_FILE), f"the file name of labels is '{A_FILE['name']}'"),
         (b"[]", "it is not a JSON object"),
         (b"null", "it is not a JSON object"),
+        (
+            b"{",
+            "it is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))",
+        ),
+        (b'{"format": 1, "dim": 4, "dim": 5}', "it has the field 'dim' twice"),
+        (b'{"format": 1, "files": {"ids": 1, "ids": 2}}', "it has the field 'ids' twice"),
     ],
 )
 def test_each_of_these_is_refused_with_this_message(data, message):
@@ -211,7 +258,7 @@ def test_a_file_entry_of_another_shape_is_malformed(entry):
 
 
 def test_an_unknown_field_is_named():
-    assert "'pickle'" in refusal(edited("pickle", "x"))
+    assert refusal(edited("pickle", "x")) == malformed("it has the unknown field 'pickle'")
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from toys import quadrant_image, toy_split
 
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, MODEL_CARD, Model

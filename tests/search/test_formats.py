@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 from toys import TOY_CALIBRATION, quadrant_image
 
@@ -32,7 +33,7 @@ VALIDATOR = jsonschema.Draft202012Validator(DOCUMENT)
 
 @pytest.fixture
 def galleries(tmp_path: Path, toy_model: Model, toy_gallery: Split) -> dict[str, Searcher]:
-    calibrated = toy_model._replace(card=replace(toy_model.card, calibration=TOY_CALIBRATION))
+    calibrated = toy_model._replace(card=structs.replace(toy_model.card, calibration=TOY_CALIBRATION))
     bare = replace(toy_gallery, labels=None, classes=())
     for name, split, model in (
         ("plain", toy_gallery, toy_model),

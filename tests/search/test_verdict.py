@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from toys import TOY_CALIBRATION, quadrant_image, toy_split
 
 from simsearch.data.splits import Split

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
@@ -27,7 +28,7 @@ NONE = Preprocess.NONE
 
 @pytest.fixture
 def searcher(tmp_path: Path, toy_model: Model, toy_gallery: Split) -> Searcher:
-    model = toy_model._replace(card=replace(toy_model.card, calibration=TOY_CALIBRATION))
+    model = toy_model._replace(card=structs.replace(toy_model.card, calibration=TOY_CALIBRATION))
     build_index(toy_gallery, model, tmp_path / "toy")
     return Searcher.open(tmp_path / "toy")
 

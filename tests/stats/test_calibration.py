@@ -1,14 +1,12 @@
-"""From cosine to logit to probability, posterior and familiarity, worked by hand; what is stored of them."""
+"""From cosine to logit to probability, posterior and familiarity, worked by hand."""
 
-import json
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from toys import TOY_CALIBRATION
 
-from simsearch.stats.calibration import Calibration, ClassPosterior, Projection
+from simsearch.stats.calibration import ClassPosterior, Projection
 
 
 def test_logits_and_probabilities_are_those_worked_by_hand():
@@ -58,45 +56,6 @@ def test_a_projection_that_is_not_finite_is_refused(bad):
 
 def test_a_score_of_nan_has_no_probability():
     assert math.isnan(float(Projection(10.0, -5.0).probability(math.nan)))
-
-
-def calibration_json(**changes):
-    """The toy calibration as parsed JSON, with some of its fields replaced."""
-    return {**json.loads(json.dumps(asdict(TOY_CALIBRATION))), **changes}
-
-
-def test_a_calibration_read_back_is_equal():
-    assert Calibration.from_json(calibration_json()) == TOY_CALIBRATION
-
-
-def familiarity_json(**changes):
-    return {"familiarity": {**calibration_json()["familiarity"], **changes}}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"pairs": {"weight": math.nan, "bias": 0.0}}, "the projection must be finite"),
-        ({"pairs": {"weight": "1", "bias": 0.0}}, "the projection holds something that is no number"),
-        ({"classes": {"weight": math.inf}}, "inf is no finite number"),
-        ({"classes": {"weight": True}}, "True is no finite number"),
-        ({"classes": []}, "list indices must be integers"),
-        (familiarity_json(weights={"smell": 1.0}), "evidence that this simsearch does not know"),
-        (familiarity_json(weights={}), "evidence that this simsearch does not know"),
-        (familiarity_json(levels=[0.0, 1.0]), "do not run from 0 to 1"),
-        (familiarity_json(levels=[0.1, 0.5, 1.0]), "do not run from 0 to 1"),
-        (familiarity_json(values=[1.0, 0.0, 2.0]), "do not ascend"),
-        (familiarity_json(values=7), "no list of numbers"),
-        (familiarity_json(values=[0.0] * 1001), "no list of numbers"),
-        ({"thresholds": {}}, "it lacks a threshold"),
-        ({"thresholds": {"match": {"value": 0.5}}}, "'target'"),
-        ({"fitted_on": 3}, "3 is not text"),
-    ],
-)
-def test_a_malformed_calibration_is_refused(changes, message):
-    with pytest.raises(ValueError, match=r"^the calibration (is incomplete|cannot be used)") as caught:
-        Calibration.from_json(calibration_json(**changes))
-    assert message in str(caught.value)
 
 
 def test_the_score_of_a_probability_is_the_way_back():

@@ -1,6 +1,7 @@
 """A whole run: what its folder holds, what the card says, and when it is refused."""
 
 import pytest
+from msgspec import structs
 
 pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
 
@@ -83,7 +84,7 @@ def contents(folder):
 def without_luck(card):
     """What must be equal in two cards of the same run."""
     training = {**card.training, "seconds": None, "best": {**card.training["best"], "seconds": None}}
-    return replace(card, created="", training=training)
+    return structs.replace(card, created="", training=training)
 
 
 def test_a_run_folder_holds_its_five_files_and_nothing_else(finished):
@@ -258,7 +259,7 @@ def test_resuming_a_finished_run_gives_the_same_model_again(copy_of_finished, fi
     card = train(RECIPE, split, copy_of_finished, seed=3, resume=True, threads=1)
 
     after = contents(copy_of_finished)
-    assert replace(card, created="") == replace(finished[1], created="")
+    assert structs.replace(card, created="") == structs.replace(finished[1], created="")
     assert {**after, "model.json": b""} == {**before, "model.json": b""}
 
 
@@ -268,7 +269,7 @@ def test_exporting_a_finished_run_gives_the_same_encoder_again(copy_of_finished,
 
     card = export(copy_of_finished)
 
-    assert replace(card, created="") == replace(finished[1], created="")
+    assert structs.replace(card, created="") == structs.replace(finished[1], created="")
     assert {**contents(copy_of_finished), "model.json": b""} == {**before, "model.json": b""}
     assert OnnxEncoder((copy_of_finished / "encoder.onnx").read_bytes()).dim == 128
 

@@ -90,7 +90,7 @@ def compare(
     from dataclasses import asdict
 
     from simsearch.evaluate.compare import compare as compare_reports
-    from simsearch.evaluate.report import read_report
+    from simsearch.evaluate.saved_report import read_report
     from simsearch.show.terminal import terminal, views
 
     a, b = read_report(first), read_report(second)

@@ -11,7 +11,7 @@ from simsearch.cli.drawing import Drawing, OutputOption, start_figure
 from simsearch.cli.options import DataDirOption, FigureStyle, IndexChoice
 
 if TYPE_CHECKING:
-    from simsearch.evaluate.findings import Findings
+    from simsearch.evaluate.saved_report import SavedReport
 
 ReportArgument = Annotated[
     Path, typer.Argument(metavar="REPORT", help="An evaluation written with `simsearch evaluate --json`.")
@@ -113,7 +113,7 @@ def mistakes(
     drawing.save(grid_figure(rows, drawing.style, title=title, about=found.about))
 
 
-def _open(report: Path, output: Path, style: FigureStyle) -> tuple[Drawing, Findings]:
-    from simsearch.evaluate.findings import read_findings
+def _open(report: Path, output: Path, style: FigureStyle) -> tuple[Drawing, SavedReport]:
+    from simsearch.evaluate.saved_report import read_report
 
-    return start_figure(output, style), read_findings(report)
+    return start_figure(output, style), read_report(report)

@@ -9,9 +9,9 @@ import pytest
 from simsearch.data.splits import Split
 from simsearch.errors import BadInputError
 from simsearch.evaluate.evaluation import evaluate
-from simsearch.evaluate.findings import read_findings
 from simsearch.evaluate.mistakes import find_mistakes, saved_mistakes
 from simsearch.evaluate.report import Report
+from simsearch.evaluate.saved_report import read_report
 from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.search.searcher import Searcher
 
@@ -34,7 +34,7 @@ def write(report: Report, folder: Path, name: str = "report.json") -> Path:
 
 def test_a_report_reads_back_as_it_was(shipped: Searcher, mnist_test: Split, tmp_path: Path) -> None:
     report = evaluate(shipped.bundle, mnist_test.take(np.arange(300)))
-    found = read_findings(write(report, tmp_path))
+    found = read_report(write(report, tmp_path))
     for field in ("index", "model", "encoder", "protocol", "query_set", "classes", "recall_levels"):
         assert getattr(found, field) == getattr(report, field)
     assert found.precision == report.precision
@@ -56,7 +56,7 @@ def test_a_report_reads_back_as_it_was(shipped: Searcher, mnist_test: Split, tmp
 
 
 def test_what_was_not_verified_says_so(saved: Path) -> None:
-    found = read_findings(saved)
+    found = read_report(saved)
     assert found.verification is None  # class c has a single item
     with pytest.raises(BadInputError, match="the evaluation of toy verified no pairs"):
         found.verified()
@@ -84,7 +84,7 @@ VERIFIED = {
 def test_a_verification_is_read_with_its_empty_bins(saved: Path) -> None:
     document = {**json.loads(saved.read_text()), "verification": VERIFIED}
     saved.write_text(json.dumps(document))
-    found = read_findings(saved).verified()
+    found = read_report(saved).verified()
     assert found.calibration.predicted == (0.1, None)
     assert found.histogram.same == (1, 4)
 
@@ -115,7 +115,7 @@ def test_a_verification_is_read_with_its_empty_bins(saved: Path) -> None:
 def test_what_is_no_report_is_refused_in_one_line(saved: Path, change: dict) -> None:
     saved.write_text(json.dumps({**json.loads(saved.read_text()), **change}))
     with pytest.raises(BadInputError) as refused:
-        read_findings(saved)
+        read_report(saved)
     assert str(saved) in refused.value.message
     assert refused.value.hint == "write one with `simsearch evaluate --json > FILE`"
 
@@ -129,7 +129,7 @@ def test_a_broken_table_of_queries_is_refused(saved: Path, change: dict) -> None
     document["per_query"].update(change)
     saved.write_text(json.dumps(document))
     with pytest.raises(BadInputError, match="is not the JSON of an evaluation"):
-        read_findings(saved)
+        read_report(saved)
 
 
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
@@ -137,12 +137,12 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("{")
     for name, what in (("none", "no such file"), ("list", "not the JSON of"), ("text", "is not JSON")):
         with pytest.raises(BadInputError, match=what):
-            read_findings(tmp_path / f"{name}.json")
+            read_report(tmp_path / f"{name}.json")
 
 
 def test_saved_mistakes_are_those_of_the_evaluation(bundle: Bundle, saved: Path) -> None:
     direct = find_mistakes(bundle, evaluate(bundle, k=2).per_query, count=3, neighbours=2)
-    found = saved_mistakes(read_findings(saved), bundle, count=3, neighbours=2)
+    found = saved_mistakes(read_report(saved), bundle, count=3, neighbours=2)
     assert [(m.query, m.label, m.average_precision) for m in found] == [
         (m.query, m.label, m.average_precision) for m in direct
     ]
@@ -158,12 +158,12 @@ def test_mistakes_of_another_index_or_other_queries_are_refused(
 ) -> None:
     other = open_bundle(build_toy(toy_gallery.take([0, 1, 2, 3, 4]), name="other"))
     with pytest.raises(BadInputError, match="is of the index toy, not of the one in") as refused:
-        saved_mistakes(read_findings(saved), other)
+        saved_mistakes(read_report(saved), other)
     assert refused.value.hint == "name its index with --index, or evaluate again"
     queries = replace(toy_gallery.take([3, 0]), name="asked")
     with pytest.raises(BadInputError, match="asked about the gallery itself"):
-        saved_mistakes(read_findings(saved), bundle, queries)
-    found = read_findings(write(evaluate(bundle, queries, k=2), tmp_path, "asked.json"))
+        saved_mistakes(read_report(saved), bundle, queries)
+    found = read_report(write(evaluate(bundle, queries, k=2), tmp_path, "asked.json"))
     with pytest.raises(BadInputError, match="asked about asked") as refused:
         saved_mistakes(found, bundle)
     assert "--queries" in refused.value.hint

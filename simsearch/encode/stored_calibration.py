@@ -1,0 +1,100 @@
+"""A calibration as model cards and manifests store it: names and types of its fields, checked when read."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+
+from simsearch.documents import Finite, record_of
+from simsearch.stats.calibration import (
+    MATCH,
+    UNKNOWN,
+    Calibration,
+    ClassPosterior,
+    Familiarity,
+    Projection,
+    Threshold,
+)
+from simsearch.stats.novelty import EVIDENCE
+
+_MOST_LEVELS = 1_000
+_Levels: TypeAlias = Annotated[tuple[Finite, ...], msgspec.Meta(min_length=2, max_length=_MOST_LEVELS)]
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    weight: Finite
+    bias: Finite
+
+
+class _Posterior(msgspec.Struct, frozen=True):
+    weight: Finite
+
+
+class _Familiarity(msgspec.Struct, frozen=True):
+    weights: dict[str, Finite]
+    bias: Finite
+    levels: _Levels
+    values: _Levels
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != len(self.values) or (self.levels[0], self.levels[-1]) != (0.0, 1.0):
+            raise ValueError("the calibration cannot be used: its levels do not run from 0 to 1")
+        for levels in (self.levels, self.values):
+            if any(later < earlier for earlier, later in itertools.pairwise(levels)):
+                raise ValueError("the calibration cannot be used: its levels do not ascend")
+        if not set() < set(self.weights) <= set(EVIDENCE):
+            raise ValueError(
+                "the calibration cannot be used: it rests on evidence that this simsearch does not know"
+            )
+
+
+class _Threshold(msgspec.Struct, frozen=True):
+    value: Finite
+    target: str
+
+
+class _Calibration(msgspec.Struct, frozen=True):
+    pairs: _Line
+    classes: _Posterior
+    familiarity: _Familiarity
+    thresholds: dict[str, _Threshold]
+    fitted_on: str
+    gallery: str
+
+    def __post_init__(self) -> None:
+        if not {MATCH, UNKNOWN} <= self.thresholds.keys():
+            raise ValueError("the calibration cannot be used: it lacks a threshold")
+
+
+def restore_calibration(fields: dict[str, Any]) -> None:
+    """Put records in the places of a document's `projection` and `calibration`, as far as it has them.
+
+    :raises ValueError: If they are none, naming what is wrong.
+    """
+    if "projection" in fields:
+        line = record_of(_Line, fields["projection"], "projection")
+        fields["projection"] = Projection(line.weight, line.bias)
+    if fields.get("calibration") is not None:
+        fields["calibration"] = _restored(record_of(_Calibration, fields["calibration"], "calibration"))
+
+
+def _restored(stored: _Calibration) -> Calibration:
+    line, familiarity = stored.pairs, stored.familiarity
+    return Calibration(
+        pairs=Projection(line.weight, line.bias),
+        classes=ClassPosterior(stored.classes.weight),
+        familiarity=Familiarity(
+            familiarity.weights, familiarity.bias, familiarity.levels, familiarity.values
+        ),
+        thresholds={name: Threshold(kept.value, kept.target) for name, kept in stored.thresholds.items()},
+        fitted_on=stored.fitted_on,
+        gallery=stored.gallery,
+    )
+
+
+def store_calibration(calibration: Calibration) -> dict[str, Any]:
+    """The calibration as an object for JSON."""
+    stored: dict[str, Any] = msgspec.to_builtins(calibration)
+    return stored
