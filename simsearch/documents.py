@@ -9,13 +9,40 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
 from simsearch import __version__
 
 SEAL = "sha256"
+MAX_DEPTH = 32  # of lists and objects within each other; Python reads more than it can write
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON document that is nested at most `MAX_DEPTH` deep.
+
+    :raises ValueError: If it is no JSON, or nested more deeply.
+    """
+    try:
+        value: Any = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    layer, depth = _holders([value]), 0
+    while layer:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+        layer = _holders(part for holder in layer for part in _parts(holder))
+    return value
+
+
+def _holders(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _parts(holder: Any) -> Iterable[Any]:
+    return holder.values() if isinstance(holder, dict) else holder
 
 
 def seal(document: Mapping[str, Any]) -> bytes:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simsearch.documents import check_seal, seal
+from simsearch.documents import check_seal, parse_json, seal
 from simsearch.encode.encoder import OnnxEncoder
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BrokenModelError, MissingModelError
-from simsearch.files import read_small_file, write_atomically
+from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
 
@@ -73,10 +72,7 @@ class ModelCard:
 
         :raises ValueError: If it is not one.
         """
-        try:
-            raw = json.loads(data)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        raw = parse_json(data)
         if not isinstance(raw, dict) or raw.get("format") != FORMAT_VERSION:
             raise ValueError(f"not a model card of format {FORMAT_VERSION}")
         check_seal(raw)
@@ -149,8 +145,8 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     if record is None or not 0 < record.size <= MAX_MODEL_BYTES:
         raise BrokenModelError(f"{folder / MODEL_CARD} does not describe {name}", hint=_RETRAIN)
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size == record.size else b""
+        with open_regular(path) as file:
+            data = file.read(record.size + 1) if size_of(file) == record.size else b""
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}", hint=_RETRAIN) from error
     if FileRecord.of(data) != record:

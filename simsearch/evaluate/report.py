@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.documents import parse_json
 from simsearch.errors import BadInputError
+from simsearch.files import open_regular
 from simsearch.stats.verification import Verification
 
 REPORT_VERSION = 1
@@ -145,10 +147,11 @@ def read_document(path: Path) -> Any:
     :raises BadInputError: If the file cannot be read, or is no report of this version.
     """
     try:
-        raw: Any = json.loads(path.read_bytes())
+        with open_regular(path, _MAX_BYTES) as file:
+            raw: Any = parse_json(file.read(_MAX_BYTES))
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInputError(f"{path} is not JSON", hint=HINT) from error
     if not isinstance(raw, dict) or "schema" not in raw:
         raise BadInputError(f"{path} is not the JSON of an evaluation", hint=HINT)
@@ -160,4 +163,5 @@ def read_document(path: Path) -> Any:
 
 
 _TEXTS = ("index", "model", "protocol", "gallery_fingerprint", "query_fingerprint")
+_MAX_BYTES = 2**28  # of a report: a million queries have about 200 MB
 HINT = "write one with `simsearch evaluate --json > FILE`"

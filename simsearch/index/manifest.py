@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from simsearch.documents import check_seal, seal
+from simsearch.documents import check_seal, parse_json, seal
+from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.stats.calibration import Calibration, Projection
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 2**20
+_NPY_HEADER = 2**12
+_TRAINED = 2**28  # of a FAISS index: centroids, codebooks, rotations
+_MOST_BYTES_AN_ITEM = 2**16  # of its picture, or of its path
 
 # Role of a file in the bundle -> suffix of its name.
 ROLES = {
@@ -79,10 +82,7 @@ class Manifest:
 
         :raises ValueError: Naming what is wrong with it.
         """
-        try:
-            raw = json.loads(data)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
+        raw = parse_json(data)
         if not isinstance(raw, dict):
             raise ValueError("it is not a JSON object")
         version = raw.get("format")
@@ -103,6 +103,18 @@ class Manifest:
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"it is incomplete or malformed ({error})") from error
         return manifest
+
+
+def _most_bytes(role: str, manifest: Manifest) -> int:
+    """How large a file in this role can be, before anything of it is read."""
+    numbers = {"ids": 8, "labels": 8, "source_ends": 8, "vectors": 4 * manifest.dim}.get(role)
+    if numbers is not None:
+        return manifest.count * numbers + _NPY_HEADER
+    if role == "encoder":
+        return MAX_MODEL_BYTES
+    if role == "index":  # its vectors, the links of a graph, and what was trained
+        return manifest.count * (8 * manifest.dim + 2**12) + _TRAINED
+    return manifest.count * _MOST_BYTES_AN_ITEM + _NPY_HEADER
 
 
 def is_data_file(name: str) -> bool:
@@ -131,7 +143,7 @@ def _check(manifest: Manifest) -> None:
     if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
         raise ValueError("it does not name the files that a bundle has")
     for role, entry in manifest.files.items():
-        if type(entry.size) is not int or not 0 <= entry.size < 2**40:
+        if type(entry.size) is not int or not 0 <= entry.size <= _most_bytes(role, manifest):
             raise ValueError(f"the size of {role} is {entry.size!r}")
         if type(entry.xxh3_128) is not str:
             raise ValueError(f"the checksum of {role} is {entry.xxh3_128!r}")
