@@ -279,9 +279,18 @@ def test_an_array_that_declares_a_giant_shape_is_refused_before_it_is_allocated(
 
 def test_an_array_with_a_giant_header_is_refused_in_one_line(build_toy):
     content = b"\x93NUMPY\x01\x00" + (20_000).to_bytes(2, "little") + b"{".ljust(20_000)
-    assert resealed(build_toy(GALLERY), "ids", content) == (
+    assert resealed(build_toy(GALLERY), "thumbnails", content) == (
         "Header info length (20000) is large and may not be safe to load securely."
     )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_file_larger_than_its_role_can_need_is_refused_unread(build_toy, role):
+    folder = build_toy(GALLERY, factory="SQ8")
+    manifest = read_manifest(folder)
+    entry = replace(manifest.files[role], size=2**40)
+    commit(folder, replace(manifest, files={**manifest.files, role: entry}))
+    assert str(refusal(folder)) == f"{folder / MANIFEST} cannot be used: the size of {role} is {2**40}"
 
 
 def test_pickled_objects_are_not_loaded(build_toy, tmp_path):
