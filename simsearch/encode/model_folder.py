@@ -15,7 +15,7 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.errors import BrokenModelError, MissingModelError
-from simsearch.files import read_small_file, write_atomically
+from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
 
@@ -145,8 +145,8 @@ def read_model_file(folder: Path, name: str, card: ModelCard) -> bytes:
     if record is None or not 0 < record.size <= MAX_MODEL_BYTES:
         raise BrokenModelError(f"{folder / MODEL_CARD} does not describe {name}", hint=_RETRAIN)
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size == record.size else b""
+        with open_regular(path) as file:
+            data = file.read(record.size + 1) if size_of(file) == record.size else b""
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}", hint=_RETRAIN) from error
     if FileRecord.of(data) != record:

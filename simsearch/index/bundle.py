@@ -8,12 +8,13 @@ one; leftovers are swept by the next writer.
 from __future__ import annotations
 
 import contextlib
-import mmap
+import io
+import math
 import os
 import re
 import tempfile
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,10 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
     folder_lock,
+    open_regular,
     read_small_file,
     replace_file,
+    size_of,
     sweep_temporaries,
     sync_folder,
     write_atomically,
@@ -37,19 +40,20 @@ from simsearch.files import (
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
 from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
 from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.stores.faiss_index import read_index
+from simsearch.index.stores.faiss_index import parse_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION, Images
 
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
+_CHUNK = 2**20  # bytes
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
 
 
 class Sources(Sequence[str]):
     """Where each item came from: one text file and the end of each entry in it, decoded on access."""
 
-    def __init__(self, text: bytes | mmap.mmap, ends: NDArray[np.int64]) -> None:
+    def __init__(self, text: bytes, ends: NDArray[np.int64]) -> None:
         """Wrap UTF-8 text whose entry i ends before byte ends[i]."""
         self._text, self._ends = text, ends
 
@@ -163,8 +167,8 @@ def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as aside:
         path = Path(aside) / role
         write(path)
-        entry = FileEntry.of(role, path.stat().st_size, checksum(path))
         with path.open("rb+") as file:
+            entry = FileEntry.of(role, size_of(file), checksum(file))
             os.fsync(file.fileno())
         _give_name(path, folder / entry.name, entry)
     return entry
@@ -198,10 +202,18 @@ def sweep(folder: Path, *, keep: Manifest | None) -> None:
                 path.unlink()
 
 
-def checksum(path: Path) -> str:
-    """XXH3-128 of a file's content, as hexadecimal digits."""
-    with path.open("rb") as file, _mapped(file) as content:
-        return xxhash.xxh3_128_hexdigest(content)
+def checksum(file: io.BufferedIOBase) -> str:
+    """XXH3-128 of an open file's content, as hexadecimal digits; the file is then at its start again.
+
+    It is read, not mapped: a mapped file that is cut short meanwhile would kill the process.
+    """
+    file.seek(0)
+    state, buffer = xxhash.xxh3_128(), bytearray(_CHUNK)
+    with memoryview(buffer) as view:
+        while count := file.readinto(view):
+            state.update(view[:count])
+    file.seek(0)
+    return state.hexdigest()
 
 
 def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
@@ -209,8 +221,9 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
         replace_file(path, target)
     except PermissionError:
         # Windows: a reader has a file of this name mapped. The name is a checksum: the content may be there.
-        if os.name != "nt" or checksum(target) != entry.xxh3_128:
-            raise
+        with open_regular(target) as file:
+            if os.name != "nt" or checksum(file) != entry.xxh3_128:
+                raise
 
 
 def _spell(match: re.Match[str]) -> str:
@@ -218,70 +231,79 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
-    for entry in manifest.files.values():
-        check_file(folder, entry)
-    paths = {role: folder / entry.name for role, entry in manifest.files.items()}
+    with contextlib.ExitStack() as held:
+        files = {
+            role: held.enter_context(open_checked(folder, entry)) for role, entry in manifest.files.items()
+        }
+        return _parse(folder, manifest, files, threads)
+
+
+def _parse(folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedReader], threads: int) -> Bundle:
+    """The index in these files, whose sizes and checksums are right."""
     count, dim = manifest.count, manifest.dim
     try:
-        ids = _load(paths["ids"], np.int64, (count,))
-        labels = _load(paths["labels"], np.int64, (count,)) if "labels" in paths else None
+        ids = _load(files["ids"], np.int64, (count,))
+        labels = _load(files["labels"], np.int64, (count,)) if "labels" in files else None
         if labels is not None and not 0 <= labels.min() <= labels.max() < len(manifest.classes):
             raise ValueError("a label is not the number of a class")
-        thumbnails = _load(paths["thumbnails"], np.uint8, (count, 28, 28), in_memory=False)
+        thumbnails = _load(files["thumbnails"], np.uint8, (count, 28, 28), in_memory=False)
         vectors = (
-            _load(paths["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in paths else None
+            _load(files["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in files else None
         )
-        sources = _load_sources(paths["sources"], paths["source_ends"], count)
-        store = FaissStore(read_index(paths["index"], dim=dim, count=count), ids, labels, vectors)
+        sources = _load_sources(files["sources"], files["source_ends"], count)
+        store = FaissStore(parse_index(files["index"], dim=dim, count=count), ids, labels, vectors)
         if not all(is_unit(block.vectors) for block in store.scan()):
             raise ValueError("a stored vector is not finite and of length 1")
-        encoder = OnnxEncoder(paths["encoder"].read_bytes(), threads=threads)
+        encoder = OnnxEncoder(files["encoder"].read(), threads=threads)
         if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):
             raise ValueError("its encoder is not the one that made its vectors")
-    except FileNotFoundError:
-        raise
     except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy explains at length
         raise BrokenBundleError(f"the index in {folder} is inconsistent: {reason}", hint=REBUILD) from error
     return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
 
 
-def check_file(folder: Path, entry: FileEntry) -> None:
-    """Compare the size, then the checksum, of one of an index's files with the manifest.
+@contextlib.contextmanager
+def open_checked(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
+    """Open one of an index's files, its size and then its checksum compared with the manifest.
 
     :raises FileNotFoundError: If it is not there.
     :raises BrokenBundleError: If it cannot be read, or is another.
     """
     path = folder / entry.name
-    try:
-        damaged = path.stat().st_size != entry.size or checksum(path) != entry.xxh3_128
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
-    if damaged:
-        raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
+    with contextlib.ExitStack() as held:
+        try:
+            file = held.enter_context(open_regular(path))
+            damaged = size_of(file) != entry.size or checksum(file) != entry.xxh3_128
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
+        if damaged:
+            raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
+        yield file
 
 
-def _load(path: Path, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True) -> NDArray[Any]:
-    array = np.lib.format.open_memmap(path, mode="r")  # checks the declared shape against the file's size
-    if array.dtype != np.dtype(dtype) or array.shape != shape:
-        raise ValueError(f"{path.name} holds {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
-    return np.array(array) if in_memory else array
+def _load(
+    file: io.BufferedReader, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True
+) -> NDArray[Any]:
+    """The array in an open `.npy` file: read, or mapped, which outlives the file's closing."""
+    name = Path(file.name).name
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{name} is of another version of NumPy's format")
+    found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+    if (kind, found, by_columns) != (np.dtype(dtype), shape, False):
+        raise ValueError(f"{name} holds {kind} {found}, not {np.dtype(dtype)} {shape}")
+    start, expected = file.tell(), np.dtype(dtype).itemsize * math.prod(shape)
+    if size_of(file) != start + expected:
+        raise ValueError(f"{name} has {size_of(file) - start:,} bytes of numbers, not {expected:,}")
+    if in_memory:
+        return np.frombuffer(bytearray(file.read(expected)), dtype).reshape(shape)
+    return np.memmap(file, dtype, "r", start, shape)
 
 
-def _load_sources(text_path: Path, ends_path: Path, count: int) -> Sources:
-    text, ends = text_path.read_bytes(), _load(ends_path, np.int64, (count,))
+def _load_sources(text_file: io.BufferedReader, ends_file: io.BufferedReader, count: int) -> Sources:
+    text, ends = text_file.read(), _load(ends_file, np.int64, (count,))
     if ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(text):
         raise ValueError("the items' sources do not cover their text")
     return Sources(text, ends)
-
-
-@contextlib.contextmanager
-def _mapped(file: Any) -> Iterator[bytes | mmap.mmap]:
-    """A file's content without reading it all into memory; an empty file cannot be mapped."""
-    if not file.seek(0, 2):
-        yield b""
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        yield content

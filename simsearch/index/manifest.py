@@ -8,11 +8,15 @@ from collections.abc import Mapping
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
+from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.stats.calibration import Calibration, Projection
 
 FORMAT_VERSION = 1
 MAX_MANIFEST_BYTES = 2**20
+_NPY_HEADER = 2**12
+_TRAINED = 2**28  # of a FAISS index: centroids, codebooks, rotations
+_MOST_BYTES_AN_ITEM = 2**16  # of its picture, or of its path
 
 # Role of a file in the bundle -> suffix of its name.
 ROLES = {
@@ -94,6 +98,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return manifest
 
 
+def _most_bytes(role: str, manifest: Manifest) -> int:
+    """How large a file in this role can be, before anything of it is read."""
+    numbers = {"ids": 8, "labels": 8, "source_ends": 8, "vectors": 4 * manifest.dim}.get(role)
+    if numbers is not None:
+        return manifest.count * numbers + _NPY_HEADER
+    if role == "encoder":
+        return MAX_MODEL_BYTES
+    if role == "index":  # its vectors, the links of a graph, and what was trained
+        return manifest.count * (8 * manifest.dim + 2**12) + _TRAINED
+    return manifest.count * _MOST_BYTES_AN_ITEM + _NPY_HEADER
+
+
 def is_data_file(name: str) -> bool:
     """Whether a name is one that a bundle writer gives to its data files."""
     match = _FILE_NAME.fullmatch(name)
@@ -114,7 +130,7 @@ def _check(manifest: Manifest) -> None:
     if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
         raise ValueError("it does not name the files that a bundle has")
     for role, entry in manifest.files.items():
-        if not 0 <= entry.size < 2**40:
+        if not 0 <= entry.size <= _most_bytes(role, manifest):
             raise ValueError(f"the size of {role} is {entry.size!r}")
         if not is_data_file(entry.name) or entry != FileEntry.of(role, entry.size, entry.xxh3_128):
             raise ValueError(f"the file name of {role} is {entry.name!r}")

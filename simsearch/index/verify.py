@@ -24,7 +24,7 @@ from simsearch.encode.model_folder import (
 )
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
-from simsearch.index.bundle import REBUILD, Bundle, check_file, open_bundle, read_manifest
+from simsearch.index.bundle import REBUILD, Bundle, open_bundle, open_checked, read_manifest
 from simsearch.index.checks import Check, failed, guarded
 from simsearch.index.manifest import FileEntry
 from simsearch.index.stores.base import is_unit
@@ -113,7 +113,8 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
 
 def _check_bundle_file(folder: Path, entry: FileEntry) -> str:
     try:
-        check_file(folder, entry)
+        with open_checked(folder, entry):
+            pass
     except FileNotFoundError:
         raise BrokenBundleError(f"{entry.name} is missing", hint=REBUILD) from None
     return f"{entry.size:,} bytes, XXH3-128 right"

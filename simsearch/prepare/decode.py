@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from simsearch.errors import BadImageError
+from simsearch.files import read_small_file
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
@@ -52,20 +51,15 @@ def read_image_file(path: Path) -> bytes:
 
     :raises BadImageError: If there is no such file, or it cannot be used.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
-            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            data = file.read(MAX_BYTES + 1) if regular else b""
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        data = read_small_file(path, MAX_BYTES)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise BadImageError(f"cannot read {path}: {reason}", "pass the path of a picture") from None
-    if not regular:
-        raise BadImageError(f"cannot read {path}: not a regular file", "pass the path of a picture")
+    if data is None:
+        raise BadImageError(f"{path} is larger than {MAX_BYTES // 2**20} MB", _SHRINK)
     if not data:
         raise BadImageError(f"{path} is empty", _SUPPORTED)
-    if len(data) > MAX_BYTES:
-        raise BadImageError(f"{path} is larger than {MAX_BYTES // 2**20} MB", _SHRINK)
     return data
 
 

@@ -19,6 +19,7 @@ from simsearch.prepare.decode import MAX_BYTES
 
 STDIN = "-"
 STDIN_NAME = "stdin"
+_LONGEST_NAME = 2**16  # bytes in a list of names
 Note = Callable[[str], None]
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
@@ -108,7 +109,9 @@ def read_names(source: str, stdin: BinaryIO) -> Iterator[str]:
     """
     try:
         with stdin if source == STDIN else Path(source).open("rb") as lines:
-            for line in lines:
+            while line := lines.readline(_LONGEST_NAME + 1):
+                if len(line) > _LONGEST_NAME:
+                    raise BadInputError(f"{source} holds a name of more than {_LONGEST_NAME:,} bytes")
                 if name := line.rstrip(b"\r\n"):
                     yield name.decode("utf-8", "surrogateescape")
     except OSError as error:

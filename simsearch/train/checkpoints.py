@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.errors import BrokenModelError, MissingModelError
-from simsearch.files import write_atomically
+from simsearch.files import read_small_file, write_atomically
 from simsearch.train.model import SimilarityModel
 
 MAX_CHECKPOINT_BYTES = 64 * 2**20
@@ -36,11 +36,14 @@ def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
     :raises MissingModelError: If there is no such file.
     :raises BrokenModelError: If it is not an intact checkpoint.
     """
-    if not path.is_file():
-        raise MissingModelError(f"there is no checkpoint at {path}")
-    if path.stat().st_size > MAX_CHECKPOINT_BYTES:
+    try:
+        data = read_small_file(path, MAX_CHECKPOINT_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingModelError(f"there is no checkpoint at {path}") from None
+    except OSError as error:
+        raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
+    if data is None:
         raise BrokenModelError(f"{path} is larger than {MAX_CHECKPOINT_BYTES:,} bytes: not a checkpoint")
-    data = path.read_bytes()
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
         raise BrokenModelError(f"{path} is damaged: its SHA-256 is not the recorded one")
     try:

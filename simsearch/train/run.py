@@ -25,11 +25,11 @@ from simsearch.encode.model_folder import (
     write_model_card,
 )
 from simsearch.errors import BadInputError, MissingModelError
-from simsearch.files import folder_lock, sweep_temporaries, write_atomically
+from simsearch.files import folder_lock, read_small_file, sweep_temporaries, write_atomically
 from simsearch.index.calibrate import fit_calibration, held_out_split, is_enough
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
-from simsearch.train.checkpoints import load_model
+from simsearch.train.checkpoints import MAX_CHECKPOINT_BYTES, load_model
 from simsearch.train.export import export_onnx
 from simsearch.train.loop import (
     LAST_CHECKPOINT,
@@ -167,7 +167,9 @@ def _write_model(
         projection=Projection(model.projection.weight.item(), model.projection.bias.item()),
         files={
             ENCODER: FileRecord.of(encoder),
-            BEST_CHECKPOINT: FileRecord.of((folder / BEST_CHECKPOINT).read_bytes()),
+            BEST_CHECKPOINT: FileRecord.of(
+                read_small_file(folder / BEST_CHECKPOINT, MAX_CHECKPOINT_BYTES) or b""
+            ),
         },
         training=training,
         calibration=calibration,

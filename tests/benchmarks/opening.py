@@ -21,8 +21,9 @@ from pathlib import Path
 from unittest import mock
 
 from simsearch.encode.onnx_check import read_graph
+from simsearch.files import open_regular
 from simsearch.index import bundle as bundles
-from simsearch.index.bundle import check_file, open_bundle, read_manifest
+from simsearch.index.bundle import open_bundle, open_checked, read_manifest
 from simsearch.index.stores import faiss as stores
 from simsearch.index.stores.base import gather, is_unit
 from simsearch.index.stores.faiss_check import check_structure
@@ -55,7 +56,8 @@ def main() -> None:
 
     def hash_all() -> None:
         for entry in entries:
-            check_file(INDEX, entry)
+            with open_checked(INDEX, entry):
+                pass
 
     def sha256_all() -> None:
         for entry in entries:
@@ -63,7 +65,7 @@ def main() -> None:
 
     def open_unverified() -> None:
         with (
-            mock.patch.object(bundles, "check_file"),
+            mock.patch.object(bundles, "open_checked", lambda *parts: open_regular(parts[0] / parts[1].name)),
             mock.patch.object(bundles, "is_unit", return_value=True),
             mock.patch.object(stores, "check_structure"),
         ):

@@ -280,15 +280,24 @@ def test_an_array_that_declares_a_giant_shape_is_refused_before_it_is_allocated(
 
 def test_an_array_with_a_giant_header_is_refused_in_one_line(build_toy):
     content = b"\x93NUMPY\x01\x00" + (20_000).to_bytes(2, "little") + b"{".ljust(20_000)
-    assert resealed(build_toy(GALLERY), "ids", content) == (
+    assert resealed(build_toy(GALLERY), "thumbnails", content) == (
         "Header info length (20000) is large and may not be safe to load securely."
     )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_file_larger_than_its_role_can_need_is_refused_unread(build_toy, role):
+    folder = build_toy(GALLERY, factory="SQ8")
+    manifest = read_manifest(folder)
+    entry = replace(manifest.files[role], size=2**40)
+    commit(folder, replace(manifest, files={**manifest.files, role: entry}))
+    assert str(refusal(folder)) == f"{folder / MANIFEST} cannot be used: the size of {role} is {2**40}"
 
 
 def test_pickled_objects_are_not_loaded(build_toy, tmp_path):
     path = tmp_path / "pickled.npy"
     np.save(path, np.array([print] * 5, object), allow_pickle=True)
-    assert "Python objects" in resealed(build_toy(GALLERY), "labels", path.read_bytes())
+    assert "holds object (5,), not int64 (5,)" in resealed(build_toy(GALLERY), "labels", path.read_bytes())
 
 
 @pytest.mark.parametrize("factory", ["Flat", "HNSW8", "IVF2,Flat", "SQ8"])
@@ -617,23 +626,37 @@ def test_readers_meet_one_whole_index_or_the_other_while_a_writer_replaces_it(bu
 
 
 @pytest.mark.parametrize("role", sorted({*ROLES} - {"encoder"}))  # the galleries share their encoder
-def test_a_file_that_is_swept_after_it_was_verified_makes_the_reader_start_again(
-    build_toy, monkeypatch, role
-):
+def test_a_file_that_is_swept_before_it_was_opened_makes_the_reader_start_again(build_toy, monkeypatch, role):
     folder = build_toy(GALLERY, factory="SQ8")
     files = read_manifest(folder).files
-    check_file = bundle_module.check_file
+    open_checked = bundle_module.open_checked
+    rebuilt = []
 
-    def check_then_rebuild(folder: Path, entry) -> None:
-        check_file(folder, entry)
-        if entry.name == list(files.values())[-1].name:  # all are verified, none is read
-            build_toy(OTHER)
-            for name in set(files) - {role}:
-                (folder / files[name].name).write_bytes(contents[name])
+    def rebuild_then_open(folder: Path, entry):
+        if entry.name == files[role].name and not rebuilt:
+            rebuilt.append(build_toy(OTHER))
+        return open_checked(folder, entry)
 
-    contents = {name: (folder / entry.name).read_bytes() for name, entry in files.items()}
-    monkeypatch.setattr(bundle_module, "check_file", check_then_rebuild)
+    monkeypatch.setattr(bundle_module, "open_checked", rebuild_then_open)
     assert open_bundle(folder).manifest.dataset == "other"
+    assert rebuilt
+
+
+def test_files_that_are_swept_after_they_were_opened_are_still_read(build_toy, monkeypatch):
+    """Between verifying and parsing: what was verified is parsed, whatever its name stands for by then."""
+    folder = build_toy(GALLERY, factory="SQ8")
+    parse = bundle_module._parse
+
+    def rebuild_then_parse(*arguments):
+        build_toy(OTHER)
+        return parse(*arguments)
+
+    monkeypatch.setattr(bundle_module, "_parse", rebuild_then_parse)
+    bundle = open_bundle(folder)
+    monkeypatch.undo()
+    assert bundle.manifest.dataset == "toy"
+    assert_array_equal(bundle.thumbnails, GALLERY.images, strict=True)
+    assert held(folder) == "other"
 
 
 def test_a_file_that_a_writer_has_just_swept_makes_the_reader_start_again(build_toy, monkeypatch):

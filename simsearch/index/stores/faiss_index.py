@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import faiss
 import numpy as np
 
+from simsearch.files import open_regular, size_of
 from simsearch.index.stores.base import Vectors, is_unit
 from simsearch.index.stores.faiss_check import check_structure
 
@@ -66,14 +68,22 @@ def read_index(path: Path, *, dim: int, count: int) -> faiss.Index:
 
     :raises ValueError: If it is no inner-product index of `count` vectors of length `dim`.
     """
-    size = path.stat().st_size
+    with open_regular(path) as file:  # given a path, FAISS reports a missing file like a damaged one
+        return parse_index(file, dim=dim, count=count)
+
+
+def parse_index(file: io.BufferedReader, *, dim: int, count: int) -> faiss.Index:
+    """The index in an open file; see `read_index`.
+
+    :raises ValueError: If it is no inner-product index of `count` vectors of length `dim`.
+    """
+    size = size_of(file)
     faiss.set_deserialization_vector_byte_limit(size + size // 20 + 2**16)
     faiss.set_deserialization_loop_limit(max(count, 2**16))
     try:
-        with path.open("rb") as file:  # given a path, FAISS reports a missing file like a damaged one
-            reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
-            # The table of IVF,PQ serves Euclidean distance alone, and can be larger than the limit.
-            index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
+        reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
+        # The table of IVF,PQ serves Euclidean distance alone, and can be larger than the limit.
+        index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
     except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot read it: {reason_of(error)}") from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
