@@ -40,7 +40,7 @@ def test_a_wide_picture_is_letterboxed_on_the_background() -> None:
 
 def test_a_tall_picture_is_cut_in_the_middle() -> None:
     pixels = np.zeros((60, 20, 3), np.uint8)
-    pixels[18:42] = 77  # the middle third, and a little more
+    pixels[9:51] = 77  # more than the middle third
     made, _ = prepare_photo(Image.fromarray(pixels), replace(COLOR, fit="crop"))
     np.testing.assert_array_equal(made, np.full((4, 4, 3), 77))
 
