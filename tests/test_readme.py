@@ -1,4 +1,4 @@
-"""The README says nothing that does not hold: its tree, its examples, its figures and its table of commands."""
+"""The README says nothing that does not hold: its tree, its examples, its figures, its commands."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def block(language: str) -> list[str]:
 
 def test_the_tree_names_every_room_and_every_file_beside_them() -> None:
     (tree,) = [text for text in block("") if text.startswith("simsearch/")]
-    rows = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in tree.splitlines()[1:]]
+    rows = re.findall(r"^  (\S+(?:, \S+)*) +(.+)$", tree, re.MULTILINE)
     package = ROOT / "simsearch"
     there = {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
     there |= {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
