@@ -1,4 +1,4 @@
-"""The documentation says nothing that does not hold: its pages, links, picture of the rooms, files and names."""
+"""The documentation says nothing that does not hold: pages, links, picture of the rooms, files, names."""
 
 import ast
 import re

@@ -25,7 +25,7 @@ def block(language: str) -> list[str]:
 
 def test_the_tree_names_every_room_and_every_file_beside_them() -> None:
     (tree,) = [text for text in block("") if text.startswith("simsearch/")]
-    rows = re.findall(r"^  (\S+(?:, \S+)*) +(.+)$", tree, re.MULTILINE)
+    rows = re.findall(r"^  ([\w./]+(?:, [\w./]+)*) +(.+)$", tree, re.MULTILINE)
     package = ROOT / "simsearch"
     there = {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
     there |= {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
