@@ -1,3 +1,3 @@
 """simsearch: learned visual similarity search. Start at `simsearch.search.searcher.Searcher`."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

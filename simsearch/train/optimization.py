@@ -56,6 +56,8 @@ class OneCycleSchedule:
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, rate: float, steps: int, warm_up: float) -> None:
         """Peak at `rate` after the share `warm_up` of all steps."""
+        if warm_up * steps == 1:  # a climb of no length, by which OneCycleLR would divide
+            warm_up = 0.0
         self._scheduler = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=warm_up)
         self._left = steps - 1  # OneCycleLR refuses a step beyond its last
 
