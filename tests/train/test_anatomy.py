@@ -14,7 +14,7 @@ from simsearch.encode.model_folder import PRETRAINED
 from simsearch.prepare.prepare import to_batch
 from simsearch.search.searcher import Searcher
 from simsearch.show.figures.architecture import architecture_figure
-from simsearch.show.figures.page import Look
+from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.theme import DARK
 from simsearch.stats.calibration import Projection
 from simsearch.train.anatomy import Anatomy, blocks
@@ -144,9 +144,11 @@ def test_blocks_begin_where_the_shape_changes(anatomy: Anatomy) -> None:
     np.testing.assert_array_equal(grouped[-1].output, anatomy.towers[0][-1].output)
 
 
-@pytest.mark.parametrize("look", [Look(), Look(DARK, width=5, height=9)], ids=["light", "dark"])
-def test_the_figure_shows_the_steps_the_sizes_and_the_values_of_the_run(anatomy: Anatomy, look: Look) -> None:
-    figure = architecture_figure(anatomy, look, about="a model")
+@pytest.mark.parametrize("style", [Style(), Style(DARK, width=5, height=9)], ids=["light", "dark"])
+def test_the_figure_shows_the_steps_the_sizes_and_the_values_of_the_run(
+    anatomy: Anatomy, style: Style
+) -> None:
+    figure = architecture_figure(anatomy, style, about="a model")
     assert untidy(figure) == []
     written = texts(figure)
     assert written[:2] == ["EmbeddingNet: 454,080 parameters", "a model"]
