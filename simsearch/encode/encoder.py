@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,22 @@ from simsearch.errors import BrokenModelError
 from simsearch.prepare.inputs import ImageInput, Pictures
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
+
+
+@dataclass(frozen=True)
+class VectorOutput:
+    """How vectors are read off what a graph makes.
+
+    `name` is the output's, empty for the only one. A row of tokens a picture (N, T, D) becomes one vector by
+    its first token (`cls`) or the mean of all (`mean`); maps (N, C, H, W) by their mean over both sides.
+    """
+
+    name: str = ""
+    pool: Literal["none", "cls", "mean"] = "none"
+    normalize: bool = False  # whether vectors are brought to length 1 here; the graph does it otherwise
+
+
+AS_IS = VectorOutput()
 
 
 class Encoder(Protocol):

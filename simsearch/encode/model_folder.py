@@ -11,18 +11,21 @@ from typing import Any, NamedTuple
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
+from simsearch.encode.encoder import AS_IS, VectorOutput
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically
-from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, Projection
 
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
 BEST_CHECKPOINT = "best_model.pt"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the first that says what pictures an encoder takes
+_DIGITS_FORMAT = 1  # still written for digits, so that earlier versions read them
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 MAX_CARD_BYTES = 2**20
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -56,6 +59,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     files: Mapping[str, FileRecord]
     training: Mapping[str, Any]
     calibration: Calibration | None = None  # absent in models that were never calibrated
+    input: ImageInput = DIGIT
+    output: VectorOutput = AS_IS
 
     @property
     def pairs(self) -> Projection:
@@ -66,7 +71,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         """The content of `model.json`."""
         calibration = self.calibration and store_calibration(self.calibration)
         fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
-        return with_checksum({"format": FORMAT_VERSION, **fields})
+        return with_checksum({"format": version_of(fields, self.input, self.output), **fields})
 
     @classmethod
     def from_json(cls, data: bytes) -> ModelCard:
@@ -75,8 +80,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         :raises ValueError: Naming what is wrong with it.
         """
         fields = parse_document(data)
-        if fields.get("format") != FORMAT_VERSION:
-            raise ValueError(f"not a model card of format {FORMAT_VERSION}")
+        if fields.get("format") not in (_DIGITS_FORMAT, FORMAT_VERSION):
+            raise ValueError(f"not a model card of format {_DIGITS_FORMAT} or {FORMAT_VERSION}")
         check_checksum(fields)
         del fields["format"]
         restore_calibration(fields)
@@ -93,6 +98,17 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return card
 
 
+def version_of(fields: dict[str, Any], input: ImageInput, output: VectorOutput) -> int:
+    """The format in which a card or a manifest is written; the first has no other inputs than digits.
+
+    :param fields: What is written; fields that the format does not have are taken out.
+    """
+    if (input, output) != (DIGIT, AS_IS):
+        return FORMAT_VERSION
+    del fields["input"], fields["output"]
+    return _DIGITS_FORMAT
+
+
 class Model(NamedTuple):
     """A model ready to encode."""
 
@@ -107,7 +123,8 @@ def open_model(folder: Path = PRETRAINED, *, threads: int = 0) -> Model:
     :raises BrokenModelError: If its files are not the ones its card describes.
     """
     card = read_model_card(folder)
-    return Model(OnnxEncoder(read_model_file(folder, ENCODER, card), threads=threads), card)
+    content = read_model_file(folder, ENCODER, card)
+    return Model(OnnxEncoder(content, input=card.input, output=card.output, threads=threads), card)
 
 
 def read_model_card(folder: Path) -> ModelCard:

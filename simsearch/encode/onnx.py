@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from simsearch.encode.encoder import Vectors, any_picture, check_unit_rows
+from simsearch.encode.encoder import AS_IS, VectorOutput, Vectors, any_picture, check_unit_rows
 from simsearch.encode.graph.tensors import FLOAT, FLOAT16, Shape
 from simsearch.encode.onnx_check import Graph, Port, read_graph
 from simsearch.errors import BadImageError, BrokenModelError
@@ -23,22 +21,6 @@ from simsearch.prepare.prepare import DIGIT
 BATCH_SIZE = 64  # larger batches fall out of the processor's cache
 _FLOATS = {FLOAT: np.float32, FLOAT16: np.float16}
 _UNIT = 1e-3
-
-
-@dataclass(frozen=True)
-class VectorOutput:
-    """How vectors are read off what a graph makes.
-
-    `name` is the output's, empty for the only one. A row of tokens a picture (N, T, D) becomes one vector by
-    its first token (`cls`) or the mean of all (`mean`); maps (N, C, H, W) by their mean over both sides.
-    """
-
-    name: str = ""
-    pool: Literal["none", "cls", "mean"] = "none"
-    normalize: bool = False  # whether vectors are brought to length 1 here; the graph does it otherwise
-
-
-AS_IS = VectorOutput()
 
 
 class OnnxEncoder:

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
+from simsearch.encode.encoder import AS_IS, VectorOutput
+from simsearch.encode.model_folder import FORMAT_VERSION, version_of
 from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.prepare import DIGIT
 from simsearch.stats.calibration import Calibration, Projection
 
-FORMAT_VERSION = 1
+_FORMATS = (1, FORMAT_VERSION)
 MAX_MANIFEST_BYTES = 2**20
 _NPY_HEADER = 2**12
 _TRAINED = 2**28  # of a FAISS index: centroids, codebooks, rotations
@@ -66,6 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     dtype: str = "float32"
     metric: str = "inner_product"
     calibration: Calibration | None = None  # absent in indexes from before there was one
+    input: ImageInput = DIGIT
+    output: VectorOutput = AS_IS
 
     @property
     def pairs(self) -> Projection:
@@ -76,7 +82,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The content of `manifest.json`."""
         calibration = self.calibration and store_calibration(self.calibration)
         fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
-        return with_checksum({"format": FORMAT_VERSION, **fields})
+        return with_checksum({"format": version_of(fields, self.input, self.output), **fields})
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -86,8 +92,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """
         fields = parse_document(data)
         version = fields.get("format")
-        if type(version) is not int or version != FORMAT_VERSION:
-            raise ValueError(f"it has format {version!r}; this simsearch reads format {FORMAT_VERSION}")
+        if type(version) is not int or version not in _FORMATS:
+            read = " and ".join(map(str, _FORMATS))
+            raise ValueError(f"it has format {version!r}; this simsearch reads the formats {read}")
         check_checksum(fields)
         del fields["format"]
         restore_calibration(fields)

@@ -189,8 +189,8 @@ def test_a_card_that_does_not_list_the_encoder_is_refused(folder, toy_model):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": FORMAT_VERSION + 1}, "not a model card of format 1"),
-        ({"format": None}, "not a model card of format 1"),
+        ({"format": FORMAT_VERSION + 1}, "not a model card of format 1 or 2"),
+        ({"format": None}, "not a model card of format 1 or 2"),
         (
             {"preprocessing": PREPROCESSING_VERSION + 1},
             f"made for preprocessing version {PREPROCESSING_VERSION + 1}, this is {PREPROCESSING_VERSION}",
@@ -245,7 +245,7 @@ def test_a_card_without_one_of_its_fields_is_refused(field):
 
     with pytest.raises(
         ValueError,
-        match=rf"^(it is incomplete or malformed \(it lacks '{field}'\)|not a model card of format 1)",
+        match=rf"^(it is incomplete or malformed \(it lacks '{field}'\)|not a model card of format 1 or 2)",
     ):
         ModelCard.from_json(json.dumps(raw).encode())
 

@@ -172,7 +172,7 @@ def test_a_damaged_file_is_named(build_toy, role):
         (b"[]", "cannot be used: it is not a JSON object"),
         (b"[" * 500_000, "cannot be used: it is nested too deeply"),
         (b"[" * 2**21, "is too large to be a manifest"),
-        (b'{"format": 2}', "cannot be used: it has format 2; this simsearch reads format 1"),
+        (b'{"format": 3}', "cannot be used: it has format 3; this simsearch reads the formats 1 and 2"),
     ],
 )
 def test_a_damaged_manifest_is_named(build_toy, content, message):

@@ -188,10 +188,10 @@ def test_a_table_of_something_else_than_texts_is_named(field, value):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (edited("format", 2), "it has format 2; this simsearch reads format 1"),
-        (edited("format", DELETE), "it has format None; this simsearch reads format 1"),
-        (edited("format", True), "it has format True; this simsearch reads format 1"),
-        (edited("format", "1"), "it has format '1'; this simsearch reads format 1"),
+        (edited("format", 3), "it has format 3; this simsearch reads the formats 1 and 2"),
+        (edited("format", DELETE), "it has format None; this simsearch reads the formats 1 and 2"),
+        (edited("format", True), "it has format True; this simsearch reads the formats 1 and 2"),
+        (edited("format", "1"), "it has format '1'; this simsearch reads the formats 1 and 2"),
         (edited("dtype", "float64"), "it holds float64 vectors under inner_product"),
         (edited("metric", "l2"), "it holds float32 vectors under l2"),
         (edited("classes", "abc"), malformed("classes: expected a list, got text")),
