@@ -75,7 +75,9 @@ def _check_index(folder: Path) -> str:
     """Open the index and encode one of its thumbnails again."""
     searcher = Searcher.open(folder)
     bundle = searcher.bundle
-    vector = bundle.encoder.encode(bundle.thumbnails[:1])
+    if not bundle.keeps_input:
+        return f"{len(searcher):,} items in {folder}"
+    vector = bundle.encoder.encode(bundle.pictures(bundle.ids[:1]))
     difference = float(np.abs(vector - bundle.store.vectors(bundle.ids[:1])).max())
     if not difference < 1e-4:
         raise SimsearchError(

@@ -18,7 +18,7 @@ from simsearch.encode.stored_calibration import restore_calibration, store_calib
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.inputs import ImageInput
-from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION
+from simsearch.prepare.prepare import DIGIT
 from simsearch.stats.calibration import Calibration, Projection
 
 MODEL_CARD = "model.json"
@@ -91,9 +91,9 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         for name in card.files:
             if not _FILE_NAME.fullmatch(name):
                 raise ValueError(f"it names a file outside its folder: {name!r}")
-        if card.preprocessing != PREPROCESSING_VERSION:
+        if card.preprocessing != card.input.version:
             raise ValueError(
-                f"made for preprocessing version {card.preprocessing}, this is {PREPROCESSING_VERSION}"
+                f"made for preprocessing version {card.preprocessing}, this is {card.input.version}"
             )
         return card
 

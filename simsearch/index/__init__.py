@@ -1,5 +1,6 @@
 """An index on disk: built, opened, calibrated, verified.
 
+packed.py     sources and small pictures, with random access
 build.py      dataset + model -> bundle
 bundle.py     one index on disk
 manifest.py   what an index says about itself

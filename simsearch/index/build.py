@@ -21,7 +21,7 @@ from simsearch.errors import (
 )
 from simsearch.files import sweep_temporaries
 from simsearch.index.bundle import (
-    Sources,
+    Writer,
     bundle_lock,
     commit,
     read_manifest,
@@ -31,11 +31,13 @@ from simsearch.index.bundle import (
 )
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import FileEntry, Manifest
+from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, check_factory, read_index
-from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.prepare.inputs import ImageInput
 
+_KEPT_SIDE = 64  # pixels
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
 
 
@@ -90,17 +92,24 @@ def _build(
         factory=factory,
         model=model.card.name,
         encoder=model.encoder.fingerprint,
-        preprocessing=PREPROCESSING_VERSION,
+        preprocessing=model.encoder.input.version,
         projection=model.card.projection,
         dataset=split.name,
         data_sha256=dict(split.sha256),
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
         files=_write_files(split, model, folder, store),
+        input=model.encoder.input,
+        output=model.encoder.output,
         calibration=calibration and suit_gallery(calibration, store, split.images),
     )
     commit(folder, manifest)
     return manifest
+
+
+def keeps_input(input: ImageInput) -> bool:
+    """Whether an index keeps the very pixels that it encoded; of larger pictures it keeps small ones."""
+    return max(input.width, input.height) <= _KEPT_SIDE
 
 
 @contextlib.contextmanager
@@ -114,20 +123,30 @@ def _explained() -> Iterator[None]:
 
 
 def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) -> dict[str, FileEntry]:
-    text, ends = Sources.pack(split.sources)
     writers = {
         "index": lambda path: _write_index(path, store),
         "encoder": lambda path: _write_bytes(path, model.encoder.model),
         "ids": write_array(store.ids),
-        "thumbnails": write_array(split.images),
-        "sources": lambda path: _write_bytes(path, text),
-        "source_ends": write_array(ends),
+        **_picture_writers(split, model.encoder.input),
+        **_source_writers(split),
     }
     if split.labels is not None:
         writers["labels"] = write_array(split.labels)
     if not store.is_exact:
         writers["vectors"] = write_array(gather(store).vectors)
     return {role: write_data_file(folder, role, write) for role, write in writers.items()}
+
+
+def _picture_writers(split: Split, input: ImageInput) -> dict[str, Writer]:
+    if keeps_input(input):
+        return {"thumbnails": write_array(split.images)}
+    content, ends = SmallPictures.pack(split.images)
+    return {"pictures": lambda path: _write_bytes(path, content), "picture_ends": write_array(ends)}
+
+
+def _source_writers(split: Split) -> dict[str, Writer]:
+    text, ends = Sources.pack(split.sources)
+    return {"sources": lambda path: _write_bytes(path, text), "source_ends": write_array(ends)}
 
 
 def _write_index(path: Path, store: FaissStore) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import io
 import math
 import os
-import re
 import tempfile
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,41 +37,16 @@ from simsearch.files import (
     write_atomically,
 )
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
+from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import parse_index
-from simsearch.prepare.prepare import PREPROCESSING_VERSION, Images
+from simsearch.prepare.inputs import Pictures
 
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 _CHUNK = 2**20  # bytes
-_UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
-
-
-class Sources(Sequence[str]):
-    """Where each item came from: one text file and the end of each entry in it, decoded on access."""
-
-    def __init__(self, text: bytes, ends: NDArray[np.int64]) -> None:
-        """Wrap UTF-8 text whose entry i ends before byte ends[i]."""
-        self._text, self._ends = text, ends
-
-    @classmethod
-    def pack(cls, entries: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
-        """The text and the ends of these entries; halves of characters that no bytes gave are spelt out."""
-        parts = [_UNPAIRED.sub(_spell, entry).encode("utf-8", "surrogateescape") for entry in entries]
-        return b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def __getitem__(self, row: Any) -> Any:
-        """The entry of a row."""
-        if isinstance(row, slice):
-            return [self[i] for i in range(*row.indices(len(self)))]
-        row = range(len(self))[row]
-        start = int(self._ends[row - 1]) if row else 0
-        return self._text[start : int(self._ends[row])].decode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +59,7 @@ class Bundle:
     encoder: OnnxEncoder
     ids: Ids  # (N,)
     labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
-    thumbnails: Images  # (N, 28, 28), memory-mapped
+    thumbnails: Pictures | SmallPictures  # N; see `keeps_input`
     sources: Sequence[str]  # N
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
@@ -95,11 +69,18 @@ class Bundle:
         """
         return positions(self.ids, ids)
 
-    def pictures(self, ids: Ids) -> Images:
-        """The pictures of these items, uint8 (len(ids), 28, 28).
+    @property
+    def keeps_input(self) -> bool:
+        """Whether the thumbnails are the very pixels that were encoded, uint8 (N, *input.picture_shape)."""
+        return isinstance(self.thumbnails, np.ndarray)
 
-        :raises ValueError: If there is no such item.
+    def pictures(self, ids: Ids) -> Pictures:
+        """The pixels that were encoded of these items, uint8 (len(ids), *input.picture_shape).
+
+        :raises ValueError: If there is no such item, or only smaller pictures are kept.
         """
+        if not isinstance(self.thumbnails, np.ndarray):
+            raise ValueError(f"the index {self.manifest.name} keeps small pictures only")
         return np.asarray(self.thumbnails[self.rows(ids)])
 
 
@@ -142,10 +123,10 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.from_json(data)
     except ValueError as error:
         raise BrokenBundleError(f"{path} cannot be used: {error}", hint=REBUILD) from error
-    if manifest.preprocessing != PREPROCESSING_VERSION:
+    if manifest.preprocessing != manifest.input.version:
         raise BrokenBundleError(
             f"the index in {folder} was made with preprocessing version {manifest.preprocessing}, "
-            f"this simsearch has {PREPROCESSING_VERSION}",
+            f"this simsearch has {manifest.input.version}",
             hint=REBUILD,
         )
     return manifest
@@ -226,10 +207,6 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
                 raise
 
 
-def _spell(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
-
-
 def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
     with contextlib.ExitStack() as held:
         files = {
@@ -246,21 +223,31 @@ def _parse(folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedRead
         labels = _load(files["labels"], np.int64, (count,)) if "labels" in files else None
         if labels is not None and not 0 <= labels.min() <= labels.max() < len(manifest.classes):
             raise ValueError("a label is not the number of a class")
-        thumbnails = _load(files["thumbnails"], np.uint8, (count, 28, 28), in_memory=False)
         vectors = (
             _load(files["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in files else None
         )
         sources = _load_sources(files["sources"], files["source_ends"], count)
+        thumbnails = _load_thumbnails(files, manifest)
         store = FaissStore(parse_index(files["index"], dim=dim, count=count), ids, labels, vectors)
         if not all(is_unit(block.vectors) for block in store.scan()):
             raise ValueError("a stored vector is not finite and of length 1")
-        encoder = OnnxEncoder(files["encoder"].read(), threads=threads)
+        content = files["encoder"].read()
+        encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
         if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):
             raise ValueError("its encoder is not the one that made its vectors")
     except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy explains at length
         raise BrokenBundleError(f"the index in {folder} is inconsistent: {reason}", hint=REBUILD) from error
     return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
+
+
+def _load_thumbnails(
+    files: Mapping[str, io.BufferedReader], manifest: Manifest
+) -> NDArray[np.uint8] | SmallPictures:
+    count = manifest.count
+    if "thumbnails" in files:
+        return _load(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), in_memory=False)
+    return SmallPictures(files["pictures"].read(), _load(files["picture_ends"], np.int64, (count,)))
 
 
 @contextlib.contextmanager
@@ -303,7 +290,4 @@ def _load(
 
 
 def _load_sources(text_file: io.BufferedReader, ends_file: io.BufferedReader, count: int) -> Sources:
-    text, ends = text_file.read(), _load(ends_file, np.int64, (count,))
-    if ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(text):
-        raise ValueError("the items' sources do not cover their text")
-    return Sources(text, ends)
+    return Sources(text_file.read(), _load(ends_file, np.int64, (count,)))

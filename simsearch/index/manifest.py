@@ -29,11 +29,18 @@ ROLES = {
     "ids": "npy",
     "labels": "npy",
     "thumbnails": "npy",
+    "pictures": "bin",
+    "picture_ends": "npy",
     "sources": "txt",
     "source_ends": "npy",
     "vectors": "npy",
 }
-_REQUIRED_ROLES = frozenset({"index", "encoder", "ids", "thumbnails", "sources", "source_ends"})
+_REQUIRED_ROLES = frozenset({"index", "encoder", "ids", "sources", "source_ends"})
+_SHOWN = (
+    frozenset({"thumbnails"}),
+    frozenset({"pictures", "picture_ends"}),
+)  # exact pixels, or small pictures
+_WHOLE_NUMBERS = ("ids", "labels", "source_ends", "picture_ends")
 _FILE_NAME = re.compile(r"(?P<role>[a-z_]+)-(?P<hash>[0-9a-f]{32})\.(?P<suffix>[a-z]+)")
 
 
@@ -107,7 +114,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def _most_bytes(role: str, manifest: Manifest) -> int:
     """How large a file in this role can be, before anything of it is read."""
-    numbers = {"ids": 8, "labels": 8, "source_ends": 8, "vectors": 4 * manifest.dim}.get(role)
+    numbers = {"vectors": 4 * manifest.dim, **dict.fromkeys(_WHOLE_NUMBERS, 8)}.get(role)
     if numbers is not None:
         return manifest.count * numbers + _NPY_HEADER
     if role == "encoder":
@@ -135,6 +142,8 @@ def _check(manifest: Manifest) -> None:
     if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
     if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
+        raise ValueError("it does not name the files that a bundle has")
+    if manifest.files.keys() & frozenset().union(*_SHOWN) not in _SHOWN:
         raise ValueError("it does not name the files that a bundle has")
     for role, entry in manifest.files.items():
         if not 0 <= entry.size <= _most_bytes(role, manifest):

@@ -29,7 +29,7 @@ from simsearch.index.checks import Check, failed, guarded
 from simsearch.index.manifest import FileEntry
 from simsearch.index.stores.base import is_unit
 from simsearch.index.stores.exact import exact_scores
-from simsearch.prepare.prepare import Images
+from simsearch.prepare.inputs import Pictures
 
 Rows = NDArray[np.int64]
 
@@ -159,10 +159,12 @@ def _check_search(bundle: Bundle, rows: Rows) -> str:
 
 def _check_pictures(bundle: Bundle, rows: Rows) -> str:
     """The encoder gives the stored vectors of the stored thumbnails."""
+    if not bundle.keeps_input:
+        return _decode_pictures(bundle)
     worst = 0.0
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        vectors = bundle.encoder.encode(np.asarray(bundle.thumbnails[part]))
+        vectors = bundle.encoder.encode(bundle.pictures(bundle.ids[part]))
         differences = np.abs(vectors - bundle.store.vectors(bundle.ids[part])).max(axis=1)
         worst = max(worst, float(differences.max()))
         if wrong := np.flatnonzero(~(differences <= _SAME_VECTOR)).tolist():
@@ -174,12 +176,19 @@ def _check_pictures(bundle: Bundle, rows: Rows) -> str:
     return f"{len(rows):,} of {len(bundle.ids):,} pictures give their vectors, to {worst:.1g}"
 
 
+def _decode_pictures(bundle: Bundle) -> str:
+    """Small pictures are only shown: they decode, and have no vectors to compare."""
+    for row in range(len(bundle.ids)):
+        bundle.thumbnails[row]
+    return f"{len(bundle.ids):,} small pictures decode"
+
+
 def _check_model(content: bytes, card: ModelCard, random: np.random.Generator, threads: int) -> str:
     """The encoder loads, has the card's dimension, and gives unit vectors, the same in any batch."""
-    encoder = OnnxEncoder(content, threads=threads)
+    encoder = OnnxEncoder(content, input=card.input, output=card.output, threads=threads)
     if encoder.dim != card.dim:
         raise BrokenModelError(f"its vectors have length {encoder.dim}, not {card.dim} as the card says")
-    images: Images = random.integers(0, 256, (SAMPLE, 28, 28)).astype(np.uint8)
+    images: Pictures = random.integers(0, 256, (SAMPLE, *card.input.picture_shape)).astype(np.uint8)
     vectors = encoder.encode(images)
     alone = encoder.encode(images[-1:])
     difference = float(np.abs(alone - vectors[-1:]).max())

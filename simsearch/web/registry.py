@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import MANIFEST
 from simsearch.prepare.prepare import png_bytes
@@ -37,7 +38,8 @@ class OpenIndex:
         self.name, self.stamp = name, manifest_stamp(folder)
         self.searcher = Searcher.open(folder, threads=1)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
-        self.searcher.bundle.encoder.encode(self.searcher.bundle.thumbnails[:1])
+        encoder = self.searcher.bundle.encoder
+        encoder.encode(any_picture(encoder.input))
 
     def png(self, item: int) -> bytes:
         """An item's picture as a PNG.

@@ -1,0 +1,104 @@
+"""Entries of many lengths in one file, with random access: the items' sources, and small pictures of them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from simsearch.errors import BrokenBundleError
+from simsearch.prepare.inputs import Picture
+
+SHOWN_SIDE = 128  # pixels of a small picture's longer side, at most
+_QUALITY = 80
+_REBUILD = "build it again with `simsearch build-index`"
+_UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
+
+
+class _Packed:
+    """The content of one file, and the end of each entry in it."""
+
+    _UNCOVERED: str
+
+    def __init__(self, content: bytes, ends: NDArray[np.int64]) -> None:
+        """Wrap content whose entry i ends before byte ends[i].
+
+        :raises ValueError: If the ends do not cover the content.
+        """
+        if len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(content)):
+            raise ValueError(self._UNCOVERED)
+        self._content, self._ends = content, ends
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def _entry(self, row: int) -> bytes:
+        row = range(len(self))[row]
+        start = int(self._ends[row - 1]) if row else 0
+        return self._content[start : int(self._ends[row])]
+
+
+class Sources(_Packed, Sequence[str]):
+    """Where each item came from, decoded on access."""
+
+    _UNCOVERED = "the items' sources do not cover their text"
+
+    @classmethod
+    def pack(cls, entries: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+        """The text and the ends of these entries; halves of characters that no bytes gave are escaped."""
+        parts = [_UNPAIRED.sub(_escape, entry).encode("utf-8", "surrogateescape") for entry in entries]
+        return _join(parts)
+
+    def __getitem__(self, row: Any) -> Any:
+        """The entry of a row, or those of a slice."""
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        return self._entry(row).decode("utf-8", "surrogateescape")
+
+
+class SmallPictures(_Packed):
+    """Pictures of at most `SHOWN_SIDE` pixels a side, decoded on access: to be shown, not encoded."""
+
+    _UNCOVERED = "the ends of the small pictures do not cover their content"
+
+    @classmethod
+    def pack(cls, pictures: Iterable[Picture]) -> tuple[bytes, NDArray[np.int64]]:
+        """The content and the ends of these pictures, uint8 (H, W) or (H, W, 3) each, made small."""
+        return _join([_small(picture) for picture in pictures])
+
+    def __getitem__(self, row: Any) -> Any:
+        """The picture of a row, uint8 (H, W, 3); a list of those of many rows.
+
+        :raises BrokenBundleError: If it is no small picture.
+        """
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        if isinstance(row, np.ndarray):
+            return [self[int(i)] for i in row]
+        try:
+            with Image.open(io.BytesIO(self._entry(row)), formats=("WEBP",)) as image:
+                if max(image.size) > SHOWN_SIDE:
+                    raise ValueError("it is too large")
+                return np.asarray(image.convert("RGB"))
+        except Exception as error:  # Pillow raises nearly anything
+            raise BrokenBundleError(f"the picture of row {row} is damaged", _REBUILD) from error
+
+
+def _small(picture: Picture) -> bytes:
+    image, file = Image.fromarray(picture), io.BytesIO()
+    image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BICUBIC)
+    image.save(file, "WEBP", quality=_QUALITY)
+    return file.getvalue()
+
+
+def _join(parts: list[bytes]) -> tuple[bytes, NDArray[np.int64]]:
+    return b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
