@@ -174,6 +174,7 @@ WRITTEN_OR_OWN = {
     "files.py": {"open", "os.open", "temporary.open"},
     "index/build.py": {"read_index"},  # ours
     "index/bundle.py": {"path.open"},
+    "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
