@@ -2,16 +2,21 @@
 
     python docs/terminal_picture.py OUTPUT.svg docs/digit.png --k 6
 
-The command really runs; its colours and characters are read back. Block characters are drawn as rectangles,
+The command really runs; its colors and characters are read back. Block characters are drawn as rectangles,
 because fonts leave gaps between them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import shlex
+import struct
 import subprocess
 import sys
+import termios
 from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -22,7 +27,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 
-COLUMNS = 100
+COLUMNS, ROWS = 100, 36
 WIDE, HIGH = 8.4, 18.0  # pixels of a cell
 MARGIN = 18
 THEME = TerminalTheme(
@@ -46,11 +51,24 @@ def main(output: Path, arguments: list[str]) -> None:
         "COLORTERM": "truecolor",
         "TERM": "xterm-256color",
     }
-    done = subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, encoding="utf-8", check=True
-    )
-    shown = f"$ {shlex.join(['simsearch', 'query', *arguments])}\n{done.stdout.rstrip()}"
+    printed = in_a_window(command, {**os.environ, **settings})
+    shown = f"$ {shlex.join(['simsearch', 'query', *arguments])}\n{printed.rstrip()}"
     output.write_text(draw(screen(shown)), encoding="utf-8")
+
+
+def in_a_window(command: list[str], environment: dict[str, str]) -> str:
+    """What a command prints to a terminal of this size."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        printed = b""
+        with contextlib.suppress(OSError):  # Linux's end of a terminal
+            while part := os.read(ours, 65_536):
+                printed += part
+    os.close(ours)
+    assert process.returncode == 0, printed
+    return printed.decode().replace("\r\n", "\n")
 
 
 def screen(text: str) -> list[list[Cell]]:
@@ -82,7 +100,7 @@ def draw(rows: list[list[Cell]]) -> str:
 
 def draw_run(x: float, y: float, text: str, style: Style) -> list[str]:
     """One run of cells of one style: its background, its blocks, its letters."""
-    ink, paper = (colour(style, name) for name in ("color", "bgcolor"))
+    ink, paper = (color(style, name) for name in ("color", "bgcolor"))
     parts = []
     if paper != THEME.background_color.hex:
         parts.append(rectangle(x, y, len(text) * WIDE, HIGH, paper))
@@ -116,7 +134,7 @@ def block(char: str) -> list[tuple[float, float, float, float]]:
     return [(0, 0, WIDE * EIGHTHS[char] / 8, HIGH)] if char in EIGHTHS else []
 
 
-def colour(style: Style, name: str) -> str:
+def color(style: Style, name: str) -> str:
     value = getattr(style, name)
     own = THEME.foreground_color if name == "color" else THEME.background_color
     if value is None or value.type is ColorType.DEFAULT:

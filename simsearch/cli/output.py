@@ -53,10 +53,16 @@ def print_answers(
         seen = log.watch(outcomes, advance)
         if form is None:
             console, canvas = terminal.results(), terminal.canvas(screen.pictures)
+            rows = terminal.window_rows()
             for outcome in seen:
                 if outcome.answer is not None:
                     view = outcome_view(
-                        outcome, outcome.answer, searcher.thumbnail, canvas, by_class=screen.by_class
+                        outcome,
+                        outcome.answer,
+                        searcher.thumbnail,
+                        canvas,
+                        by_class=screen.by_class,
+                        rows=rows,
                     )
                     console.print(view, crop=False)
         else:

@@ -3,5 +3,6 @@
 terminal/            answers and tables in a terminal
 html/                a report as one HTML file
 figures/             figures as PNG, SVG and PDF (extra `figures`)
+names.py             names cut to a width, never two alike
 evaluation_files.py  the files that an evaluation leaves
 """

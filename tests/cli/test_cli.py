@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
+from rich.text import Text
 from toys import quadrant_image, toy_split
 from typer.testing import CliRunner, Result
 
@@ -198,6 +201,32 @@ def test_pictures_are_drawn_on_a_terminal_and_where_asked_for(toy_index: Path, p
     assert "rank" in bare.stdout
     by_class = run(*asked, "--images", "blocks", "--by-class").stdout
     assert "1  a            2  b            3  c" in by_class
+
+
+def test_an_answer_fits_its_window_and_a_pipe_gets_all_of_it(toy_index: Path, picture: Path) -> None:
+    pty = pytest.importorskip("pty")
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    command = [sys.executable, "-m", "simsearch", "query", str(picture), "--index", str(toy_index)]
+    command += ["--preprocess", "none"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 80, 0, 0))
+    with subprocess.Popen(command, env={**environment, "TERM": "xterm"}, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(ours, 65_536):
+                shown += part
+    os.close(ours)
+    lines = Text.from_ansi(shown.decode().replace("\r\n", "\n")).plain.strip().splitlines()
+    assert process.returncode == 0
+    assert len(lines) <= 10
+    assert lines[-1].endswith(": most like class a")
+    piped = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert len(piped.splitlines()) > 12
+    assert [line.split()[-1] for line in piped.splitlines() if "toy/" in line] == [
+        f"toy/{row}" for row in (2, 3, 0, 1, 4, 5)
+    ]
 
 
 def test_many_failures_are_counted_and_a_hint_is_not_repeated(toy_index: Path, picture: Path) -> None:

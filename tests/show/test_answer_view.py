@@ -20,8 +20,9 @@ from simsearch.search.batch import answer_queries
 from simsearch.search.compose import read_combination
 from simsearch.search.queries import Query, items
 from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
-from simsearch.show.terminal.answer_view import mark, outcome_view
+from simsearch.show.terminal.answer_view import outcome_view
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
+from simsearch.show.terminal.verdict import mark
 
 NONE = Preprocess.NONE
 
@@ -52,6 +53,7 @@ def screen(
     like: tuple[str, ...] = (),
     unlike: tuple[str, ...] = (),
     color: bool = False,
+    rows: int | None = None,
 ) -> list[str]:
     """The lines of one answer's screen."""
     steer = None
@@ -61,7 +63,8 @@ def screen(
     assert outcome.answer is not None, outcome.error
     settings = {"force_terminal": True, "color_system": "truecolor"} if color else {}
     console = Console(file=io.StringIO(), width=width, **settings)  # type: ignore[arg-type]
-    view = outcome_view(outcome, outcome.answer, searcher.thumbnail, Canvas(images), by_class=by_class)
+    canvas = Canvas(images)
+    view = outcome_view(outcome, outcome.answer, searcher.thumbnail, canvas, by_class=by_class, rows=rows)
     console.print(view, crop=False)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
@@ -71,12 +74,12 @@ def test_a_table_says_all_that_an_answer_knows(searcher: Searcher, picture: Path
     assert lines[:5] == [
         "p.png",
         "class a, 96.4 %",
-        "best score 1.0000, at least the limit of 0.7500",
-        "familiarity 75.0 %, at least the limit of 25.0 %",
+        "nearest image 1.0000: a match (from 0.7500 on)",
+        "more typical than 75.0 % of known images (unknown below 25.0 %)",
         "",
     ]
     assert [line.split() for line in lines[5:10]] == [
-        ["rank", "label", "score", "probability", "match", "id", "source"],
+        ["rank", "label", "score", "pair", "probability", "match", "id", "source"],
         ["─" * len(lines[6])],
         ["1", "a", "1.0000", "98.2", "%", "yes", "2", "toy/2"],
         ["2", "b", "0.8000", "91.6", "%", "yes", "3", "toy/3"],
@@ -99,8 +102,8 @@ def test_the_picture_stands_beside_the_verdict_and_each_hit_has_a_tile(
     assert lines[:4] == [
         f"{drawn}  p.png",
         f"{drawn}  class a, 96.4 %",
-        f"{drawn}  best score 1.0000, at least the limit of 0.7500",
-        f"{'▀' * 14}  familiarity 75.0 %, at least the limit of 25.0 %",
+        f"{drawn}  nearest image 1.0000: a match (from 0.7500 on)",
+        f"{'▀' * 14}  more typical than 75.0 % of known images (unknown below 25.0 %)",
     ]
     tiles = lines[8:20]
     assert tiles[7] == "1  a            2  b            3  a"
@@ -116,11 +119,11 @@ def test_unknown_is_said_plainly_with_what_was_too_low(searcher: Searcher, pictu
     assert lines[1:5] == [
         "unknown: it resembles nothing in the gallery enough",
         "nearest class a, 96.4 % if it is any of them",
-        "best score 1.0000, at least the limit of 0.7500",
-        "familiarity 75.0 %, below the limit of 90.0 %",
+        "nearest image 1.0000: a match (from 0.7500 on)",
+        "more typical than 75.0 % of known images (unknown below 90.0 %)",
     ]
     lines = screen(searcher, Query("p.png", picture), limits=Limits(min_probability=1.0))
-    assert "best score 1.0000, below the limit of 1.0000" in lines  # just above what can be reached
+    assert "nearest image 1.0000: no match (from 1.0000 on)" in lines  # just above what can be reached
 
 
 def test_where_the_truth_is_known_every_label_has_a_mark_that_is_not_only_color(searcher: Searcher) -> None:
@@ -144,7 +147,7 @@ def test_by_class_shows_the_best_example_of_each_class(searcher: Searcher, pictu
     lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, by_class=True)
     assert lines[15:19] == [
         "1  a            2  b            3  c",
-        "1.0000  98.2 %  0.8000  91.6 %  0.0000   1.7 %",
+        "1.0000  96.4 %  0.8000   3.4 %  0.0000   0.0 %",
         "mean 0.7333     mean 0.4000     mean 0.0000",
         "id 2            id 3            id 5",
     ]
@@ -166,7 +169,7 @@ def test_without_labels_there_are_hits_alone(tmp_path: Path, toy_model: Model, p
     lines = screen(Searcher.open(tmp_path / "bare"), Query("p.png", picture))
     assert lines[0] == "p.png"
     assert [line.split() for line in lines[2:6]] == [
-        ["rank", "label", "score", "probability", "id", "source"],
+        ["rank", "label", "score", "pair", "probability", "id", "source"],
         ["─" * len(lines[3])],
         ["1", "-", "0.8000", "95.2", "%", "1", "toy/1"],
         ["2", "-", "0.6000", "73.1", "%", "0", "toy/0"],
@@ -214,3 +217,96 @@ def test_every_screen_fits_80_columns_and_color_changes_no_character(
                     text = "\n".join(colored)
                     plain = [line.rstrip() for line in Text.from_ansi(text).plain.split("\n")]
                     assert plain == lines
+
+
+# In a window
+
+
+def columns(line: str) -> list[str]:
+    return line.split()
+
+
+def test_the_verdict_comes_last_and_the_classes_stand_beside_the_query(
+    searcher: Searcher, picture: Path
+) -> None:
+    lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, rows=22)
+    drawn = "█" * 14
+    assert [columns(line) for line in lines[:4]] == [
+        [drawn, "p.png", "class", "mean", "of", "5", "posterior"],
+        [drawn, "class", "a,", "96.4", "%", "▶", "a", "█████▏", "0.7333", "96.4", "%"],
+        [drawn, "nearest", "image", "1.0000:", "a", "b", "██▊", "0.4000", "3.4", "%"],
+        ["▀" * 14, "match", "(from", "0.7500", "on)", "c", "0.0000", "0.0", "%"],
+    ]
+    assert lines[7] == "nearest images: cosine and pair probability"
+    assert lines[15:17] == [
+        "1  a            2  b            3  a",
+        "1.0000  98.2 %  0.8000  91.6 %  0.6000  68.9 %",
+    ]
+    assert lines[-1] == "p.png: class a, 96.4 %"
+    assert len(lines) <= 22
+
+
+def test_a_wide_window_has_the_classes_beside_the_hits(searcher: Searcher, picture: Path) -> None:
+    lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, rows=38, width=120, k=6)
+    assert lines[:2] == ["█" * 14 + "  p.png", "█" * 14 + "  class a, 96.4 %"]
+    heading = next(number for number, line in enumerate(lines) if line.startswith("nearest images"))
+    assert columns(lines[heading + 1])[-5:] == ["class", "mean", "of", "5", "posterior"]
+    assert columns(lines[heading + 2])[-6:] == ["▶", "a", "█████▏", "0.7333", "96.4", "%"]
+    assert lines[heading + 2].index("▶") == 5 * 16
+
+
+@pytest.mark.parametrize("rendering", [Rendering.NONE, Rendering.BLOCKS, Rendering.BRAILLE])
+@pytest.mark.parametrize(("width", "rows"), [(80, 22), (80, 18), (120, 38), (56, 28), (40, 22), (200, 60)])
+def test_no_answer_is_higher_or_wider_than_its_window(
+    searcher: Searcher, picture: Path, rendering: Rendering, width: int, rows: int
+) -> None:
+    names = {"like": (str(picture),)}
+    for query, more in ((Query("p.png", picture), {}), (next(items([3])), {}), (Query("q", picture), names)):
+        for by_class in (False, True):
+            for limits in (STORED_LIMITS, Limits(unknown_below=0.99)):
+                settings = {"by_class": by_class, "limits": limits, **more}
+                lines = screen(searcher, query, rendering, width=width, rows=rows, k=6, **settings)
+                assert len(lines) <= rows
+                assert max(map(len, lines)) <= width
+                assert "class " in lines[-1]
+                if rows > 18 and width > 40 and rendering is Rendering.BLOCKS:
+                    assert any("▀" in line or "█" * 14 in line for line in lines)
+
+
+def test_what_does_not_fit_is_told_in_a_line(searcher: Searcher, picture: Path) -> None:
+    lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, rows=26, width=50, k=6)
+    assert lines[-6] == "4 to 6: 0.6000 to 0.0000; classes a, b, c"
+    lines = screen(searcher, Query("p.png", picture), rows=10, k=6)
+    assert lines[5:] == [
+        "rank  label   score  pair probability",
+        "   1  a       1.0000           98.2 %  id 2  toy/2",
+        "   2  b       0.8000           91.6 %  id 3  toy/3",
+        "3 to 6: 0.6000 to 0.0000; classes a, a, b, c",
+        "p.png: class a, 96.4 %",
+    ]
+
+
+def test_under_unknown_no_hit_has_a_probability(searcher: Searcher, picture: Path) -> None:
+    limits = Limits(unknown_below=0.99)
+    for rows in (None, 22):
+        lines = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, rows=rows, limits=limits)
+        assert "1.0000          0.8000          0.6000" in lines
+        assert not [line for line in lines if "98.2 %" in line]
+    table = screen(searcher, Query("p.png", picture), limits=limits)
+    hit = next(line for line in table if line.endswith("toy/2"))
+    assert columns(hit) == ["1", "a", "1.0000", "-", "yes", "2", "toy/2"]
+    assert screen(searcher, Query("p.png", picture), rows=22, limits=limits)[-1] == (
+        "p.png: unknown; if any, class a, 96.4 %"
+    )
+
+
+def test_names_that_are_cut_stay_apart(tmp_path: Path, toy_model: Model, picture: Path) -> None:
+    names = ("letter a, upper case, bold", "letter b, upper case, bold")
+    split = toy_split([((9, 0, 0, 0), 0), ((0, 9, 0, 0), 1)], names)
+    build_index(split, toy_model, tmp_path / "letters")
+    searcher = Searcher.open(tmp_path / "letters")
+    titles = screen(searcher, Query("p.png", picture), Rendering.BLOCKS, k=2)[15]
+    first, second = titles[3:14], titles[19:30]
+    assert first != second
+    assert "r b" in first
+    assert "r a" in second

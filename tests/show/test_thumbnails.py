@@ -8,17 +8,8 @@ from rich.console import Console
 from rich.text import Text
 from test_graphics import decode_kitty, decode_sixel
 
-from simsearch.show.terminal.thumbnails import (
-    Beside,
-    Canvas,
-    Rendering,
-    Tile,
-    TileGrid,
-    braille,
-    shaded,
-    silhouette,
-    tiles_across,
-)
+from simsearch.show.terminal.thumbnails import Canvas, Rendering, braille, shaded, silhouette
+from simsearch.show.terminal.tiles import Beside, Tile, TileGrid, tiles_across
 
 BLOCKS = Canvas(Rendering.BLOCKS)
 
@@ -167,3 +158,17 @@ def test_text_beside_a_graphic_moves_over_it_without_writing() -> None:
     after = text[text.rindex("\x1b\\") + 2 :]
     assert after.startswith("\x1b[16Cone\n\x1b[16Ctwo\n\x1b[16C\n")
     assert after.count("\n") == 7
+
+
+def test_text_beside_a_grid_goes_on_over_captions_and_graphics() -> None:
+    tiles = [Tile(square(0, 28, 0, 28), (Text("one"),)), Tile(square(0, 28, 0, 28), (Text("two"),))]
+    side = [Text(f"line {number}") for number in range(11)]
+    lines = plain(draw(TileGrid(tiles, BLOCKS, side), 46, no_color=True))
+    assert lines[0] == "█" * 14 + "  " + "█" * 14 + "  line 0"
+    assert lines[7] == "one             two             line 7"
+    assert lines[8:] == [" " * 32 + f"line {number}" for number in (8, 9, 10)]
+    narrow = plain(draw(TileGrid(tiles, BLOCKS, side), 38, no_color=True))
+    assert narrow[0] == "█" * 14 + "  line 0"
+    assert narrow[9] == "█" * 14 + "  line 9"
+    text = draw(TileGrid(tiles, Canvas(Rendering.KITTY), side[:2]), 60)
+    assert text[text.rindex("\x1b\\") + 2 :].startswith("\x1b[32Cline 0\n\x1b[32Cline 1\n\n")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from simsearch.show.figures.fonts import families, readable
 from simsearch.show.figures.theme import LIGHT, Theme
+from simsearch.show.names import without_middle
 
 MARGIN = 0.35  # inches
 TITLE = 15.0  # points
@@ -135,16 +136,7 @@ class Sheet:
         text = readable(text)
         if len(text) > 400:
             text = f"{text[:200]}…{text[-200:]}"
-        if self.text_width(text, size, weight) <= width:
-            return text
-        low, high = 0, len(text) - 1
-        while low < high:
-            kept = (low + high + 1) // 2
-            if self.text_width(_without_middle(text, kept), size, weight) <= width:
-                low = kept
-            else:
-                high = kept - 1
-        return _without_middle(text, low)
+        return without_middle(text, lambda shown: self.text_width(shown, size, weight) <= width)
 
     def picture(
         self, x: float, y: float, side: float, pixels: NDArray[Any], *, most: float = 255
@@ -293,8 +285,3 @@ class Sheet:
         axes.set_xlabel(x, labelpad=5 * self.scale, **font)
         axes.set_ylabel(y, labelpad=7 * self.scale, **font)
         return axes
-
-
-def _without_middle(text: str, kept: int) -> str:
-    head = (kept + 1) // 2
-    return f"{text[:head]}…{text[len(text) - (kept - head) :]}"

@@ -103,6 +103,14 @@ def canvas(images: str) -> Canvas:
     return Canvas(Rendering.BLOCKS if draws else Rendering.NONE)
 
 
+def window_rows() -> int | None:
+    """Rows for one answer in the window, without those of a note and of the prompt; None if there is none."""
+    console = results()
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
+        return None  # colors may still be forced: through a pager, say
+    return max(1, console.size.height - 2)
+
+
 def is_unicode() -> bool:
     """Whether stdout can show any character."""
     return (sys.stdout.encoding or "utf-8").lower().startswith("utf")

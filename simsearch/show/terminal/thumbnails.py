@@ -6,7 +6,7 @@ is the silhouette of its ink in the terminal's own colors, so it reads on light 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -15,15 +15,14 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 
-from simsearch.show.terminal.graphics import forward, kitty, reserve, sixel
+from simsearch.show.terminal.graphics import kitty, sixel
 
 COLUMNS, ROWS = 14, 7
-_GAP = 2  # columns between pictures
+GAP = 2  # columns between pictures
 _QUADRANTS = " ▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"  # 8 = upper left, 4 = upper right, 2 = lower left, 1 = lower right
 _BRAILLE_BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # Unicode's order of dots
 _FLAT = 16  # a cell whose grays differ by less is one gray
@@ -50,84 +49,10 @@ class Canvas:
     cell: tuple[int, int] = (8, 16)
 
 
-@dataclass(frozen=True, eq=False)
-class Tile:
-    """A picture with lines of at most 14 cells below it."""
-
-    pixels: Pixels
-    caption: tuple[Text, ...]
-
-
-class TileGrid:
-    """Tiles side by side, as many to a row as fit."""
-
-    def __init__(self, tiles: Sequence[Tile], canvas: Canvas) -> None:
-        self._tiles, self._canvas = tiles, canvas
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw row by row: pictures, their captions, an empty line."""
-        across = tiles_across(options.max_width)
-        for start in range(0, len(self._tiles), across):
-            row = self._tiles[start : start + across]
-            yield from _pictures(console, [tile.pixels for tile in row], self._canvas)
-            for line in range(max(len(tile.caption) for tile in row)):
-                texts = [tile.caption[line] if line < len(tile.caption) else Text() for tile in row]
-                for position, text in enumerate(texts):
-                    if position:
-                        yield Segment(" " * _GAP)
-                    yield from _fitted(console, text, COLUMNS)
-                yield Segment.line()
-            yield Segment.line()
-
-
-class Beside:
-    """A picture with text to its right."""
-
-    def __init__(self, pixels: Pixels, text: Text, canvas: Canvas) -> None:
-        self._pixels, self._text, self._canvas = pixels, text, canvas
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Draw the picture and, from its first row on, the text."""
-        room = max(1, options.max_width - COLUMNS - _GAP)
-        lines = list(self._text.wrap(console, room, overflow="fold"))
-        rows = max(ROWS, len(lines))
-        if self._canvas.rendering in (Rendering.KITTY, Rendering.SIXEL):
-            yield Segment(reserve(rows) + _graphic([self._pixels], self._canvas))
-            margins = [[Segment(forward(COLUMNS + _GAP))]] * rows
-        else:
-            drawn = _cells(console, self._pixels, self._canvas.rendering)
-            blank = [Segment(" " * COLUMNS)]
-            margins = [[*(drawn[row] if row < ROWS else blank), Segment(" " * _GAP)] for row in range(rows)]
-        for row, margin in enumerate(margins):
-            yield from margin
-            if row < len(lines):
-                yield from _fitted(console, lines[row], 0)
-            yield Segment.line()
-
-
-def tiles_across(width: int) -> int:
-    """How many tiles fit side by side."""
-    return max(1, (width + _GAP) // (COLUMNS + _GAP))
-
-
-def _pictures(console: Console, pictures: Sequence[Pixels], canvas: Canvas) -> Iterator[Segment]:
-    """A row of pictures; the cursor is below them afterwards."""
-    if canvas.rendering in (Rendering.KITTY, Rendering.SIXEL):
-        yield Segment(reserve(ROWS) + _graphic(pictures, canvas) + f"\x1b[{ROWS}B")
-        return
-    drawn = [_cells(console, pixels, canvas.rendering) for pixels in pictures]
-    for row in range(ROWS):
-        for position, cells in enumerate(drawn):
-            if position:
-                yield Segment(" " * _GAP)
-            yield from cells[row]
-        yield Segment.line()
-
-
-def _graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
+def graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
     """A row of pictures as one graphic, which lies on the same cells as blocks would."""
     per_column = pictures[0].shape[1] // COLUMNS
-    gap = np.zeros((pictures[0].shape[0], _GAP * per_column), np.uint8)
+    gap = np.zeros((pictures[0].shape[0], GAP * per_column), np.uint8)
     parts = [part for pixels in pictures for part in (gap, pixels)][1:]
     grays = np.concatenate(parts, axis=1)
     opaque = np.concatenate([np.full(part.shape, part is not gap) for part in parts], axis=1)
@@ -140,7 +65,7 @@ def _graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
     return sixel(grays[rows][:, across], opaque[rows][:, across])
 
 
-def _cells(console: Console, pixels: Pixels, rendering: Rendering) -> list[list[Segment]]:
+def cells(console: Console, pixels: Pixels, rendering: Rendering) -> list[list[Segment]]:
     """The seven lines of a picture."""
     if rendering is Rendering.BRAILLE:
         return [[Segment(line)] for line in braille(pixels)]
@@ -197,13 +122,3 @@ def _merged(line: Sequence[tuple[str, int, int]], colors: str) -> list[Segment]:
 def _style(front: int, back: int, _colors: str) -> Style:
     """Gray on gray; one for each number of colors, for a Style keeps the codes it is first drawn with."""
     return Style(color=Color.from_rgb(front, front, front), bgcolor=Color.from_rgb(back, back, back))
-
-
-def _fitted(console: Console, text: Text, width: int) -> Iterator[Segment]:
-    """One line of text, cut and filled to a width; a width of 0 leaves it as it is."""
-    line = text.copy()
-    line.end = ""
-    line.stylize(line.style)  # rich draws a text without spans in no style
-    if width:
-        line.truncate(width, overflow="ellipsis", pad=True)
-    yield from line.render(console)
