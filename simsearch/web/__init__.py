@@ -9,6 +9,8 @@ engine.py       a bounded queue and batches, off the event loop
 registry.py     open indexes, reloaded when they change
 guard.py        hosts, origins, tokens, limits and headers
 monitoring.py   figures for Prometheus
+map.py          a gallery in two dimensions
+vectors.py      the HTTP API's vectors and maps
 api.py          the HTTP API
 openapi.py      schemas of the OpenAPI document
 app.py          the page, the API and operations as one app

@@ -23,6 +23,7 @@ from simsearch.web.problems import PROBLEM
 from simsearch.web.registry import OpenIndex, Registry, data_uri
 from simsearch.web.settings import MAX_K, Settings
 from simsearch.web.uploads import FORM, RAW, read_pictures
+from simsearch.web.vectors import add_vectors
 
 IndexParameter = Annotated[
     str | None, Query(alias="index", max_length=100, description="Name of the index; the first by default.")
@@ -119,6 +120,7 @@ def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRo
     router = APIRouter(prefix="/api")
     _add_searches(router, registry, engine, settings)
     _add_items(router, registry, engine)
+    add_vectors(router, registry, settings)
 
     @router.get("/indexes", summary="The indexes that can be asked")
     async def indexes() -> Response:

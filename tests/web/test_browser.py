@@ -42,7 +42,7 @@ def test_a_digit_drawn_with_the_mouse_is_the_answer(page: Page, digit: str) -> N
     expect(page.locator("#hits li")).to_have_count(12)
     expect(page.locator("#hits .caption").first).to_contain_text(f"✓ {digit}")
     expect(page.locator("#classes .top .name")).to_have_text(digit)
-    expect(page.locator("#reason")).to_have_text(re.compile(r"probability \d+\.\d %"))
+    expect(page.locator("#reason")).to_have_text(re.compile(r"probability \d+\.\d\s%"))
     expect(page.locator("#seen")).to_have_attribute("src", re.compile("^data:image/png;base64,"))
     expect(page.locator("#summary")).to_contain_text(f"Most like class {digit}, probability")
 
@@ -217,6 +217,8 @@ def test_everything_can_be_done_with_keys_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.locator("#index")).to_be_focused()
     page.keyboard.press("Tab")
+    expect(page.locator("#present")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(page.locator("#pad")).to_be_focused()
     for _ in range(9):
         page.keyboard.press("ArrowUp")
@@ -225,7 +227,7 @@ def test_everything_can_be_done_with_keys_alone(page: Page) -> None:
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     expect(page.locator("#label")).to_have_text("1")
-    for name in ("undo", "clear", "eraser", "pen", "file"):
+    for name in ("undo", "clear", "eraser", "pen", "file", "tab-hits"):
         page.keyboard.press("Tab")
         expect(page.locator(f"#{name}")).to_be_focused()
     page.keyboard.press("Tab")

@@ -28,6 +28,24 @@ export class Client {
     return this.#answer(`api/items/${id}/neighbors`, parameters, { signal });
   }
 
+  async vector(image, parameters, signal) {
+    return this.#request(`api/vectors?${new URLSearchParams(parameters)}`, { method: "POST", body: image, signal });
+  }
+
+  async itemVector(id, parameters, signal) {
+    return this.#request(`api/items/${id}/vector?${new URLSearchParams(parameters)}`, { signal });
+  }
+
+  async map(parameters) {
+    return this.#request(`api/map?${new URLSearchParams(parameters)}`, {});
+  }
+
+  // The address of an item's picture, which lasts as long as the page.
+  async picture(id, parameters) {
+    const response = await this.#fetch(`api/items/${id}.png?${new URLSearchParams(parameters)}`, {});
+    return URL.createObjectURL(await response.blob());
+  }
+
   async #answer(path, parameters, options) {
     const query = new URLSearchParams({ ...parameters, pictures: "true" });
     const { queries } = await this.#request(`${path}?${query}`, options);
@@ -35,6 +53,10 @@ export class Client {
   }
 
   async #request(path, options) {
+    return (await this.#fetch(path, options)).json();
+  }
+
+  async #fetch(path, options) {
     const headers = new Headers();
     if (options.body) headers.set("Content-Type", options.body.type || "application/octet-stream");
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
@@ -45,7 +67,7 @@ export class Client {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "the server does not answer", "is it still running?");
     }
-    if (response.ok) return response.json();
+    if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
     const seconds = Number(response.headers.get("Retry-After")) || null;
     throw new Problem(response.status, problem.detail ?? `the server answered ${response.status}`, problem.hint, seconds);

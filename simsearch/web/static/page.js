@@ -4,8 +4,11 @@ import { Client, Latest } from "./client.js";
 import { element, setText } from "./dom.js";
 import { Pad } from "./pad.js";
 import { readImage } from "./pictures.js";
+import { readPlace, takeToken, writePlace } from "./place.js";
 import { Results } from "./results.js";
+import { encodeStrokes } from "./sharing.js";
 import { toBlob } from "./strokes.js";
+import { Views } from "./views.js";
 import { count, subjectOf } from "./words.js";
 
 const HITS = 12; // fills two rows of six and three of four
@@ -15,56 +18,49 @@ const client = new Client(takeToken());
 const results = new Results((id) => go({ id }));
 const latest = new Latest(showAnswer, showProblem, (busy) => element("main").setAttribute("aria-busy", busy));
 const pad = new Pad(element("pad"), onDrawn);
+const views = new Views(client, (id) => go({ id }), onView);
 let indexes = [];
 let index; // the one that is asked
 let shown = null; // what the answer that is shown is about, or null where none is: "drawing", "file", "item"
 let onRest = null;
 let reading = 0; // number of the file that was chosen last
 
-// A token comes as #token=... and is kept for this tab, out of the address.
-function takeToken() {
-  const place = readAddress();
-  if (place.has("token")) {
-    sessionStorage.setItem("token", place.get("token"));
-    place.delete("token");
-    history.replaceState(null, "", place.size ? `#${place}` : location.pathname);
-  }
-  return sessionStorage.getItem("token");
-}
-
-function readAddress() {
-  return new URLSearchParams(location.hash.slice(1));
-}
-
 // Write what is asked into the address, and ask it.
 function go({ id = null, name = index.name }) {
-  const place = new URLSearchParams();
-  if (name !== indexes[0].name) place.set("index", name);
-  if (id !== null) place.set("id", id);
-  history.pushState(null, "", place.size ? `#${place}` : location.pathname);
+  keepDrawing();
+  writePlace({ id, index: name === indexes[0].name ? null : name, ...(id === null ? {} : { drawing: null }) });
   follow();
 }
 
-// Do what the address says: an item, or else what is on the pad.
+// Do what the address says: an item, or else its drawing, or what is on the pad.
 function follow() {
-  const place = readAddress();
-  const named = indexes.find((each) => each.name === (place.get("index") ?? indexes[0].name));
+  const place = readPlace();
+  const named = indexes.find((each) => each.name === (place.index ?? indexes[0].name));
+  if (place.view !== views.shown) views.show(place.view);
+  present(place.isPresented);
   use(named ?? indexes[0]);
-  if (!named) return showProblem(new Error(`There is no gallery ${place.get("index")} here.`));
-  const id = place.get("id") ?? "";
-  if (/^\d{1,18}$/.test(id)) return askItem(id);
-  pad.preview(null);
+  if (!named) return showProblem(new Error(`There is no gallery ${place.index.slice(0, 40)} here.`));
+  if (place.id !== null) return followItem(place.id);
+  if (place.strokes && place.drawing !== encodeStrokes(pad.strokes)) pad.replace({ strokes: place.strokes });
+  else pad.preview(null);
   updateTools();
-  if (id) showProblem(new Error(`${id.slice(0, 40)} is no item: items have numbers.`));
-  else if (pad.file) askFile();
+  if (pad.file) askFile();
   else if (!pad.isEmpty) askDrawing(true);
   else begin();
+}
+
+function followItem(id) {
+  updateTools();
+  if (/^\d{1,18}$/.test(id)) askItem(id);
+  else showProblem(new Error(`${id.slice(0, 40)} is no item: items have numbers.`));
 }
 
 function begin() {
   latest.cancel();
   showMessage("");
   shown = null;
+  views.answer(null);
+  writePlace({ drawing: null }, { replace: true });
   results.begin(index);
   say("");
   describe("");
@@ -75,6 +71,7 @@ function use(chosen) {
   index = chosen;
   shown = null;
   results.use(index);
+  views.use(index);
   element("index").value = index.name;
   const name = indexes.length < 2 ? `${index.name}: ` : "";
   setText(element("facts"), `${name}${count(index.items)} images`);
@@ -88,40 +85,66 @@ function use(chosen) {
 
 // Leave the item that the address names, if any, for a drawing or a file; true if there was one.
 function leaveItem() {
-  if (!readAddress().has("id")) return false;
-  history.pushState(null, "", index === indexes[0] ? location.pathname : `#index=${encodeURIComponent(index.name)}`);
-  return true;
+  const isItem = readPlace().id !== null;
+  if (isItem) writePlace({ id: null, drawing: null });
+  return isItem;
 }
 
 // Ask, and take away an answer that is not about what is shown now.
-function ask(kind, atOnce, send) {
-  if (shown !== kind || (atOnce && kind !== "drawing")) {
-    shown = null;
-    results.wait();
-    describe("");
-  }
-  const parameters = { index: index.name, k: HITS };
-  latest.want(async (signal) => ({ kind, answer: await send(parameters, signal) }), { atOnce });
+function ask(kind, atOnce, search, findVector) {
+  if (shown !== kind || (atOnce && kind !== "drawing")) leaveAnswer();
+  const place = { index: index.name };
+  latest.want(async (signal) => {
+    const both = [search({ ...place, k: HITS }, signal), views.needsVector ? findVector(place, signal) : null];
+    const [answer, found] = await Promise.all(both);
+    return { kind, answer, ...found };
+  }, { atOnce });
+}
+
+function askPicture(kind, atOnce, make) {
+  let blob; // made once for both questions
+  const body = () => (blob ??= make());
+  ask(
+    kind, atOnce,
+    async (parameters, signal) => client.search(await body(), parameters, signal),
+    async (parameters, signal) => client.vector(await body(), parameters, signal),
+  );
 }
 
 function askDrawing(atOnce) {
-  ask("drawing", atOnce, async (parameters, signal) => client.search(await toBlob(pad.strokes), parameters, signal));
-}
-
-function askItem(id) {
-  ask("item", true, (parameters, signal) => client.neighbors(id, parameters, signal));
+  askPicture("drawing", atOnce, () => toBlob(pad.strokes));
 }
 
 function askFile() {
   const { body } = pad.file;
-  ask("file", true, (parameters, signal) => client.search(body, parameters, signal));
+  askPicture("file", true, () => body);
+}
+
+function askItem(id) {
+  ask(
+    "item", true,
+    (parameters, signal) => client.neighbors(id, parameters, signal),
+    (parameters, signal) => client.itemVector(id, parameters, signal),
+  );
+}
+
+function leaveAnswer() {
+  shown = null;
+  results.wait();
+  views.answer(null);
+  describe("");
+}
+
+// Another view is shown, which may need what was not asked for before.
+function onView(name) {
+  writePlace({ view: name === "hits" ? null : name }, { replace: true });
+  if (shown !== null && views.needsVector) follow();
 }
 
 async function takeFile(file) {
   const number = ++reading;
   latest.cancel();
-  shown = null;
-  results.wait();
+  leaveAnswer();
   const read = await readImage(file);
   if (number !== reading) return;
   pad.replace({ file: read });
@@ -129,16 +152,18 @@ async function takeFile(file) {
   follow();
 }
 
-async function showAnswer({ kind, answer }) {
+async function showAnswer(found) {
+  const { kind, answer } = found;
   showMessage("");
   shown = kind;
+  views.answer(found);
   say(results.show(answer));
   if (kind !== "item") return describe(kind === "file" ? pad.file.name : "");
   describe(`Item ${answer.id}`, answer.truth === null ? "" : `class ${answer.truth}`);
   const image = new Image();
   image.src = answer.pictures.query;
   await image.decode();
-  if (readAddress().get("id") === String(answer.id)) pad.preview(image);
+  if (readPlace().id === String(answer.id)) pad.preview(image);
   updateTools();
 }
 
@@ -153,9 +178,10 @@ function describe(name, label = "") {
 function showProblem(problem) {
   showMessage(problem.message);
   element("again").hidden = problem.status === undefined || (problem.status > 0 && problem.status < 500);
-  element("anew").hidden = !index || !readAddress().has("id");
+  element("anew").hidden = !index || readPlace().id === null;
   if (!index || problem.retryAfter) return; // nothing is known yet, or it is asked again
   shown = null;
+  views.answer(null);
   results.begin(index, "There is no answer.");
   say("");
   describe("");
@@ -167,14 +193,21 @@ function showMessage(text) {
   element("again").hidden = element("anew").hidden = true;
 }
 
-// Said once the drawing rests, not at every answer.
+// Said, and written into the address, once the drawing rests: not at every answer.
 function say(text) {
   clearTimeout(onRest);
-  onRest = setTimeout(() => setText(element("summary"), text), QUIET);
+  onRest = setTimeout(() => {
+    setText(element("summary"), text);
+    keepDrawing();
+  }, QUIET);
+}
+
+function keepDrawing() {
+  if (shown === "drawing") writePlace({ drawing: encodeStrokes(pad.strokes) }, { replace: true });
 }
 
 function updateTools() {
-  const isItem = readAddress().has("id");
+  const isItem = readPlace().id !== null;
   element("undo").disabled = !pad.canUndo;
   element("clear").disabled = pad.isEmpty && !isItem;
   element("invitation").hidden = !pad.isEmpty || isItem;
@@ -184,8 +217,9 @@ function onDrawn(kind) {
   reading += 1;
   const left = leaveItem();
   updateTools();
-  if (kind === "stroke") askDrawing(left);
-  else follow();
+  if (kind === "stroke") return askDrawing(left);
+  writePlace({ drawing: null }, { replace: true }); // the address says what was drawn before
+  follow();
 }
 
 function chooseFile(files) {
@@ -200,7 +234,22 @@ function erase(whether) {
   element("frame").classList.toggle("erasing", whether);
 }
 
+// Pad, answer and map alone, large.
+function present(whether) {
+  document.body.classList.toggle("presented", whether);
+  element("present").setAttribute("aria-pressed", whether);
+  if (whether && views.shown !== "map") views.show("map");
+}
+
+function togglePresent() {
+  const whether = !document.body.classList.contains("presented");
+  writePlace({ present: whether ? "" : null, view: whether ? "map" : readPlace().view }, { replace: true });
+  present(whether);
+  onView(views.shown);
+}
+
 function listen() {
+  element("present").addEventListener("click", togglePresent);
   element("undo").addEventListener("click", () => pad.undo());
   element("clear").addEventListener("click", () => pad.clear());
   element("eraser").addEventListener("click", () => erase(!pad.isErasing));
@@ -233,6 +282,7 @@ function listen() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) pad.undo();
     else if (event.key === "Delete" && event.target.tagName !== "SELECT") pad.clear();
+    else if (event.key === "Escape" && document.body.classList.contains("presented")) togglePresent();
     else return;
     event.preventDefault();
   });

@@ -38,7 +38,7 @@ export function countSame(hits, reference) {
 
 // As the command line prints it.
 export function percent(probability) {
-  return `${(Math.floor(1000 * probability) / 10).toFixed(1)} %`; // never rounded up to certainty
+  return `${(Math.floor(1000 * probability) / 10).toFixed(1)}\u00a0%`; // never rounded up to certainty
 }
 
 export function count(number) {

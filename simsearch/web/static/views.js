@@ -1,0 +1,101 @@
+// The views of an answer, one at a time: its nearest images, the map of the gallery.
+
+import { element } from "./dom.js";
+import { GalleryMap } from "./map.js";
+
+const NAMES = ["hits", "map"];
+
+export class Views {
+  #client;
+  #map;
+  #index = null;
+  #shown = "hits";
+  #onShow;
+  #pictures = new Map();
+  #loading = null;
+
+  // onChoose(id): an item is chosen; onShow(name): another view is shown, which may need a vector.
+  constructor(client, onChoose, onShow) {
+    this.#client = client;
+    this.#onShow = onShow;
+    this.#map = new GalleryMap((id) => this.#picture(id), onChoose);
+    for (const name of NAMES) tab(name).addEventListener("click", () => this.#choose(name));
+    element("tabs").addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  get shown() {
+    return this.#shown;
+  }
+
+  // Whether what is shown needs the vector of what is asked about.
+  get needsVector() {
+    return this.#shown === "map";
+  }
+
+  use(index) {
+    this.#index = index;
+    this.#pictures.clear();
+    this.#loading = null;
+    this.#map.load(null, index.classes);
+    this.show(this.#shown);
+  }
+
+  // Show a view; the nearest images for a name that is none.
+  show(name) {
+    this.#shown = NAMES.includes(name) ? name : "hits";
+    for (const each of NAMES) {
+      const isShown = each === this.#shown;
+      tab(each).setAttribute("aria-selected", isShown);
+      tab(each).tabIndex = isShown ? 0 : -1;
+      element(`panel-${each}`).hidden = !isShown;
+    }
+    document.body.dataset.view = this.#shown;
+    if (this.#shown === "map" && this.#index) this.#loadMap();
+  }
+
+  // An answer with the vector of what it is about, or null for none.
+  answer(found) {
+    const { vector, answer } = found ?? {};
+    this.#map.show(vector ? { vector, hits: answer.hits, pictures: answer.pictures.items } : null);
+  }
+
+  #choose(name) {
+    this.show(name);
+    this.#onShow(this.#shown);
+  }
+
+  #key(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = NAMES[(NAMES.indexOf(this.#shown) + step + NAMES.length) % NAMES.length];
+    this.#choose(next);
+    tab(next).focus();
+    event.preventDefault();
+  }
+
+  async #loadMap() {
+    const index = this.#index;
+    if (this.#map.isLoaded || this.#loading === index) return;
+    this.#loading = index;
+    const failed = element("map-failed");
+    failed.textContent = "";
+    try {
+      const document = await this.#client.map({ index: index.name });
+      if (this.#index === index) this.#map.load(document, index.classes);
+      this.#onShow(this.#shown);
+    } catch (problem) {
+      if (this.#index === index) failed.textContent = problem.message;
+    } finally {
+      if (this.#loading === index) this.#loading = null;
+    }
+  }
+
+  #picture(id) {
+    if (!this.#pictures.has(id)) this.#pictures.set(id, this.#client.picture(id, { index: this.#index.name }));
+    return this.#pictures.get(id);
+  }
+}
+
+function tab(name) {
+  return element(`tab-${name}`);
+}

@@ -1,0 +1,179 @@
+"""The views of an answer: the map and its moving point, presentation, and addresses that carry a drawing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from browsers import DIGITS, draw
+from pages import (  # noqa: F401
+    PHONE,
+    browser_fixture,
+    open_page_fixture,
+    page_fixture,
+    url_fixture,
+    violations,
+)
+from playwright.sync_api import Page, expect
+
+from simsearch.search.searcher import Searcher
+from simsearch.web.map import circle_of_classes
+from simsearch.web.pages import load_pages
+
+
+def show_map(page: Page) -> None:
+    page.locator("#tab-map").click()
+    expect(page.locator("#map-layouts button")).to_have_count(2)
+
+
+def pixel_of(page: Page, shipped: Searcher, item: int) -> tuple[float, float]:
+    """Where an item is on the circle of classes that the page shows whole."""
+    block = shipped.bundle.store.sample(10_000)
+    assert block.labels is not None
+    layout = circle_of_classes(block.vectors, block.labels)
+    places = layout.place(block.vectors)
+    low, high = places.min(axis=0), places.max(axis=0)
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    size = np.array([box["width"], box["height"]]) - 2  # without its border
+    scale = (0.86 * size / (high - low)).min()
+    x, y = (places[item] - (low + high) / 2) * (scale, -scale) + size / 2 + 1
+    return box["x"] + x, box["y"] + y
+
+
+def test_a_dot_shows_its_picture_and_is_searched_from(page: Page, shipped: Searcher) -> None:
+    show_map(page)
+    places = shipped.bundle.store.sample(10_000)
+    assert places.labels is not None
+    circle = circle_of_classes(places.vectors, places.labels).place(places.vectors)
+    gaps = np.linalg.norm(circle[:, None] - circle[None, :1_000], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    alone = int(gaps.min(axis=0).argmax())  # of the first thousand the one farthest from all others
+    page.locator("#map").scroll_into_view_if_needed()
+    page.mouse.move(*pixel_of(page, shipped, alone), steps=2)
+    label = shipped.label(alone)
+    expect(page.locator("#map-name")).to_have_text(f"item {alone}, class {label}")
+    expect(page.locator("#map-picture")).to_have_attribute("src", re.compile("^blob:"))
+    page.mouse.down()
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(f"id={alone}"))
+    expect(page.locator("#asked")).to_have_text(f"Item {alone}, class {label}")
+
+
+def test_the_point_of_a_drawing_lies_in_its_class_and_moves_with_it(page: Page) -> None:
+    show_map(page)
+    draw(page, DIGITS["7"])
+    expect(page.locator("#map")).to_have_attribute(
+        "aria-label", re.compile(r"asked about lies at item \d+, class 7$")
+    )
+    page.locator("#clear").click()
+    expect(page.locator("#map")).to_have_attribute("aria-label", "Map of 10,000 images in 10 classes")
+    draw(page, DIGITS["0"])
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("class 0$"))
+    assert page.evaluate("document.querySelector('#panel-hits').hidden")
+
+
+def test_the_map_is_zoomed_and_searched_with_keys_and_changes_its_layout(page: Page) -> None:
+    show_map(page)
+    page.locator("[data-layout=pca]").click()
+    expect(page.locator("[data-layout=pca]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#map-note")).to_contain_text("differ most")
+    page.locator("#map").focus()
+    for key in ("+", "+", "ArrowLeft", "ArrowUp", "-"):
+        page.keyboard.press(key)
+    expect(page.locator("#map")).to_have_class("deep")
+    page.keyboard.press("0")
+    expect(page.locator("#map")).not_to_have_class("deep")
+    page.mouse.move(700, 600)
+    page.locator("#map").hover()
+    page.mouse.wheel(0, -400)
+    expect(page.locator("#map")).to_have_class("deep")
+    page.locator("#map-all").click()
+    expect(page.locator("#map")).not_to_have_class("deep")
+
+
+def test_a_gallery_without_labels_has_a_map_without_a_circle(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=plain&view=map&id=0")
+    expect(page.locator("#tab-map")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#map")).to_have_attribute(
+        "aria-label", "Map of 2 images; what is asked about lies at item 1"
+    )
+    expect(page.locator("#map-layouts")).to_be_hidden()
+    page.locator("#index").select_option("judged")
+    expect(page.locator("#map-layouts button")).to_have_count(2)
+
+
+def test_a_map_that_does_not_come_is_said_and_tried_again(page: Page) -> None:
+    page.route("**/api/map?*", lambda route: route.abort())
+    page.locator("#tab-map").click()
+    expect(page.locator("#map-failed")).to_contain_text("The server does not answer")
+    page.unroute("**/api/map?*")
+    page.locator("#tab-hits").click()
+    show_map(page)
+    expect(page.locator("#map-failed")).to_have_text("")
+
+
+def test_tabs_are_moved_between_with_arrows(page: Page) -> None:
+    page.locator("#tab-hits").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-map")).to_be_focused()
+    expect(page.locator("#panel-map")).to_be_visible()
+    expect(page).to_have_url(re.compile("#view=map$"))
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#panel-hits")).to_be_visible()
+
+
+def test_a_presentation_shows_pad_answer_and_map_alone(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#present", viewport={"width": 1920, "height": 1080})
+    expect(page.locator("#map-layouts button")).to_have_count(2)
+    draw(page, DIGITS["7"])
+    expect(page.locator("#label")).to_have_text("7")
+    for part in ("#classes-part", "#tabs", "#panel-hits", "#help"):
+        expect(page.locator(part)).to_be_hidden()
+    size = page.locator("#reason").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert size >= 1080 / 36  # the last row reads a thirtieth or so of the screen's height
+    assert page.evaluate("document.documentElement.scrollHeight") <= 1080
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#classes-part")).to_be_visible()
+    expect(page).not_to_have_url(re.compile("present"))
+
+
+def test_an_address_carries_the_drawing_with_its_eraser_and_undo_keeps_working(
+    open_page: Callable[..., Page], page: Page
+) -> None:
+    draw(page, DIGITS["7"])
+    page.locator("#eraser").click()
+    draw(page, [[(0.3, 0.25), (0.34, 0.25)]])
+    expect(page).to_have_url(re.compile(r"#drawing=[\w-]+$"))
+    page.wait_for_timeout(900)  # the drawing rests
+    other = open_page(page.url.removeprefix("http://").partition("/")[2].join(["/", ""]))
+    expect(other.locator("#label")).to_have_text(page.locator("#label").inner_text())
+    shots = [each.locator("#pad").screenshot() for each in (page, other)]
+    first, second = (np.frombuffer(shot, np.uint8) for shot in shots)
+    assert abs(len(first) - len(second)) < 0.1 * len(first)
+    other.locator("#clear").click()
+    expect(other).not_to_have_url(re.compile("drawing"))
+    other.locator("#undo").click()
+    expect(other.locator("#label")).to_have_text("7")
+    other.locator("#hits button").first.click()
+    expect(other).to_have_url(re.compile("id="))
+    other.go_back()
+    expect(other.locator("#label")).to_have_text("7")
+
+
+def test_an_address_with_a_damaged_drawing_shows_an_empty_pad(
+    open_page: Callable[..., Page], url: str
+) -> None:
+    page = open_page("/static/icon.svg")
+    for damaged in ("%00", "AQ", "LgD_"):
+        page.goto("about:blank")
+        page.goto(f"{url}/#drawing={damaged}")
+        expect(page.locator("#hits li")).to_have_count(10)
+        expect(page.locator("#clear")).to_be_disabled()
+
+
+def test_the_page_weighs_less_than_300_kilobytes() -> None:
+    assert 10_000 < sum(len(page.content) for page in load_pages().values()) < 300_000
