@@ -55,7 +55,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     dim: int
     parameters: int
     preprocessing: int
-    projection: Projection
+    projection: Projection | None  # None where the network was not trained on pairs
     files: Mapping[str, FileRecord]
     training: Mapping[str, Any]
     calibration: Calibration | None = None  # absent in models that were never calibrated
@@ -63,8 +63,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     output: VectorOutput = AS_IS
 
     @property
-    def pairs(self) -> Projection:
-        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+    def pairs(self) -> Projection | None:
+        """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
         return self.projection if self.calibration is None else self.calibration.pairs
 
     def to_json(self) -> bytes:

@@ -266,6 +266,8 @@ def _verify(bundle: Bundle, queries: Queries, seed: int) -> Verification | None:
     """Verify pairs of queries whose classes the gallery knows."""
     known = queries.labels >= 0
     manifest = bundle.manifest
+    if manifest.pairs is None:  # nothing says from which cosine on a pair is of one class
+        return None
     return verify_pairs(
         queries.vectors[known], queries.labels[known], manifest.pairs, learned=manifest.projection, seed=seed
     )

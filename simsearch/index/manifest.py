@@ -68,7 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model: str
     encoder: str  # fingerprint of the query encoder: SHA-256 of its ONNX file
     preprocessing: int
-    projection: Projection
+    projection: Projection | None  # None where the network was not trained on pairs
     dataset: str
     data_sha256: Mapping[str, str]
     classes: tuple[str, ...]
@@ -81,8 +81,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     output: VectorOutput = AS_IS
 
     @property
-    def pairs(self) -> Projection:
-        """What turns a cosine into the printed probability: calibrated, or as the network learned it."""
+    def pairs(self) -> Projection | None:
+        """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
         return self.projection if self.calibration is None else self.calibration.pairs
 
     def to_json(self) -> bytes:

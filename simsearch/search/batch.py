@@ -20,7 +20,8 @@ from threadpoolctl import ThreadpoolController
 
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import Vectors
-from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
+from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search.compose import Combination
 from simsearch.search.queries import Query
 from simsearch.search.searcher import STORED_LIMITS, Answer, Limits, Searcher
@@ -117,7 +118,9 @@ def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, inve
             return item_image(searcher, query.item)
         if query.picture is None:
             return None
-        return prepare_image(query.picture, preprocess=preprocess, invert=invert)
+        return prepare_picture(
+            query.picture, searcher.bundle.encoder.input, preprocess=preprocess, invert=invert
+        )
     except BadInputError as error:
         return error
 

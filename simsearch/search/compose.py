@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from simsearch.encode.encoder import Encoder
 from simsearch.errors import BadInputError
 from simsearch.index.stores.base import Vectors
-from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
+from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search.queries import single
 
 _NO_DIRECTION = 1e-4  # a sum shorter than this is rounding, not a direction
@@ -84,6 +85,6 @@ def read_combination(
         query = single(name, stdin)
         if query.picture is None:
             raise ValueError("a query that is single has a picture")
-        image = prepare_image(query.picture, preprocess=preprocess, invert=invert)
+        image = prepare_picture(query.picture, encoder.input, preprocess=preprocess, invert=invert)
         parts.append(Part(query.name, image, added))
     return Combination.of(parts, encoder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from simsearch.encode.model_folder import Model
@@ -18,8 +18,9 @@ from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.index.stores.base import NOTHING, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.hits import join, reshape
-from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
-from simsearch.stats.calibration import MATCH, UNKNOWN
+from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import PreparedImage, Preprocess
+from simsearch.stats.calibration import MATCH, UNKNOWN, Projection
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
 from simsearch.text import did_you_mean, listed
 
@@ -57,7 +58,7 @@ class Hit:
     id: int
     label: str | None
     score: float  # cosine similarity
-    probability: float  # that query and item show the same class, as likely as not beforehand
+    probability: float | None  # that query and item show the same class, assuming equal priors
     source: str
     match: bool | None = None  # whether it counts as the query's class; None without a limit for it
 
@@ -70,7 +71,7 @@ class ClassRank:
     label: str
     best: float
     mean: float
-    probability: float  # of the best score
+    probability: float | None  # of the best score
     example: int  # id
     posterior: float | None = None  # that the query is of this class, if of any; None without a calibration
 
@@ -112,11 +113,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar two images are: their cosine, its logit, and the probability of one class."""
+    """How similar two images are: their cosine, and its logit and probability of one class, if known."""
 
     score: float
-    logit: float
-    probability: float
+    logit: float | None
+    probability: float | None
 
 
 class Searcher:
@@ -166,7 +167,7 @@ class Searcher:
         :raises BadInputError: If there is no such class.
         :raises ValueError: If k < 1.
         """
-        prepared = prepare_image(image, preprocess=preprocess, invert=invert)
+        prepared = prepare_picture(image, self.bundle.encoder.input, preprocess=preprocess, invert=invert)
         return self.query_prepared([prepared], k=k, labels=labels, limits=limits)[0]
 
     def query_item(
@@ -276,7 +277,7 @@ class Searcher:
         found = ids != NOTHING
         scores, ids = scores[found], ids[found]
         rows = self._rows(ids)
-        probabilities = bundle.manifest.pairs.probability(scores).tolist()
+        probabilities = _probabilities(bundle.manifest.pairs, scores)
         return tuple(
             Hit(
                 rank=rank,
@@ -297,6 +298,11 @@ class Searcher:
         manifest = self.bundle.manifest
         least = [] if limits.min_score is None else [limits.min_score]
         if limits.min_probability is not None:
+            if manifest.pairs is None:
+                raise BadInputError(
+                    f"{manifest.name} has no probabilities: its model was not trained on pairs",
+                    hint="set a least score instead: --min-score",
+                )
             score = manifest.pairs.score(limits.min_probability)
             least.append(min(max(score, -1.0), math.nextafter(1, 2)))  # infinite for 0 and 1
         if not least and manifest.calibration is not None:
@@ -354,7 +360,7 @@ class Searcher:
 
     def _named(self, ranking: Sequence[ClassScore]) -> tuple[ClassRank, ...]:
         manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
-        probabilities = manifest.pairs.probability([row.best for row in ranking]).tolist()
+        probabilities = _probabilities(manifest.pairs, [row.best for row in ranking])
         posterior = None
         if calibration is not None and ranking:
             posterior = calibration.classes.probability([row.mean for row in ranking])
@@ -383,5 +389,15 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     """Compare two images with a model alone, without an index."""
     vectors = model.encoder.encode(np.stack([first.pixels, second.pixels])).astype(np.float64)
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
-    projection = model.card.pairs
-    return Similarity(score, float(projection.logit(score)), float(projection.probability(score)))
+    line = model.card.pairs
+    if line is None:
+        return Similarity(score, None, None)
+    return Similarity(score, float(line.logit(score)), float(line.probability(score)))
+
+
+def _probabilities(line: Projection | None, scores: ArrayLike) -> list[float | None]:
+    """The pair probability of each score; None where nothing tells."""
+    if line is None:
+        return [None] * np.size(np.asarray(scores))
+    values: list[float | None] = line.probability(scores).tolist()
+    return values

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from simsearch.errors import BusyError
-from simsearch.prepare.prepare import prepare_image
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.web.map import Maps
 from simsearch.web.problems import PROBLEM
 from simsearch.web.registry import OpenIndex, Registry
@@ -128,14 +128,18 @@ class Room:
 
 
 def _vector_of_picture(opened: OpenIndex, image: bytes) -> dict[str, Any]:
-    prepared = prepare_image(image)
-    (values,) = opened.searcher.bundle.encoder.encode(prepared.pixels[None])
+    encoder = opened.searcher.bundle.encoder
+    prepared = prepare_picture(image, encoder.input)
+    (values,) = encoder.encode(prepared.pixels[None])
     return {"vector": values.tolist(), "pairs": _pairs(opened)}
 
 
-def _pairs(opened: OpenIndex) -> dict[str, Any]:
+def _pairs(opened: OpenIndex) -> dict[str, Any] | None:
+    """What turns cosines into pair probabilities; None where the model was not trained on pairs."""
     manifest = opened.searcher.bundle.manifest
     projection = manifest.pairs
+    if projection is None:
+        return None
     return {
         "weight": projection.weight,
         "bias": projection.bias,

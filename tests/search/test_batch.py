@@ -214,12 +214,12 @@ def test_decoding_runs_in_several_threads(
 ) -> None:
     file = save(tmp_path / "p.png", 30, 40, 0, 0)
     meeting = threading.Barrier(2, timeout=20)  # opens only if two pictures are prepared at the same time
-    real = batch.prepare_image
+    real = batch.prepare_picture
 
     def wait_for_another(*arguments: object, **settings: object) -> PreparedImage:
         meeting.wait()
         return real(*arguments, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch, "prepare_image", wait_for_another)
+    monkeypatch.setattr(batch, "prepare_picture", wait_for_another)
     found = ask(searcher, *[Query("x", file)] * 32, k=1, threads=2)
     assert all(hits(outcome) == [2] for outcome in found)

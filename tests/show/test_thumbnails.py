@@ -1,14 +1,24 @@
 """Pictures in cells: exact characters, exact grays, and what a terminal shows is read back."""
 
+import base64
 import io
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 from test_graphics import decode_kitty, decode_sixel
 
-from simsearch.show.terminal.thumbnails import Canvas, Rendering, braille, shaded, silhouette
+from simsearch.show.terminal.thumbnails import (
+    Canvas,
+    Rendering,
+    braille,
+    cells,
+    graphic,
+    shaded,
+    silhouette,
+)
 from simsearch.show.terminal.tiles import Beside, Tile, TileGrid, tiles_across
 
 BLOCKS = Canvas(Rendering.BLOCKS)
@@ -56,17 +66,29 @@ def test_braille_has_a_dot_a_pixel() -> None:
     assert braille(square(24, 28, 26, 28))[6] == "⠀" * 13 + "⣿"
 
 
-def test_a_cell_has_the_mean_greys_of_its_lighter_and_darker_quarters() -> None:
+def gray(level: int) -> tuple[int, int, int]:
+    return level, level, level
+
+
+def test_a_cell_has_the_mean_grays_of_its_lighter_and_darker_quarters() -> None:
     pixels = square(0, 2, 0, 1, 200)
     pixels[2:4, 1] = 100  # one diagonal of the first cell: 200 and 100; half of their span is 100
-    assert shaded(pixels)[0][0] == ("▘", 200, 33)  # the rest: 100, 0 and 0
+    assert shaded(pixels)[0][0] == ("▘", gray(200), gray(33))  # the rest: 100, 0 and 0
     pixels[2:4, 1] = 150
-    assert shaded(pixels)[0][0] == ("▚", 175, 0)
-    assert shaded(square(0, 4, 0, 2, 77))[0][0] == (" ", 0, 77)
-    assert shaded(square(0, 2, 0, 2, 15))[0][0] == (" ", 0, 8)  # nearly flat: one gray, the mean
+    assert shaded(pixels)[0][0] == ("▚", gray(175), gray(0))
+    assert shaded(square(0, 4, 0, 2, 77))[0][0] == (" ", gray(0), gray(77))
+    assert shaded(square(0, 2, 0, 2, 15))[0][0] == (" ", gray(0), gray(8))  # nearly flat: the mean
 
 
-def test_the_cells_read_back_as_the_picture_in_two_greys_a_cell() -> None:
+def test_a_cell_of_a_color_picture_has_the_mean_colors_of_its_quarters() -> None:
+    pixels = np.zeros((28, 28, 3), np.uint8)
+    pixels[0:2, 0] = (200, 0, 0)
+    pixels[0:2, 1] = (0, 200, 0)
+    pixels[2:4, 0:2] = (0, 0, 40)
+    assert shaded(pixels)[0][0] == ("▝", (0, 200, 0), (67, 0, 27))  # green is brighter than red and blue
+
+
+def test_the_cells_read_back_as_the_picture_in_two_grays_a_cell() -> None:
     rng = np.random.default_rng(0)
     pixels = np.kron(rng.integers(0, 2, (14, 28)) * 180 + 30, np.ones((2, 1), int)).astype(np.uint8)
     drawn = np.zeros((14, 28), int)
@@ -74,8 +96,28 @@ def test_the_cells_read_back_as_the_picture_in_two_greys_a_cell() -> None:
         for column, (block, front, back) in enumerate(line):
             code = " ▗▖▄▝▐▞▟▘▚▌▙▀▜▛█".index(block)
             for bit, (y, x) in enumerate([(1, 1), (1, 0), (0, 1), (0, 0)]):
-                drawn[2 * row + y, 2 * column + x] = front if code >> bit & 1 else back
+                drawn[2 * row + y, 2 * column + x] = (front if code >> bit & 1 else back)[0]
     np.testing.assert_array_equal(drawn, pixels[::2])
+
+
+@pytest.mark.parametrize("size", [(28, 28), (28, 28, 3), (128, 96, 3), (20, 300), (1, 1, 3)])
+@pytest.mark.parametrize("rendering", list(Rendering)[:2])
+def test_a_picture_of_any_size_takes_its_seven_lines(size: tuple[int, ...], rendering: Rendering) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+    lines = cells(Console(force_terminal=True, color_system="truecolor"), pixels, rendering)
+    assert [sum(len(segment.text) for segment in line) for line in lines] == [14] * 7
+
+
+def test_colors_reach_the_terminal_as_a_graphic() -> None:
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    drawn = graphic([red, np.full((28, 28), 128, np.uint8)], Canvas(Rendering.KITTY))
+    data = "".join(part.split(";", 1)[1] for part in drawn.split("\x1b\\") if ";" in part)
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert (image.mode, image.size) == ("RGBA", (126 + 18 + 126, 126))
+    assert image.getpixel((60, 60)) == (255, 0, 0, 255)
+    assert image.getpixel((135, 60))[3] == 0  # the gap
+    assert image.getpixel((200, 60)) == (128, 128, 128, 255)
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,14 @@ def similarity(
     Example: simsearch figure similarity digit.png -o similarity.png
     """
     drawing = start_figure(output, style)
-    from simsearch.prepare.prepare import Preprocess, prepare_image
+    from simsearch.prepare.pictures import prepare_picture
+    from simsearch.prepare.prepare import Preprocess
     from simsearch.search.searcher import Searcher
     from simsearch.show.figures.similarity import best_examples, similarity_figure
 
     searcher = Searcher.open(index.folder())
-    prepared = prepare_image(image, preprocess=Preprocess(preparation.preprocess), invert=preparation.invert)
+    takes, way = searcher.bundle.encoder.input, Preprocess(preparation.preprocess)
+    prepared = prepare_picture(image, takes, preprocess=way, invert=preparation.invert)
     examples = best_examples(searcher, searcher.query_prepared([prepared], k=1)[0])
     drawing.save(similarity_figure(prepared.pixels, examples, drawing.style, name=str(image)))
 
@@ -187,13 +189,13 @@ def retrieval(
     Example: simsearch figure retrieval -o retrieval.png
     """
     drawing = start_figure(output, style)
-    from simsearch.prepare.prepare import prepare_image
+    from simsearch.prepare.pictures import prepare_picture
     from simsearch.search.searcher import Searcher
     from simsearch.show.figures.grids import answer_row, gallery_rows, grid_figure
 
     searcher = Searcher.open(index.folder())
     if images:
-        prepared = [prepare_image(path) for path in images]
+        prepared = [prepare_picture(path, searcher.bundle.encoder.input) for path in images]
         answers = searcher.query_prepared(prepared, k=k)
         rows = tuple(
             answer_row(searcher, path.name, image.pixels, answer)

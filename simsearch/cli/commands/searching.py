@@ -103,13 +103,17 @@ def similarity(
     """
     from dataclasses import asdict
 
-    from simsearch.prepare.prepare import Preprocess, prepare_image
+    from simsearch.prepare.pictures import prepare_picture
+    from simsearch.prepare.prepare import Preprocess
     from simsearch.search.searcher import measure_similarity
     from simsearch.show.terminal import terminal, views
 
     opened = open_chosen_model(model)
     way = Preprocess(preparation.preprocess)
-    prepared = [prepare_image(path, preprocess=way, invert=preparation.invert) for path in (first, second)]
+    prepared = [
+        prepare_picture(path, opened.encoder.input, preprocess=way, invert=preparation.invert)
+        for path in (first, second)
+    ]
     result = measure_similarity(opened, *prepared)
     if as_json:
         terminal.print_json({"a": str(first), "b": str(second), "model": opened.card.name, **asdict(result)})

@@ -64,12 +64,13 @@ def sample_pairs(
     except ValueError as error:
         raise BadInputError(f"{split.name} cannot be paired: {error}") from None
     scores: list[float | None] = [None] * len(table)
-    probabilities = scores
+    probabilities: list[float | None] = [None] * len(table)
     if model is not None:
         first, second = (model.encoder.encode(split.images[rows]) for rows in (table.first, table.second))
         cosines = np.clip(np.einsum("pd,pd->p", first, second, dtype=np.float64), -1, 1)  # (P,)
         scores = cosines.tolist()
-        probabilities = model.card.pairs.probability(cosines).tolist()
+        if model.card.pairs is not None:
+            probabilities = model.card.pairs.probability(cosines).tolist()
     labels = split.labels
 
     def side(row: int) -> Side:

@@ -29,7 +29,7 @@ class Example:
     label: str
     pixels: NDArray[np.uint8]  # (28, 28)
     score: float  # cosine similarity
-    probability: float  # that query and item show the same class
+    probability: float | None  # that query and item show the same class
 
 
 def best_examples(searcher: Searcher, answer: Answer) -> tuple[Example, ...]:
@@ -102,7 +102,8 @@ def _draw_example(sheet: Sheet, x: float, y: float, rank: int, example: Example,
     sheet.picture(x + 0.14, y + 0.36, side, example.pixels)
     center = x + _TILE / 2
     sheet.text(center, y + 1.77, f"{example.score:.3f}", size=14, weight="bold", color=ink, ha="center")
-    sheet.text(center, y + 1.99, percent(example.probability), size=10, color=ink, ha="center")
+    if example.probability is not None:
+        sheet.text(center, y + 1.99, percent(example.probability), size=10, color=ink, ha="center")
 
 
 def _draw_scale(

@@ -27,6 +27,8 @@ Thumbnail = Callable[[int], NDArray[np.uint8]]
 
 def shows_pairs(answer: Answer) -> bool:
     """Whether pair probabilities say anything: none does of a picture that is unlike all images."""
+    if any(hit.probability is None for hit in answer.hits):
+        return False  # the model was not trained on pairs
     return answer.verdict is None or answer.verdict.known
 
 
@@ -101,7 +103,7 @@ def hits_table(answer: Answer, truth: str | None, most: int | None = None) -> Ta
             Text("-" if hit.label is None else printable(hit.label)),
             *([mark(hit.label, truth)] if truth is not None else []),
             f"{hit.score:.4f}",
-            percent(hit.probability) if pairs else "-",
+            _chance(hit.probability if pairs else None),
             *(["yes" if hit.match else "no"] if judged else []),
             str(hit.id),
             Text(printable(hit.source)),
@@ -125,7 +127,7 @@ def hit_lines(answer: Answer, truth: str | None) -> list[Text]:
                 " ",
                 mark(hit.label, truth) or " ",
                 f" {hit.score:.4f}",
-                f"  {percent(hit.probability):>{len(PAIRS) - 1}}" if pairs else "",
+                f"  {_chance(hit.probability):>{len(PAIRS) - 1}}" if pairs else "",
                 "  no match" if hit.match is False else "",
                 (f"  id {hit.id}  {printable(hit.source)}", "dim"),
             )
@@ -151,7 +153,7 @@ def classes_table(classes: Sequence[ClassRank], truth: str | None) -> Table:
             f"{row.mean:.4f}",
             Text(bar(row.mean), style="cyan"),
             f"{row.best:.4f}",
-            percent(_class_probability(row)),
+            _chance(_class_probability(row)),
             f"id {row.example}",
         )
     return table
@@ -178,7 +180,7 @@ def class_lines(
                 (" ✓ " if row.label == truth else "   ", "bold green"),
                 (f"{bar(row.mean, _SHORT_BAR):<{_SHORT_BAR}}", "cyan"),
                 f" {row.mean:.4f} ",
-                f"{percent(_class_probability(row)):>{len(heading)}}",
+                f"{_chance(_class_probability(row)):>{len(heading)}}",
             )
         )
     if len(shown) < len(classes):
@@ -186,7 +188,11 @@ def class_lines(
     return lines
 
 
-def _class_probability(row: ClassRank) -> float:
+def _chance(probability: float | None) -> str:
+    return "-" if probability is None else percent(probability)
+
+
+def _class_probability(row: ClassRank) -> float | None:
     """The posterior; without a calibration, the pair probability of the best image."""
     return row.probability if row.posterior is None else row.posterior
 

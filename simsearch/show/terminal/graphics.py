@@ -33,11 +33,11 @@ def forward(columns: int) -> str:
     return f"{ESC}[{columns}C"
 
 
-def kitty(grays: Grays, opaque: Opaque, columns: int, rows: int) -> str:
-    """A picture stretched over `columns` x `rows` cells from the cursor on."""
+def kitty(colors: NDArray[np.uint8], opaque: Opaque, columns: int, rows: int) -> str:
+    """A picture in grays (H, W) or colors (H, W, 3), over `columns` x `rows` cells from the cursor on."""
     alpha = np.where(opaque, 255, 0).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(np.dstack([grays, alpha])).save(buffer, "PNG")
+    Image.fromarray(np.dstack([colors, alpha])).save(buffer, "PNG")
     data = base64.standard_b64encode(buffer.getvalue()).decode()
     chunks = [data[start : start + _KITTY_CHUNK] for start in range(0, len(data), _KITTY_CHUNK)]
     parts = []

@@ -28,10 +28,13 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
     """The comparison of two images."""
-    verdict = "the same class" if result.probability >= 0.5 else "different classes"
     table = _facts()
     table.add_row("images", Text(f"{first}  {second}"))
     table.add_row("cosine", f"{result.score:.4f}")
+    if result.logit is None or result.probability is None:
+        table.add_row("probability", "unknown: the model was not trained on pairs")
+        return table
+    verdict = "the same class" if result.probability >= 0.5 else "different classes"
     table.add_row("logit", f"{result.logit:+.3f}")
     table.add_row("probability", f"{percent(result.probability)}: {verdict}")
     return table
@@ -213,7 +216,9 @@ def _chosen(best: Mapping[str, Any]) -> str:
     )
 
 
-def _projection(projection: Projection) -> str:
+def _projection(projection: Projection | None) -> str:
+    if projection is None:
+        return "none: the model was not trained on pairs, so answers have scores and no probabilities"
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
 
 
