@@ -16,6 +16,8 @@ from simsearch.data.idx import IDX_IMAGES, load_idx_folder, split_from_idx
 from simsearch.data.mnist import Note, default_data_dir, fetch_mnist, silent
 from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadDatasetError
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.prepare import DIGIT
 from simsearch.text import did_you_mean
 
 SPLITS = ("train", "test")
@@ -23,13 +25,19 @@ MNIST_SPLITS = (*SPLITS, "kept", "held-out", "distorted")
 
 
 def load_split(
-    dataset: str, split: str = "test", *, data_dir: Path | None = None, note: Note = silent
+    dataset: str,
+    split: str = "test",
+    *,
+    input: ImageInput = DIGIT,
+    data_dir: Path | None = None,
+    note: Note = silent,
 ) -> Split:
     """Load a gallery by its name, or from a folder of IDX files or images.
 
     :param split: "train" or "test". A folder of images has no splits, unless its sub-folders are `train`
         and `test`. MNIST's training split also comes as "kept" and "held-out", the 5,000 images on which
         every choice is made, and these once more as "distorted" (see `simsearch.data.corruptions`).
+    :param input: What pictures in folders are prepared for; MNIST and IDX files are digits already.
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
@@ -44,19 +52,21 @@ def load_split(
     if any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
         return load_idx_folder(folder, split)
     if {"train", "test"} <= {path.name for path in visible(folder) if path.is_dir()}:
-        return replace(load_image_folder(folder / split), name=f"{folder.resolve().name}-{split}")
-    return load_image_folder(folder)
+        return replace(load_image_folder(folder / split, input), name=f"{folder.resolve().name}-{split}")
+    return load_image_folder(folder, input)
 
 
-def load_named(name: str, *, data_dir: Path | None = None, note: Note = silent) -> Split:
+def load_named(
+    name: str, *, input: ImageInput = DIGIT, data_dir: Path | None = None, note: Note = silent
+) -> Split:
     """Load what one word names: `mnist:train`, or a folder with or without `:train` or `:test`.
 
     :raises BadDatasetError: As `load_split`.
     """
     dataset, _, split = name.rpartition(":")
     if dataset and split in MNIST_SPLITS:
-        return load_split(dataset, split, data_dir=data_dir, note=note)
-    return load_split(name, data_dir=data_dir, note=note)
+        return load_split(dataset, split, input=input, data_dir=data_dir, note=note)
+    return load_split(name, input=input, data_dir=data_dir, note=note)
 
 
 def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError, BadImageError
-from simsearch.prepare.prepare import prepare_image
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import DIGIT
 
 _DECODERS = 4
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
@@ -33,10 +36,12 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if part.isdecimal() else part for part in parts], name
 
 
-def load_image_folder(folder: Path) -> Split:
+def load_image_folder(folder: Path, input: ImageInput = DIGIT) -> Split:
     """Load a folder of images: sub-folders are classes, images directly in the folder have no labels.
 
     Unreadable images are left out and listed in `skipped`. Links to folders are not followed.
+
+    :param input: What the pictures are prepared for.
 
     :raises BadDatasetError: If the folder mixes both kinds, or holds no readable image.
     """
@@ -55,7 +60,7 @@ def load_image_folder(folder: Path) -> Split:
     files = loose or [file for members in by_class.values() for file in members]
     labels = np.repeat(np.arange(len(by_class)), [len(members) for members in by_class.values()])
     with ThreadPoolExecutor(_DECODERS) as pool:
-        decoded = list(pool.map(_pixels_or_reason, files))
+        decoded = list(pool.map(partial(_pixels_or_reason, input), files))
     skipped += [
         f"{name_below(file, folder)}: {d}"
         for file, d in zip(files, decoded, strict=True)
@@ -99,8 +104,8 @@ def name_below(path: Path, base: Path) -> str:
     return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
 
 
-def _pixels_or_reason(file: Path) -> NDArray[np.uint8] | str:
+def _pixels_or_reason(input: ImageInput, file: Path) -> NDArray[np.uint8] | str:
     try:
-        return prepare_image(file).pixels
+        return prepare_picture(file, input).pixels
     except (BadImageError, OSError) as error:
         return str(error).replace(str(file), "it")

@@ -43,11 +43,11 @@ def build_index(
     from simsearch.index.build import build_index as build
     from simsearch.show.terminal import terminal
 
-    gallery = load_split(dataset, split, data_dir=data_dir, note=terminal.note)
+    opened = open_chosen_model(model, threads)
+    gallery = load_split(dataset, split, input=opened.encoder.input, data_dir=data_dir, note=terminal.note)
     for skipped in gallery.skipped:
         terminal.note(f"skipped {skipped}")
     folder = index_folder(index_dir, name or gallery.name)
-    opened = open_chosen_model(model, threads)
     limit_threads(threads)
     started = time.perf_counter()
     with terminal.progress("Encoding", len(gallery)) as advance:
