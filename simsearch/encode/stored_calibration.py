@@ -14,7 +14,7 @@ from simsearch.stats.calibration import (
     Calibration,
     ClassPosterior,
     Familiarity,
-    Projection,
+    PlattScaling,
     Threshold,
 )
 from simsearch.stats.novelty import EVIDENCE
@@ -75,7 +75,7 @@ def restore_calibration(fields: dict[str, Any]) -> None:
     """
     if "projection" in fields:
         line = record_of(_Line, fields["projection"], "projection")
-        fields["projection"] = Projection(line.weight, line.bias)
+        fields["projection"] = PlattScaling(line.weight, line.bias)
     if fields.get("calibration") is not None:
         fields["calibration"] = _restored(record_of(_Calibration, fields["calibration"], "calibration"))
 
@@ -83,7 +83,7 @@ def restore_calibration(fields: dict[str, Any]) -> None:
 def _restored(stored: _Calibration) -> Calibration:
     line, familiarity = stored.pairs, stored.familiarity
     return Calibration(
-        pairs=Projection(line.weight, line.bias),
+        pairs=PlattScaling(line.weight, line.bias),
         classes=ClassPosterior(stored.classes.weight),
         familiarity=Familiarity(
             familiarity.weights, familiarity.bias, familiarity.levels, familiarity.values

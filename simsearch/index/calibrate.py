@@ -23,7 +23,7 @@ from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import Images
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Familiarity, Threshold
-from simsearch.stats.fitting import Cuts, fit_logistic, fit_posterior, fit_projection
+from simsearch.stats.fitting import Cuts, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import EVIDENCE, Evidence
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
@@ -180,7 +180,7 @@ def _fit_to(
     columns = np.unique(labels, return_inverse=True)[1]
     logits = familiarity.logit(asked.evidence)
     return Calibration(
-        pairs=fit_projection(scores, same),
+        pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
         familiarity=replace(familiarity, levels=_LEVELS, values=tuple(np.quantile(logits, _LEVELS).tolist())),
         thresholds={

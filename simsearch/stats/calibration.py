@@ -19,16 +19,16 @@ MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 
 
 @dataclass(frozen=True)
-class Projection:
-    """A line from a cosine similarity to the logit of "both images show the same class"."""
+class PlattScaling:
+    """A line from a cosine to the logit of "both images show the same class" (Platt 1999)."""
 
     weight: float
     bias: float
 
     def __post_init__(self) -> None:
-        """Refuse a projection that would make every probability meaningless."""
+        """Refuse a line that would make every probability meaningless."""
         if not (math.isfinite(self.weight) and math.isfinite(self.bias)):
-            raise ValueError("the projection must be finite")
+            raise ValueError("the weight and bias of Platt scaling must be finite")
 
     def logit(self, scores: ArrayLike) -> NDArray[np.float64]:
         """`weight * score + bias`, float64, in the shape of `scores`."""
@@ -110,7 +110,7 @@ class Calibration:
     `gallery` says how far all that holds on an index's own items; it is empty in a model's card.
     """
 
-    pairs: Projection
+    pairs: PlattScaling
     classes: ClassPosterior
     familiarity: Familiarity
     thresholds: Mapping[str, Threshold]

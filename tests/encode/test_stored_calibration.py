@@ -7,7 +7,7 @@ import pytest
 from toys import TOY_CALIBRATION
 
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 
 def stored(**changes):
@@ -42,7 +42,7 @@ def test_the_stored_form_is_this():
 def test_a_document_gets_its_records_back():
     fields = {"projection": {"weight": 1, "bias": -2}, "calibration": stored(), "other": [1]}
     restore_calibration(fields)
-    assert fields == {"projection": Projection(1.0, -2.0), "calibration": TOY_CALIBRATION, "other": [1]}
+    assert fields == {"projection": PlattScaling(1.0, -2.0), "calibration": TOY_CALIBRATION, "other": [1]}
 
 
 def test_what_a_document_lacks_stays_away():

@@ -16,7 +16,7 @@ from simsearch.evaluate.compare import Comparison
 from simsearch.evaluate.report import Report
 from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Projection
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
 from simsearch.stats.verification import Verification
 from simsearch.text import percent
 
@@ -213,7 +213,7 @@ def _chosen(best: Mapping[str, Any]) -> str:
     )
 
 
-def _projection(projection: Projection) -> str:
+def _projection(projection: PlattScaling) -> str:
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
 
 
