@@ -57,7 +57,7 @@ class Hit:
     id: int
     label: str | None
     score: float  # cosine similarity
-    probability: float  # that query and item show the same class, as likely as not beforehand
+    probability: float  # that query and item show the same class, assuming equal priors
     source: str
     match: bool | None = None  # whether it counts as the query's class; None without a limit for it
 

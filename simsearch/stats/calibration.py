@@ -50,7 +50,7 @@ class ClassPosterior:
     """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
 
     `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-    All classes are equally likely beforehand, and the picture is taken to show one of them.
+    It assumes equal priors of the classes, and that the picture shows one of them.
     """
 
     weight: float
@@ -104,7 +104,7 @@ class Threshold:
 class Calibration:
     """Everything that was fitted on images held out of training, so that answers mean what they say.
 
-    `pairs` maps a cosine to the logit of "same class" where that is as likely as not beforehand.
+    `pairs` maps a cosine to the logit of "same class", assuming equal priors.
     `thresholds`: "match", the cosine from which on an item counts as one of the query's class; "f1", the
     cosine with the best F1 of pairs; "unknown", the familiarity below which a picture is of no known class.
     `gallery` says how far all that holds on an index's own items; it is empty in a model's card.
