@@ -23,7 +23,7 @@ from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import Images
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Familiarity, Threshold
-from simsearch.stats.fitting import Cuts, fit_logistic, fit_platt_scaling, fit_posterior
+from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import EVIDENCE, Evidence
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
@@ -176,7 +176,7 @@ def _fit_to(
 ) -> Calibration:
     """Everything but the weights of the evidence, from pairs of all images and queries of some rows."""
     scores, same = _score_pairs(vectors, labels, PAIRS, seed)
-    cuts = Cuts.of(scores, same)
+    curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
     logits = familiarity.logit(asked.evidence)
     return Calibration(
@@ -184,8 +184,8 @@ def _fit_to(
         classes=fit_posterior(asked.means, columns[rows]),
         familiarity=replace(familiarity, levels=_LEVELS, values=tuple(np.quantile(logits, _LEVELS).tolist())),
         thresholds={
-            MATCH: Threshold(cuts.with_precision(PRECISION), f"{PRECISION:.0%} precision of balanced pairs"),
-            F1: Threshold(cuts.with_best_f1(), "the best F1 of balanced pairs"),
+            MATCH: Threshold(curve.with_precision(PRECISION), f"{PRECISION:.0%} precision of balanced pairs"),
+            F1: Threshold(curve.with_best_f1(), "the best F1 of balanced pairs"),
             UNKNOWN: Threshold(FALSE_REJECT, f"{FALSE_REJECT:.0%} of known images called unknown"),
         },
         fitted_on=fitted_on,

@@ -83,16 +83,16 @@ def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> Clas
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
-    """Every place where scores can be cut, with what accepting from there on gives; all float64 (T,)."""
+class PrecisionRecallCurve:
+    """Precision and recall of accepting scores from each threshold on; all float64 (T,)."""
 
-    scores: NDArray[np.float64]  # descending
+    scores: NDArray[np.float64]  # the thresholds, descending
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Cuts:
-        """The cuts of scores (P,) whose truth (P,) is known; equal scores are never parted."""
+    def of(cls, scores: NDArray[np.float64], same: NDArray[np.bool_]) -> PrecisionRecallCurve:
+        """The curve of scores (P,) whose truth (P,) is known; equal scores are one threshold."""
         order = np.argsort(-scores, kind="stable")
         ordered, right = scores[order], np.cumsum(same[order])
         last = np.append(ordered[1:] != ordered[:-1], True)

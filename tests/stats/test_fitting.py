@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simsearch.stats.fitting import Cuts, fit_logistic, fit_platt_scaling, fit_posterior
+from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 
 
 def scores_and_truth(count=2_000):
@@ -78,7 +78,7 @@ def test_cuts_by_hand():
     # Accepting 1, 2, 4, 5 and 6 of them: the two at 0.7 are never parted.
     scores = np.array([0.9, 0.8, 0.7, 0.7, 0.2, 0.1])
     same = np.array([True, True, False, True, False, False])
-    cuts = Cuts.of(scores[::-1], same[::-1])
+    cuts = PrecisionRecallCurve.of(scores[::-1], same[::-1])
 
     assert cuts.scores.tolist() == [0.9, 0.8, 0.7, 0.2, 0.1]
     assert cuts.precision.tolist() == [1, 1, 0.75, 0.6, 0.5]
@@ -89,6 +89,6 @@ def test_cuts_by_hand():
 
 
 def test_where_no_cut_is_precise_enough_the_highest_score_is_taken():
-    cuts = Cuts.of(np.array([0.9, 0.5]), np.array([False, True]))
+    cuts = PrecisionRecallCurve.of(np.array([0.9, 0.5]), np.array([False, True]))
 
     assert cuts.with_precision(0.99) == 0.9
