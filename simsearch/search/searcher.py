@@ -321,14 +321,14 @@ class Searcher:
         asked = list(pictures)
         if calibration is None or not asked:
             return shares
-        evidence = self._nearest.evidence(
+        features = self._nearest.features(
             vectors[asked],
             np.stack(list(pictures.values())),
             np.array([rankings[row][0].label for row in asked]),
             None if items is None else items[asked],
         )
-        familiarity = calibration.familiarity
-        for row, share in zip(asked, familiarity.share(familiarity.logit(evidence)).tolist(), strict=True):
+        test = calibration.novelty
+        for row, share in zip(asked, test.p_value(test.logit(features)).tolist(), strict=True):
             shares[row] = share
         return shares
 

@@ -86,8 +86,8 @@ def test_a_malformed_calibration_is_refused_with_the_place(changes, place, what)
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        (familiarity(weights={"smell": 1.0}), "it rests on evidence that this simsearch does not know"),
-        (familiarity(weights={}), "it rests on evidence that this simsearch does not know"),
+        (familiarity(weights={"smell": 1.0}), "it rests on features that this simsearch does not know"),
+        (familiarity(weights={}), "it rests on features that this simsearch does not know"),
         (familiarity(levels=[0.0, 1.0]), "its levels do not run from 0 to 1"),
         (familiarity(levels=[0.1, 0.5, 1.0]), "its levels do not run from 0 to 1"),
         (familiarity(values=[1.0, 0.0, 2.0]), "its levels do not ascend"),

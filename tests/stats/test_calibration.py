@@ -1,4 +1,4 @@
-"""From cosine to logit to probability, posterior and familiarity, worked by hand."""
+"""From cosine to logit to probability, posterior and p-value of novelty, worked by hand."""
 
 import math
 
@@ -74,9 +74,9 @@ def test_the_posterior_is_the_softmax_of_the_scaled_means():
     assert posterior[1].tolist() == [1.0, 0.0, 0.0]  # nothing overflows
 
 
-def test_familiarity_is_interpolated_between_the_levels_and_ends_at_0_and_1():
-    familiarity = TOY_CALIBRATION.familiarity
-    evidence = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
+def test_p_values_are_interpolated_between_the_levels_and_ends_at_0_and_1():
+    test = TOY_CALIBRATION.novelty
+    features = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
 
-    assert familiarity.logit(evidence).tolist() == [0.0, 2.0]
-    assert familiarity.share([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
+    assert test.logit(features).tolist() == [0.0, 2.0]
+    assert test.p_value([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
