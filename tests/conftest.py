@@ -17,7 +17,7 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.search.searcher import Searcher
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 ROOT = Path(__file__).parents[1]
 SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"
@@ -63,7 +63,7 @@ def toy_model(toy_onnx: bytes) -> Model:
         dim=4,
         parameters=0,
         preprocessing=PREPROCESSING_VERSION,
-        projection=Projection(10.0, -5.0),
+        projection=PlattScaling(10.0, -5.0),
         files={ENCODER: FileRecord.of(toy_onnx), BEST_CHECKPOINT: FileRecord.of(b"none")},
         training={"recipe": "by hand"},
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import open_browser
 from conftest import SHIPPED_INDEX
+from msgspec.structs import replace
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from servers import running
 from toys import TOY_CALIBRATION, toy_split

@@ -19,7 +19,7 @@ from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
-from simsearch.stats.calibration import Calibration, Projection
+from simsearch.stats.calibration import Calibration, PlattScaling
 
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
@@ -55,7 +55,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     dim: int
     parameters: int
     preprocessing: int
-    projection: Projection | None  # None where the network was not trained on pairs
+    projection: PlattScaling | None  # None where the network was not trained on pairs
     files: Mapping[str, FileRecord]
     training: Mapping[str, Any]
     calibration: Calibration | None = None  # absent in models that were never calibrated
@@ -63,7 +63,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     output: VectorOutput = AS_IS
 
     @property
-    def pairs(self) -> Projection | None:
+    def pairs(self) -> PlattScaling | None:
         """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
         return self.projection if self.calibration is None else self.calibration.pairs
 

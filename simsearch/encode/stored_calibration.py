@@ -13,12 +13,13 @@ from simsearch.stats.calibration import (
     UNKNOWN,
     Calibration,
     ClassPosterior,
-    Familiarity,
-    Projection,
+    NoveltyTest,
+    PlattScaling,
     Threshold,
 )
-from simsearch.stats.novelty import EVIDENCE
+from simsearch.stats.novelty import FEATURES
 
+_STORED_NAMES = {"novelty": "familiarity"}  # what files call what the code has another word for
 _MOST_LEVELS = 1_000
 _Levels: TypeAlias = Annotated[tuple[Finite, ...], msgspec.Meta(min_length=2, max_length=_MOST_LEVELS)]
 
@@ -44,9 +45,9 @@ class _Familiarity(msgspec.Struct, frozen=True):
         for levels in (self.levels, self.values):
             if any(later < earlier for earlier, later in itertools.pairwise(levels)):
                 raise ValueError("the calibration cannot be used: its levels do not ascend")
-        if not set() < set(self.weights) <= set(EVIDENCE):
+        if not set() < set(self.weights) <= set(FEATURES):
             raise ValueError(
-                "the calibration cannot be used: it rests on evidence that this simsearch does not know"
+                "the calibration cannot be used: it rests on features that this simsearch does not know"
             )
 
 
@@ -75,19 +76,17 @@ def restore_calibration(fields: dict[str, Any]) -> None:
     """
     if "projection" in fields:
         line = record_of(_Line, fields["projection"], "projection")
-        fields["projection"] = Projection(line.weight, line.bias)
+        fields["projection"] = PlattScaling(line.weight, line.bias)
     if fields.get("calibration") is not None:
         fields["calibration"] = _restored(record_of(_Calibration, fields["calibration"], "calibration"))
 
 
 def _restored(stored: _Calibration) -> Calibration:
-    line, familiarity = stored.pairs, stored.familiarity
+    line, test = stored.pairs, stored.familiarity
     return Calibration(
-        pairs=Projection(line.weight, line.bias),
+        pairs=PlattScaling(line.weight, line.bias),
         classes=ClassPosterior(stored.classes.weight),
-        familiarity=Familiarity(
-            familiarity.weights, familiarity.bias, familiarity.levels, familiarity.values
-        ),
+        novelty=NoveltyTest(test.weights, test.bias, test.levels, test.values),
         thresholds={name: Threshold(kept.value, kept.target) for name, kept in stored.thresholds.items()},
         fitted_on=stored.fitted_on,
         gallery=stored.gallery,
@@ -96,5 +95,5 @@ def _restored(stored: _Calibration) -> Calibration:
 
 def store_calibration(calibration: Calibration) -> dict[str, Any]:
     """The calibration as an object for JSON."""
-    stored: dict[str, Any] = msgspec.to_builtins(calibration)
-    return stored
+    fields: dict[str, Any] = msgspec.to_builtins(calibration)
+    return {_STORED_NAMES.get(name, name): value for name, value in fields.items()}

@@ -8,7 +8,7 @@ import numpy as np
 
 from simsearch.errors import BadInputError
 from simsearch.evaluate.saved_report import SavedReport
-from simsearch.stats.significance import PERMUTATIONS, bootstrap_means, randomisation_test
+from simsearch.stats.significance import PERMUTATIONS, bootstrap_means, randomization_test
 
 SIGNIFICANCE = 0.05
 
@@ -55,7 +55,7 @@ def compare(
             difference=float(column.mean()),
             low=intervals[name].low,
             high=intervals[name].high,
-            p_value=randomisation_test(column, np.random.default_rng(seed), permutations=permutations),
+            p_value=randomization_test(column, np.random.default_rng(seed), permutations=permutations),
         )
         for name, column in differences.items()
     )

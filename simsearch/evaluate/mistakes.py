@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]  # (28, 28)
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbour:
+class Neighbor:
     """One item near a badly answered query."""
 
     id: int
@@ -37,7 +37,7 @@ class Mistake:
     label: str
     average_precision: float
     pixels: Pixels
-    neighbours: tuple[Neighbour, ...]
+    neighbors: tuple[Neighbor, ...]
 
 
 def find_mistakes(
@@ -46,7 +46,7 @@ def find_mistakes(
     queries: Split | None = None,
     *,
     count: int = 50,
-    neighbours: int = 10,
+    neighbors: int = 10,
 ) -> tuple[Mistake, ...]:
     """The queries of lowest average precision, worst first; equal ones in order of query.
 
@@ -62,14 +62,14 @@ def find_mistakes(
     else:
         images, left_out = queries.images[rows], None
         vectors = bundle.encoder.encode(images)
-    hits = bundle.store.search(vectors, neighbours, left_out=left_out)
+    hits = bundle.store.search(vectors, neighbors, left_out=left_out)
     return tuple(
         Mistake(
             query=per_query.query[place],
             label=per_query.label[place],
             average_precision=float(precision[place]),
             pixels=images[i],
-            neighbours=_neighbours(bundle, per_query.label[place], hits.ids[i], hits.scores[i]),
+            neighbors=_neighbors(bundle, per_query.label[place], hits.ids[i], hits.scores[i]),
         )
         for i, place in enumerate(worst)
     )
@@ -81,7 +81,7 @@ def saved_mistakes(
     queries: Split | None = None,
     *,
     count: int = 50,
-    neighbours: int = 10,
+    neighbors: int = 10,
 ) -> tuple[Mistake, ...]:
     """The same of an evaluation that was written as JSON.
 
@@ -102,17 +102,17 @@ def saved_mistakes(
             f"the evaluation asked about {other}",
             hint="name its queries with --queries, as `simsearch evaluate` was given them",
         )
-    return find_mistakes(bundle, report.per_query, queries, count=count, neighbours=neighbours)
+    return find_mistakes(bundle, report.per_query, queries, count=count, neighbors=neighbors)
 
 
-def _neighbours(
+def _neighbors(
     bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32]
-) -> tuple[Neighbour, ...]:
+) -> tuple[Neighbor, ...]:
     assert bundle.labels is not None  # an evaluation exists only of a labelled gallery
     found = []
     there = ids != NOTHING
     ids, scores = ids[there], scores[there]
     for item, score, row in zip(ids.tolist(), scores.tolist(), bundle.rows(ids), strict=True):
         name = bundle.manifest.classes[bundle.labels[row]]
-        found.append(Neighbour(item, name, score, name == label, bundle.thumbnails[row]))
+        found.append(Neighbor(item, name, score, name == label, bundle.thumbnails[row]))
     return tuple(found)

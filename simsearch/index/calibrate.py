@@ -22,9 +22,9 @@ from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore,
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import Images
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Familiarity, Threshold
-from simsearch.stats.fitting import Cuts, fit_logistic, fit_posterior, fit_projection
-from simsearch.stats.novelty import EVIDENCE, Evidence
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, NoveltyTest, Threshold
+from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
+from simsearch.stats.novelty import FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
@@ -56,7 +56,7 @@ class Asked:
     """What asking about known pictures, each without itself, gave."""
 
     means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
-    evidence: Evidence
+    features: Features
 
 
 def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, threads: int = 0) -> ModelCard:
@@ -119,14 +119,14 @@ def fit_calibration(
     store = FaissStore.build(vectors, ids, labels)
     nearest = NearestPerClass(store, images.__getitem__)
     asked = ask(nearest, vectors, images, ids)
-    made, strangers = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
-    unlike = ask(nearest, strangers, made, None).evidence
+    made, unlike_vectors = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
+    unlike = ask(nearest, unlike_vectors, made, None).features
     line = fit_logistic(
-        np.concatenate([_columns(asked.evidence), _columns(unlike)]),
+        np.concatenate([_columns(asked.features), _columns(unlike)]),
         np.arange(len(images) + len(made)) < len(images),
         balanced=True,
     )
-    untuned = Familiarity(dict(zip(EVIDENCE, line.weights.tolist(), strict=True)), line.bias, (), ())
+    untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
     return _fit_to(
         vectors,
         labels,
@@ -144,7 +144,7 @@ def suit_gallery(
 
     It holds if no more than twice the targeted share of the gallery's items is unknown when asked about
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
-    weights of the evidence is fitted to the gallery.
+    weights of the features is fitted to the gallery.
     """
     ids, labels, vectors = gather(store)
     if not is_enough(labels) or labels is None:
@@ -152,8 +152,8 @@ def suit_gallery(
     nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
     rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
     asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
-    familiarity = calibration.familiarity
-    shares = familiarity.share(familiarity.logit(asked.evidence))
+    test = calibration.novelty
+    shares = test.p_value(test.logit(asked.features))
     rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
     scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
     ece = measure_reliability(calibration.pairs.probability(scores), same).ece
@@ -161,7 +161,7 @@ def suit_gallery(
     if rejected <= 2 * FALSE_REJECT and ece <= _MOST_ECE:
         return replace(calibration, gallery=f"holds: {found}")
     fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
-    fitted = _fit_to(vectors, labels, asked, familiarity, fitted_on, seed, rows)
+    fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
     return replace(fitted, gallery=f"the model's did not hold: {found}")
 
 
@@ -169,23 +169,23 @@ def _fit_to(
     vectors: Vectors,
     labels: Labels,
     asked: Asked,
-    familiarity: Familiarity,
+    test: NoveltyTest,
     fitted_on: str,
     seed: int,
     rows: NDArray[np.int64] | slice = slice(None),
 ) -> Calibration:
-    """Everything but the weights of the evidence, from pairs of all images and queries of some rows."""
+    """Everything but the weights of the features, from pairs of all images and queries of some rows."""
     scores, same = _score_pairs(vectors, labels, PAIRS, seed)
-    cuts = Cuts.of(scores, same)
+    curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
-    logits = familiarity.logit(asked.evidence)
+    logits = test.logit(asked.features)
     return Calibration(
-        pairs=fit_projection(scores, same),
+        pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
-        familiarity=replace(familiarity, levels=_LEVELS, values=tuple(np.quantile(logits, _LEVELS).tolist())),
+        novelty=replace(test, levels=_LEVELS, values=tuple(np.quantile(logits, _LEVELS).tolist())),
         thresholds={
-            MATCH: Threshold(cuts.with_precision(PRECISION), f"{PRECISION:.0%} precision of balanced pairs"),
-            F1: Threshold(cuts.with_best_f1(), "the best F1 of balanced pairs"),
+            MATCH: Threshold(curve.with_precision(PRECISION), f"{PRECISION:.0%} precision of balanced pairs"),
+            F1: Threshold(curve.with_best_f1(), "the best F1 of balanced pairs"),
             UNKNOWN: Threshold(FALSE_REJECT, f"{FALSE_REJECT:.0%} of known images called unknown"),
         },
         fitted_on=fitted_on,
@@ -205,7 +205,7 @@ def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images, own: Ids |
     """Ask about pictures class by class, each without its own item, if there is one."""
     means = _mean(nearest.search(vectors, own))  # (Q, C)
     tops = np.array(nearest.classes)[means.argmax(axis=1)]
-    return Asked(means, nearest.evidence(vectors, pictures, tops, own))
+    return Asked(means, nearest.features(vectors, pictures, tops, own))
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:
@@ -216,8 +216,8 @@ def _mean(hits: Hits) -> NDArray[np.float64]:
     return mean
 
 
-def _columns(evidence: Evidence) -> NDArray[np.float64]:
-    return np.stack([evidence[name] for name in EVIDENCE], axis=1).astype(np.float64)
+def _columns(features: Features) -> NDArray[np.float64]:
+    return np.stack([features[name] for name in FEATURES], axis=1).astype(np.float64)
 
 
 def _score_pairs(

@@ -14,7 +14,7 @@ from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
-from simsearch.stats.calibration import Calibration, Projection
+from simsearch.stats.calibration import Calibration, PlattScaling
 
 _FORMATS = (1, FORMAT_VERSION)
 MAX_MANIFEST_BYTES = 2**20
@@ -68,7 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     model: str
     encoder: str  # fingerprint of the query encoder: SHA-256 of its ONNX file
     preprocessing: int
-    projection: Projection | None  # None where the network was not trained on pairs
+    projection: PlattScaling | None  # None where the network was not trained on pairs
     dataset: str
     data_sha256: Mapping[str, str]
     classes: tuple[str, ...]
@@ -81,7 +81,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     output: VectorOutput = AS_IS
 
     @property
-    def pairs(self) -> Projection | None:
+    def pairs(self) -> PlattScaling | None:
         """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
         return self.projection if self.calibration is None else self.calibration.pairs
 

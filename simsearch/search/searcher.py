@@ -20,7 +20,7 @@ from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.hits import join, reshape
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
-from simsearch.stats.calibration import MATCH, UNKNOWN, Projection
+from simsearch.stats.calibration import MATCH, UNKNOWN, PlattScaling
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
 from simsearch.text import did_you_mean, listed
 
@@ -327,14 +327,14 @@ class Searcher:
         asked = list(pictures)
         if calibration is None or not asked:
             return shares
-        evidence = self._nearest.evidence(
+        features = self._nearest.features(
             vectors[asked],
             np.stack(list(pictures.values())),
             np.array([rankings[row][0].label for row in asked]),
             None if items is None else items[asked],
         )
-        familiarity = calibration.familiarity
-        for row, share in zip(asked, familiarity.share(familiarity.logit(evidence)).tolist(), strict=True):
+        test = calibration.novelty
+        for row, share in zip(asked, test.p_value(test.logit(features)).tolist(), strict=True):
             shares[row] = share
         return shares
 
@@ -395,7 +395,7 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     return Similarity(score, float(line.logit(score)), float(line.probability(score)))
 
 
-def _probabilities(line: Projection | None, scores: ArrayLike) -> list[float | None]:
+def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> list[float | None]:
     """The pair probability of each score; None where nothing tells."""
     if line is None:
         return [None] * np.size(np.asarray(scores))

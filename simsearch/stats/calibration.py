@@ -1,7 +1,7 @@
 """From scores to probabilities and decisions: what is stored of a calibration, and what it says. Pure numpy.
 
-How a calibration is fitted is the business of `calibrate.py`; what makes a picture familiar, of
-`familiarity.py`; how right the probabilities are, of `reliability.py`.
+How a calibration is fitted is the business of `index/calibrate.py`; what tells known
+pictures from others, of `novelty.py`; how right the probabilities are, of `reliability.py`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simsearch.stats.novelty import Evidence
+from simsearch.stats.novelty import Features
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 
 
 @dataclass(frozen=True)
-class Projection:
-    """A line from a cosine similarity to the logit of "both images show the same class"."""
+class PlattScaling:
+    """A line from a cosine to the logit of "both images show the same class" (Platt 1999)."""
 
     weight: float
     bias: float
 
     def __post_init__(self) -> None:
-        """Refuse a projection that would make every probability meaningless."""
+        """Refuse a line that would make every probability meaningless."""
         if not (math.isfinite(self.weight) and math.isfinite(self.bias)):
-            raise ValueError("the projection must be finite")
+            raise ValueError("the weight and bias of Platt scaling must be finite")
 
     def logit(self, scores: ArrayLike) -> NDArray[np.float64]:
         """`weight * score + bias`, float64, in the shape of `scores`."""
@@ -50,7 +50,7 @@ class ClassPosterior:
     """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
 
     `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-    All classes are equally likely beforehand, and the picture is taken to show one of them.
+    It assumes equal priors of the classes, and that the picture shows one of them.
     """
 
     weight: float
@@ -68,27 +68,27 @@ class ClassPosterior:
 
 
 @dataclass(frozen=True)
-class Familiarity:
-    """How much a picture resembles what the gallery shows, as a share of the pictures that surely do.
+class NoveltyTest:
+    """A conformal test of whether a picture is unlike all that the gallery shows.
 
-    A logistic model of the evidence (see `familiarity.py`) gives a logit; where it lies among the logits
-    of known pictures is the familiarity: 0.01 says that one known picture in a hundred looks stranger. It
-    is the p-value of a conformal outlier test (Vovk et al. 2005; Bates et al., "Testing for outliers with
-    conformal p-values", Annals of Statistics 2023), so rejecting below t rejects a share t of what is known.
+    A logistic model of the features (see `novelty.py`) gives a logit; the share of known pictures whose logit
+    lies below it is the p-value: 0.01 says that one known picture in a hundred looks stranger (Vovk et al.
+    2005; Bates et al., "Testing for outliers with conformal p-values", Annals of Statistics 2023). Rejecting
+    below t rejects a share t of what is known. Answers give the p-value as `familiarity`.
     """
 
-    weights: Mapping[str, float]  # name of the evidence -> weight
+    weights: Mapping[str, float]  # name of the feature -> weight
     bias: float
     levels: tuple[float, ...]  # ascending shares of known pictures, from 0 to 1
     values: tuple[float, ...]  # the logits below which these shares lie, ascending
 
-    def logit(self, evidence: Evidence) -> NDArray[np.float64]:
-        """The logit of each picture, float64 (Q,), from its evidence, each (Q,)."""
-        columns = np.stack([np.asarray(evidence[name], np.float64) for name in self.weights])  # (E, Q)
+    def logit(self, features: Features) -> NDArray[np.float64]:
+        """The logit of each picture, float64 (Q,), from its features, each (Q,)."""
+        columns = np.stack([np.asarray(features[name], np.float64) for name in self.weights])  # (E, Q)
         return self.bias + np.array(list(self.weights.values())) @ columns
 
-    def share(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """The share of known pictures that are less familiar: in [0, 1], interpolated between the levels."""
+    def p_value(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """The share of known pictures that look stranger: in [0, 1], interpolated between the levels."""
         return np.interp(np.asarray(logits, np.float64), self.values, self.levels)
 
 
@@ -104,15 +104,16 @@ class Threshold:
 class Calibration:
     """Everything that was fitted on images held out of training, so that answers mean what they say.
 
-    `pairs` maps a cosine to the logit of "same class" where that is as likely as not beforehand.
+    `pairs` maps a cosine to the logit of "same class", assuming equal priors.
     `thresholds`: "match", the cosine from which on an item counts as one of the query's class; "f1", the
-    cosine with the best F1 of pairs; "unknown", the familiarity below which a picture is of no known class.
+    cosine with the best F1 of pairs; "unknown", the p-value of novelty below which a picture is of no known
+    class.
     `gallery` says how far all that holds on an index's own items; it is empty in a model's card.
     """
 
-    pairs: Projection
+    pairs: PlattScaling
     classes: ClassPosterior
-    familiarity: Familiarity
+    novelty: NoveltyTest
     thresholds: Mapping[str, Threshold]
     fitted_on: str
     gallery: str = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.stats.calibration import ClassPosterior, Projection
+from simsearch.stats.calibration import ClassPosterior, PlattScaling
 
 _STEPS = 100  # of Newton's method, which needs about ten
 _MOST_WEIGHT = 1_000.0  # of a class posterior whose every top class is right
@@ -61,10 +61,10 @@ def fit_logistic(
     return Line(weights, float(beta[-1] - weights @ mean))
 
 
-def fit_projection(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Projection:
+def fit_platt_scaling(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> PlattScaling:
     """Platt's calibration of pairs: the line from cosine to logit under which they are most likely."""
     line = fit_logistic(scores[:, None], same)
-    return Projection(float(line.weights[0]), line.bias)
+    return PlattScaling(float(line.weights[0]), line.bias)
 
 
 def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> ClassPosterior:
@@ -83,16 +83,16 @@ def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> Clas
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts:
-    """Every place where scores can be cut, with what accepting from there on gives; all float64 (T,)."""
+class PrecisionRecallCurve:
+    """Precision and recall of accepting scores from each threshold on; all float64 (T,)."""
 
-    scores: NDArray[np.float64]  # descending
+    scores: NDArray[np.float64]  # the thresholds, descending
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
     @classmethod
-    def of(cls, scores: NDArray[np.float64], same: NDArray[np.bool_]) -> Cuts:
-        """The cuts of scores (P,) whose truth (P,) is known; equal scores are never parted."""
+    def of(cls, scores: NDArray[np.float64], same: NDArray[np.bool_]) -> PrecisionRecallCurve:
+        """The curve of scores (P,) whose truth (P,) is known; equal scores are one threshold."""
         order = np.argsort(-scores, kind="stable")
         ordered, right = scores[order], np.cumsum(same[order])
         last = np.append(ordered[1:] != ordered[:-1], True)

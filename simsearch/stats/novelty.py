@@ -1,9 +1,9 @@
 """What tells a picture that the gallery knows from one that it has never seen the like of. Pure numpy.
 
-The encoder was trained to tell classes apart, so it puts a stranger near one of them; its score alone is
-poor evidence. The rest compares the query with its nearest items as they compare with each other, by vectors
+The encoder was trained to tell classes apart, so it puts a picture of none near one of them; its score alone
+says little. The rest compares the query with its nearest items as they compare with each other, by vectors
 and by pictures, after the local outlier factor (Breunig et al., "LOF: Identifying Density-Based Local
-Outliers", SIGMOD 2000). `calibrate.py` fits how much each piece counts.
+Outliers", SIGMOD 2000). `index/calibrate.py` fits how much each feature counts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-NEIGHBOURS = 20  # of the most similar class, that the evidence is taken from
-EVIDENCE = ("best", "density", "overlap", "likeness", "texture")
+NEIGHBORS = 20  # of the most similar class, that the features are taken of
+FEATURES = ("best", "density", "overlap", "likeness", "texture")
 
 _SIDE = 28
 _COARSE = 14
@@ -23,20 +23,31 @@ _BEST_OVERLAPS = 5
 _NO_LESS = {"vectors": 0.003, "pictures": 0.02, "texture": 0.05}  # below these, differences say nothing
 
 _Floats: TypeAlias = NDArray[np.float32]
-Evidence: TypeAlias = dict[str, _Floats]
+Features: TypeAlias = dict[str, _Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class Neighbors:
     """The nearest items of Q queries, M each; `there` is False in places without one."""
 
     vectors: _Floats  # (Q, M, D), unit rows
     pictures: NDArray[np.uint8]  # (Q, M, 28, 28)
     there: NDArray[np.bool_]  # (Q, M), at least one a query
 
+    @property
+    def count(self) -> NDArray[np.int64]:
+        """How many items each query has, (Q,)."""
+        count: NDArray[np.int64] = self.there.sum(axis=1)
+        return count
 
-def gather_evidence(vectors: _Floats, pictures: NDArray[np.uint8], nearest: Neighbours) -> Evidence:
-    """The evidence on each query, by name, each (Q,); higher is more familiar.
+    @property
+    def pairs(self) -> NDArray[np.bool_]:
+        """Where both items are there, (Q, M, M)."""
+        return self.there[:, :, None] & self.there[:, None]
+
+
+def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8], nearest: Neighbors) -> Features:
+    """The features of each query, by name, each (Q,); higher is more familiar.
 
     - `best`: cosine with the nearest item.
     - `density`: log of how far the items lie from each other, over how far the query lies from them (1 minus
@@ -48,31 +59,53 @@ def gather_evidence(vectors: _Floats, pictures: NDArray[np.uint8], nearest: Neig
 
     :param vectors: Unit rows, float32 (Q, D).
     :param pictures: uint8 (Q, 28, 28).
-    :param nearest: The `NEIGHBOURS` nearest items of the class that each query resembles most.
+    :param nearest: The `NEIGHBORS` nearest items of the class that each query resembles most.
     """
-    there = nearest.there
-    count = there.sum(axis=1)  # (Q,)
-    alone = count < 2  # nothing to compare with
     cosines = np.matmul(nearest.vectors, vectors[:, :, None])[..., 0]  # (Q, M)
-    mutual = nearest.vectors @ nearest.vectors.swapaxes(1, 2)  # (Q, M, M)
-    both = there[:, :, None] & there[:, None]
-    spread = (np.where(both, mutual, 0).sum(axis=(1, 2)) - count) / np.maximum(count * (count - 1), 1)
-    mean = np.where(there, cosines, 0).sum(axis=1) / count
-
-    views, own = _shifted(pictures), _coarse(nearest.pictures)  # (Q, 9, P), (Q, M, P)
-    overlaps = (views @ own.swapaxes(1, 2)).max(axis=1)  # (Q, M)
-    overlaps = -np.sort(-np.where(there, overlaps, -1), axis=1)
-    alike = np.where(both & ~np.eye(there.shape[1], dtype=bool), own @ own.swapaxes(1, 2), -1).max(axis=2)
-    usual = np.where(there, alike, 0).sum(axis=1) / count
-
-    first = np.arange(there.shape[1]) < np.minimum(count, _BEST_OVERLAPS)[:, None]
+    overlaps, alike = _correlations(pictures, nearest)
     return {
-        "best": np.where(there, cosines, -1).max(axis=1),
-        "density": np.where(alone, 0, _log_ratio(spread, mean, _NO_LESS["vectors"])),
-        "overlap": np.where(first, overlaps, 0).sum(axis=1) / first.sum(axis=1),
-        "likeness": np.where(alone, 0, _log_ratio(usual, overlaps[:, 0], _NO_LESS["pictures"])),
+        "best": np.where(nearest.there, cosines, -1).max(axis=1),
+        "density": _density(cosines, nearest),
+        "overlap": _overlap(overlaps, nearest),
+        "likeness": _likeness(overlaps, alike, nearest),
         "texture": _texture(pictures, nearest),
     }
+
+
+def _density(cosines: _Floats, nearest: Neighbors) -> _Floats:
+    """How close the items lie together, against how close the query lies to them, by vectors."""
+    count = nearest.count
+    mutual = nearest.vectors @ nearest.vectors.swapaxes(1, 2)  # (Q, M, M)
+    others = np.where(nearest.pairs, mutual, 0).sum(axis=(1, 2)) - count  # each with itself is 1
+    spread = others / np.maximum(count * (count - 1), 1)
+    mean = np.where(nearest.there, cosines, 0).sum(axis=1) / count
+    return np.where(count < 2, 0, _log_ratio(spread, mean, _NO_LESS["vectors"]))
+
+
+def _overlap(overlaps: _Floats, nearest: Neighbors) -> _Floats:
+    """The mean of the query's best overlaps with the items."""
+    first = np.arange(overlaps.shape[1]) < np.minimum(nearest.count, _BEST_OVERLAPS)[:, None]
+    ordered = -np.sort(-overlaps, axis=1)
+    mean: _Floats = np.where(first, ordered, 0).sum(axis=1) / first.sum(axis=1)
+    return mean
+
+
+def _likeness(overlaps: _Floats, alike: _Floats, nearest: Neighbors) -> _Floats:
+    """How alike each item and its most alike are, against the query and its most alike, by pictures."""
+    count = nearest.count
+    usual = np.where(nearest.there, alike, 0).sum(axis=1) / count
+    return np.where(count < 2, 0, _log_ratio(usual, overlaps.max(axis=1), _NO_LESS["pictures"]))
+
+
+def _correlations(pictures: NDArray[np.uint8], nearest: Neighbors) -> tuple[_Floats, _Floats]:
+    """Correlations of pictures, both (Q, M), -1 where there is none: of the query and each item, after the
+    best shift; of each item and the one of the others that is most alike.
+    """
+    views, own = _shifted(pictures), _coarse(nearest.pictures)  # (Q, 9, P), (Q, M, P)
+    overlaps = (views @ own.swapaxes(1, 2)).max(axis=1)  # (Q, M)
+    others = nearest.pairs & ~np.eye(own.shape[1], dtype=bool)  # (Q, M, M)
+    alike = np.where(others, own @ own.swapaxes(1, 2), -1).max(axis=2)  # (Q, M)
+    return np.where(nearest.there, overlaps, -1), alike
 
 
 def _log_ratio(similar: _Floats, other: _Floats, least: float) -> _Floats:
@@ -81,8 +114,8 @@ def _log_ratio(similar: _Floats, other: _Floats, least: float) -> _Floats:
     return result
 
 
-def _texture(pictures: NDArray[np.uint8], nearest: Neighbours) -> _Floats:
-    there, count = nearest.there, nearest.there.sum(axis=1)
+def _texture(pictures: NDArray[np.uint8], nearest: Neighbors) -> _Floats:
+    there, count = nearest.there, nearest.count
     own, others = _log_gradient(pictures), _log_gradient(nearest.pictures)  # (Q,), (Q, M)
     mean = np.where(there, others, 0).sum(axis=1) / count
     variance = np.where(there, (others - mean[:, None]) ** 2, 0).sum(axis=1) / count
@@ -91,7 +124,7 @@ def _texture(pictures: NDArray[np.uint8], nearest: Neighbours) -> _Floats:
 
 
 def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
-    """Log of the total absolute difference between neighbouring pixels: (..., 28, 28) -> (...)."""
+    """Log of the total absolute difference between neighboring pixels: (..., 28, 28) -> (...)."""
     grey = pictures.astype(np.int16)  # three times as fast as in float32
     across, down = np.abs(np.diff(grey, axis=-1)), np.abs(np.diff(grey, axis=-2))
     total = across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1))
@@ -116,17 +149,17 @@ _SHIFTS = tuple(_pooling(shift) for shift in (0, -1, 1))
 def _coarse(pictures: NDArray[np.uint8]) -> _Floats:
     """Pictures at half resolution as unit rows without their mean: (..., 28, 28) -> (..., 196)."""
     halved = _SHIFTS[0] @ pictures.astype(np.float32) @ _SHIFTS[0].T
-    return _centred_unit(halved.reshape(*pictures.shape[:-2], -1))
+    return _centered_unit(halved.reshape(*pictures.shape[:-2], -1))
 
 
 def _shifted(pictures: NDArray[np.uint8]) -> _Floats:
     """The same of pictures shifted by up to one pixel each way: (Q, 28, 28) -> (Q, 9, 196)."""
     grey = pictures.astype(np.float32)
     views = [(rows @ grey @ columns.T).reshape(len(grey), -1) for rows in _SHIFTS for columns in _SHIFTS]
-    return _centred_unit(np.stack(views, axis=1))
+    return _centered_unit(np.stack(views, axis=1))
 
 
-def _centred_unit(rows: _Floats) -> _Floats:
+def _centered_unit(rows: _Floats) -> _Floats:
     rows = rows - rows.mean(axis=-1, keepdims=True)
     result: _Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-6)
     return result

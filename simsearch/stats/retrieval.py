@@ -88,7 +88,7 @@ def _ranks_with_ties(losses: NDArray[np.float32], relevant: NDArray[np.bool_]) -
 
 
 def precision_at(ranks: RelevantRanks, k: int) -> Values:
-    """P@k: relevant items among the first k, over k. P@1 is 1-nearest-neighbour accuracy.
+    """P@k: relevant items among the first k, over k. P@1 is 1-nearest-neighbor accuracy.
 
     :raises ValueError: If k < 1.
     """

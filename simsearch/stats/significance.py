@@ -41,7 +41,7 @@ def bootstrap_means(
     return {name: Interval(float(low[i]), float(high[i])) for i, name in enumerate(values)}
 
 
-def randomisation_test(
+def randomization_test(
     differences: NDArray[np.float64], rng: np.random.Generator, *, permutations: int = PERMUTATIONS
 ) -> float:
     """Two-sided p-value that a mean difference of paired values arose by chance.

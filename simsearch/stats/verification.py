@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 from simsearch.stats.pairs import PairTable, draw_pairs
 from simsearch.stats.reliability import Reliability, measure_reliability
 from simsearch.stats.significance import RESAMPLES, Interval
@@ -52,9 +52,9 @@ class Verification:
 def verify_pairs(
     vectors: NDArray[np.float32],
     labels: NDArray[np.int64],
-    projection: Projection,
+    projection: PlattScaling,
     *,
-    learned: Projection | None = None,
+    learned: PlattScaling | None = None,
     count: int = PAIRS,
     seed: int = 0,
 ) -> Verification | None:

@@ -28,7 +28,7 @@ from simsearch.errors import BadInputError, MissingModelError
 from simsearch.files import folder_lock, read_small_file, sweep_temporaries, write_atomically
 from simsearch.index.calibrate import fit_calibration, held_out_split, is_enough
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
-from simsearch.stats.calibration import Calibration, Projection
+from simsearch.stats.calibration import Calibration, PlattScaling
 from simsearch.train.checkpoints import MAX_CHECKPOINT_BYTES, load_model
 from simsearch.train.export import export_onnx
 from simsearch.train.loop import (
@@ -164,7 +164,7 @@ def _write_model(
         dim=EMBEDDING_DIM,
         parameters=sum(parameter.numel() for parameter in model.embedding.parameters()),
         preprocessing=PREPROCESSING_VERSION,
-        projection=Projection(model.projection.weight.item(), model.projection.bias.item()),
+        projection=PlattScaling(model.projection.weight.item(), model.projection.bias.item()),
         files={
             ENCODER: FileRecord.of(encoder),
             BEST_CHECKPOINT: FileRecord.of(

@@ -118,7 +118,7 @@ def circle_of_classes(vectors: Vectors, labels: Labels) -> Layout:
 
 
 def circular_order(similarity: NDArray[Any]) -> list[int]:
-    """An order on a circle in which neighbours are similar: nearest neighbour first, then 2-opt (Croes 1958).
+    """An order on a circle in which neighbors are similar: nearest neighbor first, then 2-opt (Croes 1958).
 
     :param similarity: Symmetric (C, C).
     """

@@ -1,8 +1,8 @@
 """How well pictures that are no digits are told from digits: the familiarity of both, on test images.
 
 The gallery is MNIST's test split. Digits are items of it, each asked about against the others, and distorted
-held-out digits; strangers are those of `strangers.py`. For each kind: the area under the ROC curve, and the
-share that is taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
+held-out digits; others are those of `out_of_distribution.py`. For each kind: the area under the ROC curve, and
+the share that is taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
 also of the best cosine alone. A model without a calibration is calibrated first, in memory.
 
     python tests/benchmarks/unknown.py --model simsearch/pretrained --most 2000
@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
-import strangers
+import out_of_distribution
 
 from simsearch.data.corruptions import distort_images
 from simsearch.data.datasets import load_split
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.index.calibrate import ask, encode_some, fit_calibration, held_out_split
-from simsearch.index.stores.by_class import Neighbourhood
+from simsearch.index.stores.by_class import Neighborhood
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT
 from simsearch.stats.calibration import UNKNOWN, Calibration
-from simsearch.stats.novelty import Evidence
+from simsearch.stats.novelty import Features
 from simsearch.stats.reliability import measure_reliability
 from simsearch.stats.verification import roc_auc, verify_pairs
 
@@ -53,7 +53,7 @@ def main() -> None:
     assert gallery.labels is not None
     vectors = encoder.encode(gallery.images)
     store = FaissStore.build(vectors, np.arange(len(gallery)), factory=FLAT)
-    neighbourhood = Neighbourhood(store, gallery.labels, gallery.images)
+    neighborhood = Neighborhood(store, gallery.labels, gallery.images)
     print(f"model {card.name}, fitted on {calibration.fitted_on}")
 
     pairs = verify_pairs(vectors, gallery.labels, calibration.pairs, learned=card.projection)
@@ -61,21 +61,21 @@ def main() -> None:
     assert pairs.learned is not None
     print(f"ECE of test pairs {pairs.calibration.ece:.4f}, as learned {pairs.learned.ece:.4f}")
     rows = np.random.default_rng(0).permutation(len(gallery))[: chosen.most]
-    asked = ask(neighbourhood, vectors[rows], gallery.images[rows], store.ids[rows])
+    asked = ask(neighborhood, vectors[rows], gallery.images[rows], store.ids[rows])
     posterior = calibration.classes.probability(asked.means)
     right = posterior.argmax(axis=1) == gallery.labels[rows]
     top = measure_reliability(np.minimum(posterior.max(axis=1), 1), right)
     print(f"top class right {right.mean():.4f}, ECE of its posterior {top.ece:.4f}")
 
-    digits = Measured(calibration, asked.evidence)
+    digits = Measured(calibration, asked.features)
     print(f"{'':34s} number  AUROC  taken for known at         best cosine alone")
     print(f"{'':34s}                1 % rejected   stored      AUROC  at 1 %")
     print(f"{'test digits':34s} {len(digits):6,} {'':6s} {0.99:9.3f} {digits.stored:14.3f}", flush=True)
     held_out = load_split("mnist", "held-out").images[: chosen.most]
-    makers = {"distorted held-out digits": lambda _: distort_images(held_out), **strangers.KINDS}
+    makers = {"distorted held-out digits": lambda _: distort_images(held_out), **out_of_distribution.KINDS}
     for name, make in makers.items():
         images, found = encode_some(encoder, make(chosen.most))
-        kind = Measured(calibration, ask(neighbourhood, found, images, None).evidence)
+        kind = Measured(calibration, ask(neighborhood, found, images, None).features)
         alone = (kind.best.auroc(digits.best), kind.best.known(0.01, digits.best))
         print(
             f"{name:34s} {len(kind):6,} {kind.auroc(digits):6.3f} {kind.known(0.01, digits):9.3f}"
@@ -87,13 +87,13 @@ def main() -> None:
 class Measured:
     """The familiarity of pictures of one kind."""
 
-    def __init__(self, calibration: Calibration, evidence: Evidence) -> None:
-        familiarity = calibration.familiarity
-        self.values: Values = familiarity.logit(evidence)
-        self.stored = float(np.mean(familiarity.share(self.values) >= calibration.thresholds[UNKNOWN].value))
-        if len(familiarity.weights) > 1:
-            alone = replace(familiarity, weights={"best": 1.0}, bias=0.0)
-            self.best = Measured(replace(calibration, familiarity=alone), evidence)
+    def __init__(self, calibration: Calibration, features: Features) -> None:
+        test = calibration.novelty
+        self.values: Values = test.logit(features)
+        self.stored = float(np.mean(test.p_value(self.values) >= calibration.thresholds[UNKNOWN].value))
+        if len(test.weights) > 1:
+            alone = replace(test, weights={"best": 1.0}, bias=0.0)
+            self.best = Measured(replace(calibration, novelty=alone), features)
 
     def __len__(self) -> int:
         return len(self.values)

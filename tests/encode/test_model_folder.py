@@ -22,7 +22,7 @@ from simsearch.encode.model_folder import (
 )
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 HINT = "copy the model folder again, or train a new one with `simsearch train`"
 CARD = ModelCard(
@@ -31,7 +31,7 @@ CARD = ModelCard(
     dim=4,
     parameters=17,
     preprocessing=PREPROCESSING_VERSION,
-    projection=Projection(10.019825935363770, -4.922362327575684),
+    projection=PlattScaling(10.019825935363770, -4.922362327575684),
     files={ENCODER: FileRecord(5, "ab" * 32), BEST_CHECKPOINT: FileRecord.of(b"weights")},
     training={"recipe": {"name": "r", "epochs": 3}, "seed": 0, "best": {"epoch": 2, "val_loss": 0.1}},
 )

@@ -7,7 +7,7 @@ import pytest
 from toys import TOY_CALIBRATION
 
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 
 def stored(**changes):
@@ -42,7 +42,7 @@ def test_the_stored_form_is_this():
 def test_a_document_gets_its_records_back():
     fields = {"projection": {"weight": 1, "bias": -2}, "calibration": stored(), "other": [1]}
     restore_calibration(fields)
-    assert fields == {"projection": Projection(1.0, -2.0), "calibration": TOY_CALIBRATION, "other": [1]}
+    assert fields == {"projection": PlattScaling(1.0, -2.0), "calibration": TOY_CALIBRATION, "other": [1]}
 
 
 def test_what_a_document_lacks_stays_away():
@@ -86,8 +86,8 @@ def test_a_malformed_calibration_is_refused_with_the_place(changes, place, what)
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        (familiarity(weights={"smell": 1.0}), "it rests on evidence that this simsearch does not know"),
-        (familiarity(weights={}), "it rests on evidence that this simsearch does not know"),
+        (familiarity(weights={"smell": 1.0}), "it rests on features that this simsearch does not know"),
+        (familiarity(weights={}), "it rests on features that this simsearch does not know"),
         (familiarity(levels=[0.0, 1.0]), "its levels do not run from 0 to 1"),
         (familiarity(levels=[0.1, 0.5, 1.0]), "its levels do not run from 0 to 1"),
         (familiarity(values=[1.0, 0.0, 2.0]), "its levels do not ascend"),

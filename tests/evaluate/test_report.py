@@ -147,7 +147,7 @@ def test_the_worst_queries_come_first_with_what_was_found_instead(
     build_toy: Callable[..., Path], toy_gallery: Split
 ) -> None:
     bundle = open_bundle(build_toy(toy_gallery))
-    mistakes = find_mistakes(bundle, evaluate(bundle).per_query, count=3, neighbours=2)
+    mistakes = find_mistakes(bundle, evaluate(bundle).per_query, count=3, neighbors=2)
     assert [(mistake.query, mistake.label) for mistake in mistakes] == [
         ("toy/4", "b"),
         ("toy/3", "b"),
@@ -156,17 +156,17 @@ def test_the_worst_queries_come_first_with_what_was_found_instead(
     assert [mistake.average_precision for mistake in mistakes] == pytest.approx([1 / 5, 1 / 4, 7 / 12])
     worst = mistakes[0]
     np.testing.assert_array_equal(worst.pixels, toy_gallery.images[4])
-    assert [(n.id, n.label, n.right) for n in worst.neighbours] == [(5, "c", False), (0, "a", False)]
-    assert [n.score for n in worst.neighbours] == pytest.approx([0.6, 0])
-    np.testing.assert_array_equal(worst.neighbours[0].pixels, toy_gallery.images[5])
-    assert [(n.id, n.right) for n in mistakes[2].neighbours] == [(3, False), (0, True)]
+    assert [(n.id, n.label, n.right) for n in worst.neighbors] == [(5, "c", False), (0, "a", False)]
+    assert [n.score for n in worst.neighbors] == pytest.approx([0.6, 0])
+    np.testing.assert_array_equal(worst.neighbors[0].pixels, toy_gallery.images[5])
+    assert [(n.id, n.right) for n in mistakes[2].neighbors] == [(3, False), (0, True)]
 
 
-def test_the_worst_queries_of_a_query_set_keep_all_their_neighbours(
+def test_the_worst_queries_of_a_query_set_keep_all_their_neighbors(
     build_toy: Callable[..., Path], toy_gallery: Split
 ) -> None:
     bundle = open_bundle(build_toy(toy_gallery))
     queries = toy_gallery.take([3, 0])
-    (mistake,) = find_mistakes(bundle, evaluate(bundle, queries).per_query, queries, count=1, neighbours=2)
-    assert (mistake.query, [n.id for n in mistake.neighbours]) == ("toy/3", [3, 2])
+    (mistake,) = find_mistakes(bundle, evaluate(bundle, queries).per_query, queries, count=1, neighbors=2)
+    assert (mistake.query, [n.id for n in mistake.neighbors]) == ("toy/3", [3, 2])
     np.testing.assert_array_equal(mistake.pixels, toy_gallery.images[3])

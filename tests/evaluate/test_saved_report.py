@@ -141,14 +141,14 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_saved_mistakes_are_those_of_the_evaluation(bundle: Bundle, saved: Path) -> None:
-    direct = find_mistakes(bundle, evaluate(bundle, k=2).per_query, count=3, neighbours=2)
-    found = saved_mistakes(read_report(saved), bundle, count=3, neighbours=2)
+    direct = find_mistakes(bundle, evaluate(bundle, k=2).per_query, count=3, neighbors=2)
+    found = saved_mistakes(read_report(saved), bundle, count=3, neighbors=2)
     assert [(m.query, m.label, m.average_precision) for m in found] == [
         (m.query, m.label, m.average_precision) for m in direct
     ]
     for mistake, expected in zip(found, direct, strict=True):
-        assert [(n.id, n.score, n.right) for n in mistake.neighbours] == [
-            (n.id, n.score, n.right) for n in expected.neighbours
+        assert [(n.id, n.score, n.right) for n in mistake.neighbors] == [
+            (n.id, n.score, n.right) for n in expected.neighbors
         ]
         np.testing.assert_array_equal(mistake.pixels, expected.pixels)
 

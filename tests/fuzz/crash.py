@@ -28,7 +28,7 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 KILLED = -9
 STEPS = {"build": 90, "train": 75}  # a little more than each has, so that some runs end
@@ -42,7 +42,7 @@ def toy_model() -> Model:
         dim=4,
         parameters=0,
         preprocessing=PREPROCESSING_VERSION,
-        projection=Projection(10.0, -5.0),
+        projection=PlattScaling(10.0, -5.0),
         files={ENCODER: FileRecord.of(encoder), BEST_CHECKPOINT: FileRecord.of(b"none")},
         training={},
     )

@@ -27,7 +27,7 @@ from simsearch.encode.model_folder import (
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 # An index of each kind that mutations reach differently.
 FACTORIES = (
@@ -93,7 +93,7 @@ def toy_model() -> Model:
         dim=4,
         parameters=0,
         preprocessing=PREPROCESSING_VERSION,
-        projection=Projection(10.0, -5.0),
+        projection=PlattScaling(10.0, -5.0),
         files={ENCODER: FileRecord.of(onnx), BEST_CHECKPOINT: FileRecord.of(b"none")},
         training={"recipe": "by hand"},
     )

@@ -21,7 +21,7 @@ from simsearch.index.build import build_index
 from simsearch.index.bundle import Sources, open_bundle, read_manifest, write_array, write_data_file
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 
 def test_the_manifest_says_what_was_built(toy_gallery, toy_model, tmp_path):
@@ -44,7 +44,7 @@ def test_the_manifest_says_what_was_built(toy_gallery, toy_model, tmp_path):
         model="toy",
         encoder=hashlib.sha256(toy_model.encoder.model).hexdigest(),
         preprocessing=1,
-        projection=Projection(10.0, -5.0),
+        projection=PlattScaling(10.0, -5.0),
         dataset="toy",
         data_sha256={"images": "d" * 64},
         classes=("a", "b", "c"),

@@ -73,8 +73,8 @@ def test_real_digits_are_known_and_what_is_made_of_them_is_less_familiar(shipped
 
     made = make_outliers(mnist_test.images, mnist_test.labels, 10, seed=8)
     answers = shipped.query_prepared([PreparedImage(image) for image in made if np.ptp(image)], k=1)
-    strangers = [answer.verdict.familiarity for answer in answers]
-    familiarity = np.array([*(verdict.familiarity for verdict in digits), *strangers])
+    of_outliers = [answer.verdict.familiarity for answer in answers]
+    familiarity = np.array([*(verdict.familiarity for verdict in digits), *of_outliers])
     assert roc_auc(familiarity, np.arange(len(familiarity)) < len(digits)) >= 0.9
 
 
@@ -109,7 +109,7 @@ def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(mo
 
     assert own.gallery.startswith("the model's did not hold: ")
     assert own.fitted_on == "the gallery itself: 600 images, each against the others"
-    assert own.familiarity.weights == fitted.familiarity.weights
+    assert own.novelty.weights == fitted.novelty.weights
     assert own.pairs.weight < fitted.pairs.weight
     before = verify_pairs(gather(store).vectors, labels, fitted.pairs, count=20_000)
     after = verify_pairs(gather(store).vectors, labels, own.pairs, count=20_000)

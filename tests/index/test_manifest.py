@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
 from simsearch.index.manifest import ROLES, FileEntry, Manifest, is_data_file
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 
 FILES = [role for role in ROLES if not role.startswith("picture")]  # of an index that keeps exact pixels
 MANIFEST = Manifest(
@@ -24,7 +24,7 @@ MANIFEST = Manifest(
     model="toy",
     encoder="e" * 64,
     preprocessing=1,
-    projection=Projection(10.5, -5.25),
+    projection=PlattScaling(10.5, -5.25),
     dataset="toy-test",
     data_sha256={"images": "d" * 64},
     classes=("a", "ö\n", ""),

@@ -187,7 +187,7 @@ def test_a_class_whose_only_item_is_asked_about_is_not_ranked(searcher: Searcher
     assert [hit.id for hit in answer.hits] == [4, 0, 1, 2, 3]
 
 
-def test_the_only_item_of_a_gallery_has_no_neighbours(build_toy: Callable[..., Path]) -> None:
+def test_the_only_item_of_a_gallery_has_no_neighbors(build_toy: Callable[..., Path]) -> None:
     answer = Searcher.open(build_toy(toy_split([((9, 0, 0, 0), 0)], ("a",)))).query_item(0)
     assert (answer.hits, answer.classes, answer.verdict) == ((), (), None)
 

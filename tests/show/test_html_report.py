@@ -18,7 +18,7 @@ from toys import quadrant_image
 
 import simsearch.show.html.html_report
 from simsearch.evaluate.evaluation import metric_table
-from simsearch.evaluate.mistakes import Mistake, Neighbour
+from simsearch.evaluate.mistakes import Mistake, Neighbor
 from simsearch.evaluate.report import Approximation, ClassRow, Figure, PerQuery, Report
 from simsearch.show.html.html_report import PAIR_DEFINITIONS, render_report
 from simsearch.stats.reliability import Reliability
@@ -83,9 +83,9 @@ MISTAKES = (
         label="dog",
         average_precision=0.125,
         pixels=QUERY,
-        neighbours=(
-            Neighbour(5, "cat", 0.87654, False, WRONG),
-            Neighbour(6, "dog", -0.25, True, RIGHT),
+        neighbors=(
+            Neighbor(5, "cat", 0.87654, False, WRONG),
+            Neighbor(6, "dog", -0.25, True, RIGHT),
         ),
     ),
 )
@@ -476,13 +476,13 @@ def test_texts_from_data_are_never_markup() -> None:
         per_class=rows,
         versions={HOSTILE: HOSTILE},
     )
-    neighbour = replace(MISTAKES[0].neighbours[0], label=HOSTILE)
-    mistake = replace(MISTAKES[0], query=HOSTILE, label=HOSTILE, neighbours=(neighbour,))
+    neighbor = replace(MISTAKES[0].neighbors[0], label=HOSTILE)
+    mistake = replace(MISTAKES[0], query=HOSTILE, label=HOSTILE, neighbors=(neighbor,))
     document = render_report(report, (mistake,))
     page = Page(document)
     assert page.all("script") == []
     assert [tag for tag, _ in page.tags] == [
-        tag for tag, _ in Page(render_report(REPORT, (replace(MISTAKES[0], neighbours=(neighbour,)),))).tags
+        tag for tag, _ in Page(render_report(REPORT, (replace(MISTAKES[0], neighbors=(neighbor,)),))).tags
     ]
     assert document.count(ESCAPED) == document.count("alert(1)") == 20
     assert [image["alt"] for image in page.all("img")] == [

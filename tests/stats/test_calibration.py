@@ -1,4 +1,4 @@
-"""From cosine to logit to probability, posterior and familiarity, worked by hand."""
+"""From cosine to logit to probability, posterior and p-value of novelty, worked by hand."""
 
 import math
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from toys import TOY_CALIBRATION
 
-from simsearch.stats.calibration import ClassPosterior, Projection
+from simsearch.stats.calibration import ClassPosterior, PlattScaling
 
 
 def test_logits_and_probabilities_are_those_worked_by_hand():
-    projection = Projection(weight=10.0, bias=-5.0)
+    projection = PlattScaling(weight=10.0, bias=-5.0)
 
     assert projection.logit([0.0, 0.5, 0.8, 1.0]).tolist() == [-5.0, 0.0, 3.0, 5.0]
     assert projection.probability([0.5]).tolist() == [0.5]
@@ -19,7 +19,7 @@ def test_logits_and_probabilities_are_those_worked_by_hand():
 
 
 def test_the_shape_of_the_scores_is_kept_and_the_result_is_float64():
-    projection = Projection(2.0, 1.0)
+    projection = PlattScaling(2.0, 1.0)
 
     for scores in (np.float32(0.5), np.zeros(0, np.float32), np.ones((2, 3), np.float32)):
         for result in (projection.logit(scores), projection.probability(scores)):
@@ -30,18 +30,18 @@ def test_the_shape_of_the_scores_is_kept_and_the_result_is_float64():
 def test_float32_scores_are_not_rounded_on_their_way():
     score = np.float32(0.9)
 
-    assert float(Projection(10.0, -5.0).logit(score)) == 10.0 * float(score) - 5.0
+    assert float(PlattScaling(10.0, -5.0).logit(score)) == 10.0 * float(score) - 5.0
 
 
 @pytest.mark.parametrize(("logit", "probability"), [(1e4, 1.0), (-1e4, 0.0), (1e300, 1.0), (-1e300, 0.0)])
 def test_extreme_logits_saturate_without_a_warning(logit, probability):
     with np.errstate(all="raise"):
-        assert float(Projection(1.0, 0.0).probability(logit)) == probability
+        assert float(PlattScaling(1.0, 0.0).probability(logit)) == probability
 
 
 def test_probability_agrees_with_the_textbook_sigmoid_and_never_falls_as_the_score_rises():
     scores = np.linspace(-1, 1, 401)
-    found = Projection(12.5, -6.25).probability(scores)
+    found = PlattScaling(12.5, -6.25).probability(scores)
 
     assert found == pytest.approx([1 / (1 + math.exp(-(12.5 * s - 6.25))) for s in scores], abs=1e-15)
     assert (np.diff(found) > 0).all()
@@ -50,16 +50,16 @@ def test_probability_agrees_with_the_textbook_sigmoid_and_never_falls_as_the_sco
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_projection_that_is_not_finite_is_refused(bad):
     for weight, bias in ((bad, 0.0), (0.0, bad)):
-        with pytest.raises(ValueError, match=r"^the projection must be finite$"):
-            Projection(weight, bias)
+        with pytest.raises(ValueError, match=r"^the weight and bias of Platt scaling must be finite$"):
+            PlattScaling(weight, bias)
 
 
 def test_a_score_of_nan_has_no_probability():
-    assert math.isnan(float(Projection(10.0, -5.0).probability(math.nan)))
+    assert math.isnan(float(PlattScaling(10.0, -5.0).probability(math.nan)))
 
 
 def test_the_score_of_a_probability_is_the_way_back():
-    projection = Projection(10.0, -5.0)
+    projection = PlattScaling(10.0, -5.0)
 
     assert projection.score(0.5) == 0.5
     assert float(projection.probability(projection.score(0.99))) == pytest.approx(0.99)
@@ -74,9 +74,9 @@ def test_the_posterior_is_the_softmax_of_the_scaled_means():
     assert posterior[1].tolist() == [1.0, 0.0, 0.0]  # nothing overflows
 
 
-def test_familiarity_is_interpolated_between_the_levels_and_ends_at_0_and_1():
-    familiarity = TOY_CALIBRATION.familiarity
-    evidence = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
+def test_p_values_are_interpolated_between_the_levels_and_ends_at_0_and_1():
+    test = TOY_CALIBRATION.novelty
+    features = {"best": np.array([0.5, 1.0]), "texture": np.array([9.0, 9.0])}
 
-    assert familiarity.logit(evidence).tolist() == [0.0, 2.0]
-    assert familiarity.share([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
+    assert test.logit(features).tolist() == [0.0, 2.0]
+    assert test.p_value([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]

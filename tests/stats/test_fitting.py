@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simsearch.stats.fitting import Cuts, fit_logistic, fit_posterior, fit_projection
+from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 
 
 def scores_and_truth(count=2_000):
@@ -33,7 +33,7 @@ def test_platts_calibration_agrees_with_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     columns, truth = scores_and_truth()
     scores = np.tanh(columns[:, 0])
-    projection = fit_projection(scores, truth)
+    projection = fit_platt_scaling(scores, truth)
 
     reference = linear_model.LogisticRegression(C=1e9, tol=1e-10, max_iter=1_000).fit(scores[:, None], truth)
     expected = reference.predict_proba(scores[:, None])[:, 1]
@@ -45,13 +45,13 @@ def test_a_projection_through_two_scores_gives_their_shares():
     scores = np.repeat([0.2, 0.8], 40_000)
     same = np.concatenate([np.arange(40_000) % 4 == 0, np.arange(40_000) % 4 != 0])
 
-    assert fit_projection(scores, same).probability([0.2, 0.5, 0.8]) == pytest.approx(
+    assert fit_platt_scaling(scores, same).probability([0.2, 0.5, 0.8]) == pytest.approx(
         [0.25, 0.5, 0.75], abs=1e-4
     )
 
 
 def test_separable_scores_still_have_a_finite_fit():
-    projection = fit_projection(np.array([0.0, 0.1, 0.9, 1.0]), np.array([False, False, True, True]))
+    projection = fit_platt_scaling(np.array([0.0, 0.1, 0.9, 1.0]), np.array([False, False, True, True]))
 
     assert math.isfinite(projection.weight)
     assert projection.probability([0.0])[0] < 0.5 < projection.probability([1.0])[0]
@@ -78,7 +78,7 @@ def test_cuts_by_hand():
     # Accepting 1, 2, 4, 5 and 6 of them: the two at 0.7 are never parted.
     scores = np.array([0.9, 0.8, 0.7, 0.7, 0.2, 0.1])
     same = np.array([True, True, False, True, False, False])
-    cuts = Cuts.of(scores[::-1], same[::-1])
+    cuts = PrecisionRecallCurve.of(scores[::-1], same[::-1])
 
     assert cuts.scores.tolist() == [0.9, 0.8, 0.7, 0.2, 0.1]
     assert cuts.precision.tolist() == [1, 1, 0.75, 0.6, 0.5]
@@ -89,6 +89,6 @@ def test_cuts_by_hand():
 
 
 def test_where_no_cut_is_precise_enough_the_highest_score_is_taken():
-    cuts = Cuts.of(np.array([0.9, 0.5]), np.array([False, True]))
+    cuts = PrecisionRecallCurve.of(np.array([0.9, 0.5]), np.array([False, True]))
 
     assert cuts.with_precision(0.99) == 0.9

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simsearch.stats.significance import Interval, bootstrap_means, randomisation_test
+from simsearch.stats.significance import Interval, bootstrap_means, randomization_test
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -30,24 +30,24 @@ def test_columns_share_their_resamples_and_a_seed_repeats() -> None:
 
 
 def test_equal_evaluations_have_p_value_one() -> None:
-    assert randomisation_test(np.zeros(20), rng()) == 1.0
+    assert randomization_test(np.zeros(20), rng()) == 1.0
 
 
 def test_the_p_value_converges_to_the_exact_one() -> None:
     # Of the 2^5 sign assignments of 5 equal differences, two are as extreme as all-positive.
-    assert randomisation_test(np.ones(5), rng(), permutations=40_000) == pytest.approx(2 / 32, abs=0.004)
+    assert randomization_test(np.ones(5), rng(), permutations=40_000) == pytest.approx(2 / 32, abs=0.004)
     # 1, 1, 1, -1: the sum is 2; |sum| >= 2 for every assignment but the six with two of each sign.
     differences = np.array([1.0, 1.0, 1.0, -1.0])
-    assert randomisation_test(differences, rng(), permutations=40_000) == pytest.approx(10 / 16, abs=0.008)
+    assert randomization_test(differences, rng(), permutations=40_000) == pytest.approx(10 / 16, abs=0.008)
 
 
 def test_the_p_value_is_two_sided_never_zero_and_agrees_with_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     differences = rng(3).normal(0.1, 1, size=300)
-    ours = randomisation_test(differences, rng(), permutations=20_000)
-    assert randomisation_test(-differences, rng(), permutations=20_000) == pytest.approx(ours, abs=0.01)
+    ours = randomization_test(differences, rng(), permutations=20_000)
+    assert randomization_test(-differences, rng(), permutations=20_000) == pytest.approx(ours, abs=0.01)
     theirs = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=rng(1)
     ).pvalue
     assert ours == pytest.approx(theirs, abs=0.012)
-    assert randomisation_test(np.ones(400), rng(), permutations=1_000) == 1 / 1_000
+    assert randomization_test(np.ones(400), rng(), permutations=1_000) == 1 / 1_000

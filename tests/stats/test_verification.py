@@ -3,7 +3,7 @@ import pytest
 
 from simsearch.index.stores.base import gather
 from simsearch.search.searcher import Searcher
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 from simsearch.stats.reliability import measure_reliability
 from simsearch.stats.verification import equal_error_rate, roc_auc, verify_pairs
 
@@ -49,9 +49,9 @@ def test_rates_agree_with_scikit_learn() -> None:
 def test_pair_accuracy_is_the_share_on_the_right_side_of_probability_one_half() -> None:
     vectors, labels = np.stack([E0, E0, E1, E1]), np.array([0, 0, 1, 1])
     for projection, accuracy in (
-        (Projection(10, -5), 1.0),
-        (Projection(10, -20), 0.5),
-        (Projection(-10, 5), 0.0),
+        (PlattScaling(10, -5), 1.0),
+        (PlattScaling(10, -20), 0.5),
+        (PlattScaling(-10, 5), 0.0),
     ):
         figures = verify_pairs(vectors, labels, projection, count=100)
         assert figures is not None

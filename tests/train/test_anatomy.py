@@ -16,7 +16,7 @@ from simsearch.search.searcher import Searcher
 from simsearch.show.figures.architecture import architecture_figure
 from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.theme import DARK
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 from simsearch.train.anatomy import Anatomy, blocks
 from simsearch.train.dissect import dissect, dissect_folder
 from simsearch.train.model import SimilarityModel
@@ -157,7 +157,7 @@ def test_the_figure_shows_the_steps_the_sizes_and_the_values_of_the_run(
     assert written.count("max pool 2x2") == 2
     assert written.count("128 values") == 2
     assert {"SimilarityModel: two images, the same weights, one cosine", "the same weights"} <= set(written)
-    probability = Projection(10, -5).probability(anatomy.cosine)
+    probability = PlattScaling(10, -5).probability(anatomy.cosine)
     assert f"{anatomy.cosine:.3f}" in written
     assert f"logit {anatomy.logit:+.2f}" in written
     assert "10.00 x cosine - 5.00" in written

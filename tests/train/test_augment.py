@@ -135,9 +135,9 @@ def test_elastic_distortion_moves_parts_differently_and_stays_smooth() -> None:
     dots = picture(*((row, column) for row in range(4, 25, 5) for column in range(4, 25, 5)))
     field = Augmentation(elastic=1.0)._displacements(400, generator()) * 14  # pixels
     assert field.shape == (400, 28, 28, 2)
-    neighbours = (field[:, 1:] - field[:, :-1]).abs().mean()
+    neighbors = (field[:, 1:] - field[:, :-1]).abs().mean()
     apart = (field[:, 14:] - field[:, :14]).abs().mean()
-    assert neighbours < 0.5 * apart
+    assert neighbors < 0.5 * apart
     spread = field.std(dim=(1, 2, 3))
     assert spread.max() < 1.3
     assert spread.mean() == pytest.approx(0.35, abs=0.1)

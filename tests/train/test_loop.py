@@ -335,7 +335,7 @@ def test_training_figures_are_means_over_all_pairs_of_the_epoch_also_with_a_shor
 
 
 def r_precision(vectors, labels):
-    """Leave-one-out: the share of an image's class among as many nearest neighbours as it has classmates."""
+    """Leave-one-out: the share of an image's class among as many nearest neighbors as it has classmates."""
     scores = vectors @ vectors.T
     np.fill_diagonal(scores, -np.inf)
     order = np.argsort(-scores, axis=1)

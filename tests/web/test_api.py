@@ -192,7 +192,7 @@ def test_an_items_picture(client: httpx.Client) -> None:
     )
 
 
-def test_an_item_is_not_among_its_neighbours(client: httpx.Client) -> None:
+def test_an_item_is_not_among_its_neighbors(client: httpx.Client) -> None:
     document = client.get("/api/items/0/neighbors?k=3").json()
     entry = document["queries"][0]
     assert (entry["query"], entry["kind"], entry["id"], entry["truth"]) == ("id 0", "item", 0, "a")

@@ -108,7 +108,7 @@ def mistakes(
 
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
     bundle = open_bundle(index.folder())
-    rows = mistake_rows(saved_mistakes(found, bundle, split, count=count, neighbours=k))
+    rows = mistake_rows(saved_mistakes(found, bundle, split, count=count, neighbors=k))
     title = f"The {len(rows)} queries that are answered worst"
     drawing.save(grid_figure(rows, drawing.style, title=title, about=found.about))
 

@@ -1,4 +1,4 @@
-"""The exact nearest items of each class, and the evidence that they are of how familiar a query is."""
+"""The exact nearest items of each class, and the features that they give of a query's novelty."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
-from simsearch.stats.novelty import EVIDENCE, NEIGHBOURS, Evidence, Neighbours, gather_evidence
+from simsearch.stats.novelty import FEATURES, NEIGHBORS, Features, Neighbors, novelty_features
 
-_BLOCK = 256  # queries whose neighbours are held at once
+_BLOCK = 256  # queries whose neighbors are held at once
 
 
 class NearestPerClass:
@@ -34,10 +34,10 @@ class NearestPerClass:
         """The five nearest items in each class, in order of class number: (Q, C, 5)."""
         return self._store.search_each(vectors, NEAREST_PER_CLASS, self.classes, left_out=left_out)
 
-    def evidence(
+    def features(
         self, vectors: Vectors, pictures: Images, tops: NDArray[np.int64], left_out: Ids | None = None
-    ) -> Evidence:
-        """The evidence on how familiar each query is; see `gather_evidence`.
+    ) -> Features:
+        """The features of each query's novelty; see `novelty_features`.
 
         :param vectors: Unit rows, float32 (Q, D).
         :param pictures: uint8 (Q, 28, 28).
@@ -45,7 +45,7 @@ class NearestPerClass:
         """
         starts = range(0, len(vectors), _BLOCK)
         found = [
-            self._evidence(
+            self._features(
                 vectors[start : start + _BLOCK],
                 pictures[start : start + _BLOCK],
                 tops[start : start + _BLOCK],
@@ -53,19 +53,19 @@ class NearestPerClass:
             )
             for start in starts
         ]
-        return {name: np.concatenate([block[name] for block in found]) for name in EVIDENCE}
+        return {name: np.concatenate([block[name] for block in found]) for name in FEATURES}
 
-    def _evidence(
+    def _features(
         self, vectors: Vectors, pictures: Images, tops: NDArray[np.int64], left_out: Ids | None
-    ) -> Evidence:
-        ids = np.full((len(vectors), NEIGHBOURS), NOTHING)
+    ) -> Features:
+        ids = np.full((len(vectors), NEIGHBORS), NOTHING)
         for top in np.unique(tops):
             rows = np.flatnonzero(tops == top)
             own = None if left_out is None else left_out[rows]
-            found = self._store.search(vectors[rows], NEIGHBOURS, classes=[int(top)], left_out=own)
+            found = self._store.search(vectors[rows], NEIGHBORS, classes=[int(top)], left_out=own)
             ids[rows, : found.ids.shape[1]] = found.ids
         there = ids != NOTHING
         filled = np.where(there, ids, ids[:, :1]).ravel()
         near = self._store.vectors(filled).reshape(*ids.shape, -1)
         shown = self._pictures(filled).reshape(*ids.shape, *pictures.shape[1:])
-        return gather_evidence(vectors, pictures, Neighbours(near, shown, there))
+        return novelty_features(vectors, pictures, Neighbors(near, shown, there))

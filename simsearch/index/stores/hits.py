@@ -45,7 +45,7 @@ def join(first: Hits, second: Hits, k: int) -> Hits:
     order = np.lexsort((ids, -scores), axis=1)
     scores, ids = np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)
     repeated = np.zeros(ids.shape, bool)
-    repeated[:, 1:] = ids[:, 1:] == ids[:, :-1]  # equal ids have equal scores, so they are neighbours
+    repeated[:, 1:] = ids[:, 1:] == ids[:, :-1]  # equal ids have equal scores, so they are neighbors
     order = np.argsort(repeated | (ids == NOTHING), axis=1, kind="stable")[:, :k]
     kept = ~np.take_along_axis(repeated, order, 1)
     return Hits(

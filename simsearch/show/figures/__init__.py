@@ -4,7 +4,7 @@ theme.py         one palette, light and dark
 fonts.py         which fonts write names in any script
 sheet.py         a sheet in inches whose texts can be measured
 files.py         figures -> PNG, SVG, PDF
-projection.py    vectors -> a plane
+plane.py         vectors -> a plane
 pairs.py         training pairs
 similarity.py    a query beside its best example of each class
 architecture.py  the network in 3-D

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simsearch.index.bundle import Bundle
 from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
-from simsearch.stats.calibration import Projection
+from simsearch.stats.calibration import PlattScaling
 from simsearch.text import percent
 from simsearch.train.anatomy import Anatomy, Block, Step, blocks
 
@@ -180,7 +180,7 @@ def _draw_towers(sheet: Sheet, top: float, anatomy: Anatomy) -> None:
         sheet.arrow((at_strip + strip + 0.06, y), (at_cosine - 0.05, meet + (0.12 if y > meet else -0.12)))
     sheet.line([at_net + net / 2] * 2, [rows[0] + 0.32, rows[1] - 0.32], theme.blue, 1.6, "dashed")
     sheet.text(at_net + net / 2 + 0.12, meet, weights, color=theme.blue, va="center")
-    projection = Projection(anatomy.weight, anatomy.bias)
+    projection = PlattScaling(anatomy.weight, anatomy.bias)
     logit = f"{anatomy.weight:.2f} x cosine {'-' if anatomy.bias < 0 else '+'} {abs(anatomy.bias):.2f}"
     results: Sequence[tuple[str, str, float]] = (
         (_words(anatomy.head[0]), f"{anatomy.cosine:.3f}", 0.95),

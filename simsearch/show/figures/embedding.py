@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import Bundle
-from simsearch.show.figures.projection import Plane, project
+from simsearch.show.figures.plane import Plane, project
 from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 
 MOST_ITEMS = 2_000

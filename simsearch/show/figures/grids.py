@@ -69,7 +69,7 @@ def mistake_rows(mistakes: Iterable[Mistake], *, k: int = 8) -> tuple[Row, ...]:
             f"class {mistake.label}",
             f"AP {mistake.average_precision:.3f}",
             mistake.pixels,
-            tuple(Item(item.label, item.score, item.right, item.pixels) for item in mistake.neighbours[:k]),
+            tuple(Item(item.label, item.score, item.right, item.pixels) for item in mistake.neighbors[:k]),
         )
         for mistake in mistakes
     )

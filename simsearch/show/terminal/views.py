@@ -16,7 +16,7 @@ from simsearch.evaluate.compare import Comparison
 from simsearch.evaluate.report import Report
 from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, Projection
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
 from simsearch.stats.verification import Verification
 from simsearch.text import percent
 
@@ -216,7 +216,7 @@ def _chosen(best: Mapping[str, Any]) -> str:
     )
 
 
-def _projection(projection: Projection | None) -> str:
+def _projection(projection: PlattScaling | None) -> str:
     if projection is None:
         return "none: the model was not trained on pairs, so answers have scores and no probabilities"
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"

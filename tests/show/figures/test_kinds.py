@@ -455,7 +455,7 @@ def test_an_answer_is_named_by_the_class_it_is_most_like(bundle: Bundle) -> None
     assert [(item.label, item.right) for item in row.items] == [("a", None), ("b", None)]
 
 
-def test_a_single_item_has_no_neighbours(build_toy: Callable[..., Path]) -> None:
+def test_a_single_item_has_no_neighbors(build_toy: Callable[..., Path]) -> None:
     single = open_bundle(build_toy(toy_split([((1, 0, 0, 0), 0)])))
     with pytest.raises(BadInputError, match="holds a single item"):
         gallery_rows(Searcher(single))

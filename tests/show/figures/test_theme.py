@@ -74,7 +74,7 @@ def test_right_and_wrong_can_be_told_apart(theme: Theme, deficiency: list[list[f
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 @pytest.mark.parametrize("deficiency", [NORMAL, DEFICIENCIES["protanopia"], DEFICIENCIES["deuteranopia"]])
-def test_neighbouring_class_colors_differ(theme: Theme, deficiency: list[list[float]]) -> None:
+def test_neighboring_class_colors_differ(theme: Theme, deficiency: list[list[float]]) -> None:
     colors = seen(np.array([to_rgb(color) for color in theme.classes]), deficiency)
     assert len(theme.classes) == 10
     apart = np.linalg.norm(colors[:, None] - colors[None], axis=2) + 1000 * np.eye(10)
