@@ -1,7 +1,7 @@
 """From scores to probabilities and decisions: what is stored of a calibration, and what it says. Pure numpy.
 
-How a calibration is fitted is the business of `calibrate.py`; what makes a picture familiar, of
-`familiarity.py`; how right the probabilities are, of `reliability.py`.
+`index/calibrate.py` fits it; `novelty.py` has the features of familiarity; `reliability.py` says how right
+the probabilities are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ClassPosterior:
     """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
 
     `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-    All classes are equally likely beforehand, and the picture is taken to show one of them.
+    Equal priors for all classes; the picture is assumed to show one of them.
     """
 
     weight: float
@@ -71,9 +71,9 @@ class ClassPosterior:
 class Familiarity:
     """How much a picture resembles what the gallery shows, as a share of the pictures that surely do.
 
-    A logistic model of the evidence (see `familiarity.py`) gives a logit; where it lies among the logits
-    of known pictures is the familiarity: 0.01 says that one known picture in a hundred looks stranger. It
-    is the p-value of a conformal outlier test (Vovk et al. 2005; Bates et al., "Testing for outliers with
+    A logistic model of the evidence (see `novelty.py`) gives a logit; where it lies among the logits
+    of known pictures is the familiarity: 0.01 says that one known picture in a hundred looks less familiar.
+    It is the p-value of a conformal outlier test (Vovk et al. 2005; Bates et al., "Testing for outliers with
     conformal p-values", Annals of Statistics 2023), so rejecting below t rejects a share t of what is known.
     """
 
@@ -104,7 +104,7 @@ class Threshold:
 class Calibration:
     """Everything that was fitted on images held out of training, so that answers mean what they say.
 
-    `pairs` maps a cosine to the logit of "same class" where that is as likely as not beforehand.
+    `pairs` maps a cosine to the logit of "same class" assuming equal priors.
     `thresholds`: "match", the cosine from which on an item counts as one of the query's class; "f1", the
     cosine with the best F1 of pairs; "unknown", the familiarity below which a picture is of no known class.
     `gallery` says how far all that holds on an index's own items; it is empty in a model's card.

@@ -1,9 +1,9 @@
 """What tells a picture that the gallery knows from one that it has never seen the like of. Pure numpy.
 
-The encoder was trained to tell classes apart, so it puts a stranger near one of them; its score alone is
-poor evidence. The rest compares the query with its nearest items as they compare with each other, by vectors
-and by pictures, after the local outlier factor (Breunig et al., "LOF: Identifying Density-Based Local
-Outliers", SIGMOD 2000). `calibrate.py` fits how much each piece counts.
+The encoder was trained to tell classes apart, so it puts an out-of-distribution picture near one of them; its
+score alone is a poor feature. The rest compares the query with its nearest items as they compare with each
+other, by vectors and by pictures, after the local outlier factor (Breunig et al., "LOF: Identifying
+Density-Based Local Outliers", SIGMOD 2000). `index/calibrate.py` fits how much each counts.
 """
 
 from __future__ import annotations
