@@ -22,7 +22,7 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with control characters, and what no encoding has, spelt out: it cannot move a cursor."""
+    """The text with control characters, and what no encoding has, escaped: it cannot move a cursor."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -44,6 +44,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target.resolve()), f"{place}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_scripts_and_modules_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"(?<![\w/])(?:tests|simsearch|docs)/[\w/]+\.py\b", page.read_text("utf-8"))
+    assert [file for file in named if not (ROOT / file).is_file()] == []
+
+
 def test_the_picture_of_the_rooms_is_that_of_the_contracts() -> None:
     [drawing] = [
         text for text in re.findall(r"^```text\n(.*?)^```$", ARCHITECTURE, re.M | re.S) if "┌" in text

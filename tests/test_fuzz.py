@@ -80,7 +80,7 @@ def test_the_watch_notices_a_crash_a_hang_memory_and_foreign_errors(
     worker.close()
 
 
-# --- pictures by name: those of pitfalls.md and their kin that tests/test_images.py does not hold
+# --- pictures by name that tests/prepare does not hold
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:

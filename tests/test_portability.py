@@ -81,7 +81,7 @@ def test_files_are_renamed_only_by_the_function_that_retries() -> None:
         for file, node in nodes(ast.Call)
         if isinstance(node.func, ast.Attribute)
         and (
-            (node.func.attr in ("replace", "rename") and len(node.args) == 1)
+            (node.func.attr in ("replace", "rename") and len(node.args) == 1 and not node.keywords)
             or ast.unparse(node.func) in ("os.replace", "os.rename", "shutil.move")
         )
     }

@@ -22,6 +22,6 @@ def test_long_lists_are_cut() -> None:
     assert listed(map(str, range(15))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more"
 
 
-def test_nothing_printable_is_changed_and_the_rest_is_spelt_out() -> None:
+def test_nothing_printable_is_changed_and_the_rest_is_escaped() -> None:
     assert printable("é 数字 ✓.png") == "é 数字 ✓.png"
     assert printable("a\x1b[2J\n\udcff\u202e") == "a\\x1b[2J\\n\\udcff\\u202e"

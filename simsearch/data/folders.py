@@ -100,7 +100,7 @@ def image_files(folder: Path, base: Path, skipped: list[str], *, deep: bool = Tr
 
 
 def name_below(path: Path, base: Path) -> str:
-    """The path below the given folder; bytes that are no UTF-8 are spelt out."""
+    """The path below the given folder; bytes that are not UTF-8 are escaped."""
     return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
 
 

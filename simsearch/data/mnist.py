@@ -44,7 +44,7 @@ def fetch_mnist(
 ) -> Path:
     """Return the folder with MNIST's verified files, fetching the missing and the damaged ones.
 
-    :param split: Check only the files of "train" or "test"; None checks all four. A fetch always mends all.
+    :param split: Check only the files of "train" or "test"; None checks all four. A fetch always repairs all.
     :param note: Receives progress and warnings, one line each.
     :raises DatasetUnavailableError: If no source delivers, naming each with its reason.
     :raises BusyError: If another process is still fetching after `lock_timeout_s`.
@@ -68,7 +68,7 @@ def fetch_mnist(
 
 
 def _fetch(raw: Path, sources: Sequence[Source], note: Note) -> None:
-    """Mend the folder from the first source that delivers every missing file intact."""
+    """Repair the folder from the first source that delivers every missing file intact."""
     defects = find_defects(raw)
     for file, defect in defects.items():
         if defect != "missing":

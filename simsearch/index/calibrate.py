@@ -1,6 +1,6 @@
 """Fitting a calibration to a model on images that it was not trained on; whether it suits a gallery.
 
-Every image is asked about against the others, itself left out, as a query that an index has never seen. What
+Every image is queried against the others, itself left out, as a query that an index has never seen. What
 is unknown is learned from outliers made of the same images (`outliers.py`).
 """
 
@@ -142,7 +142,7 @@ def suit_gallery(
 ) -> Calibration:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
-    It holds if no more than twice the targeted share of the gallery's items is unknown when asked about
+    It holds if no more than twice the targeted share of the gallery's items is unknown when queried
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
     weights of the features is fitted to the gallery.
     """

@@ -1,4 +1,4 @@
-"""From a file or bytes, whatever they hold, to a decoded Pillow image; its pixels are left to `images.py`."""
+"""From a file or bytes, whatever they hold, to a decoded Pillow image; its pixels are for `prepare.py`."""
 
 from __future__ import annotations
 

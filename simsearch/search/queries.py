@@ -30,7 +30,7 @@ def silent(_message: str) -> None:
 
 @dataclass(frozen=True)
 class Query:
-    """One thing to ask about: a picture, an item of the gallery, or something that cannot be asked about.
+    """One query: a picture, an item of the gallery, or something that cannot be used.
 
     With none of these it stands for what a combination alone is about.
     """
@@ -62,7 +62,7 @@ def gather(
 ) -> tuple[Iterator[Query], int | None]:
     """Everything that is asked: what is named, then the lines of a list, then items of the gallery.
 
-    :param steered: Whether there is a combination, which can be asked about alone.
+    :param steered: Whether there is a combination, which can be the query alone.
     :return: The queries, and how many there are unless they come from a list.
     :raises BadInputError: If nothing is asked.
     """
@@ -121,7 +121,7 @@ def read_names(source: str, stdin: BinaryIO) -> Iterator[str]:
 def single(argument: str, stdin: BinaryIO) -> Query:
     """The one picture that an argument names.
 
-    :raises BadInputError: If it is a folder or a pattern of none or several, or cannot be asked about.
+    :raises BadInputError: If it is a folder or a pattern of none or several, or cannot be used.
     """
     found: Sequence[Query] = list(expand([argument], stdin))
     if len(found) != 1:

@@ -99,7 +99,7 @@ class Answer:
     query: PreparedImage | None  # None where the query is not one picture
     hits: tuple[Hit, ...]
     classes: tuple[ClassRank, ...]  # empty in a gallery without labels
-    verdict: Verdict | None = None  # None without labels, calibration, or one picture that is asked about
+    verdict: Verdict | None = None  # None without labels, calibration, or one picture as the query
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, scores at full precision."""

@@ -1,8 +1,8 @@
 """How well pictures that are no digits are told from digits: the familiarity of both, on test images.
 
 The gallery is MNIST's test split. Digits are items of it, each asked about against the others, and distorted
-held-out digits; others are those of `out_of_distribution.py`. For each kind: the area under the ROC curve, and
-the share that is taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
+held-out digits; others are those of `out_of_distribution.py`. For each kind: the area under the ROC curve,
+and the share taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
 also of the best cosine alone. A model without a calibration is calibrated first, in memory.
 
     python tests/benchmarks/unknown.py --model simsearch/pretrained --most 2000

@@ -25,7 +25,7 @@ UNFOLDED = 10  # of the worst queries; the others on demand
 MATRIX_CLASSES = 30  # with more classes, confusions are listed instead
 LISTED_CONFUSIONS = 30
 HEADLINE = ("MAP@R", "R-precision", "P@1", "MAP")
-METRIC_DEFINITIONS = {  # of `metrics.py`, for a reader who has only the report
+METRIC_DEFINITIONS = {  # of `stats/retrieval.py`, for a reader who has only the report
     "P@1": "share of queries whose nearest item shows the query's class: 1-nearest-neighbor accuracy",
     "R-precision": "share of the first R items that show the query's class, R being how many there are of it",
     "MAP@R": "mean over queries of the sum of P(i) at each right rank i up to R, divided by R; never above "
