@@ -6,5 +6,6 @@ onnx_check.py          which ONNX files are let near onnxruntime: the policy and
 graph/                 what an ONNX graph says, and what it makes
 model_folder.py        a model folder: encoder, checkpoint, card
 stored_calibration.py  a calibration as cards and manifests store it
+inside.py              the maps inside a network, for whoever asks
 history.py             one record a training epoch
 """

@@ -10,7 +10,9 @@ registry.py     open indexes, reloaded when they change
 guard.py        hosts, origins, tokens, limits and headers
 monitoring.py   figures for Prometheus
 map.py          a gallery in two dimensions
+room.py         work beside the searches, and what is kept of it
 vectors.py      the HTTP API's vectors and maps
+activations.py  the HTTP API's look inside the network
 api.py          the HTTP API
 openapi.py      schemas of the OpenAPI document
 app.py          the page, the API and operations as one app

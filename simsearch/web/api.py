@@ -18,9 +18,11 @@ from simsearch.search.formats import ANSWER_VERSION, index_to_dict, outcome_to_d
 from simsearch.search.queries import Query as Asked
 from simsearch.search.queries import items
 from simsearch.search.searcher import Answer, Limits
+from simsearch.web.activations import add_activations
 from simsearch.web.engine import Engine, Question
 from simsearch.web.problems import PROBLEM
 from simsearch.web.registry import OpenIndex, Registry, data_uri
+from simsearch.web.room import Room
 from simsearch.web.settings import MAX_K, Settings
 from simsearch.web.uploads import FORM, RAW, read_pictures
 from simsearch.web.vectors import add_vectors
@@ -120,7 +122,9 @@ def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRo
     router = APIRouter(prefix="/api")
     _add_searches(router, registry, engine, settings)
     _add_items(router, registry, engine)
-    add_vectors(router, registry, settings)
+    room = Room(settings.workers, settings.queue)
+    add_vectors(router, registry, room)
+    add_activations(router, registry, room)
 
     @router.get("/indexes", summary="The indexes that can be asked")
     async def indexes() -> Response:

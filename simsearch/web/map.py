@@ -6,10 +6,8 @@ Every layout is linear, so a picture that is being drawn has its place as exactl
 from __future__ import annotations
 
 import base64
-import threading
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,25 +48,6 @@ class Layout:
             "high": high.tolist(),
             "places": base64.b64encode(levels.tobytes()).decode(),
         }
-
-
-class Maps:
-    """The map of each open index, made when it is first asked for and forgotten with the index."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._made: WeakKeyDictionary[object, dict[str, Any]] = WeakKeyDictionary()
-        self._lock = threading.Lock()
-
-    def of(self, key: object, store: VectorStore) -> dict[str, Any]:
-        """The map of a store in plain values for JSON.
-
-        :param key: What the map is kept for as long as it lives.
-        """
-        with self._lock:
-            if key not in self._made:
-                self._made[key] = draw_map(store)
-            return self._made[key]
 
 
 def draw_map(store: VectorStore) -> dict[str, Any]:

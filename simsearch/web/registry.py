@@ -66,6 +66,7 @@ class OpenIndex:
             "items": manifest.count,
             "model": manifest.model,
             "encoder": manifest.encoder,
+            "preparation": self.searcher.bundle.encoder.input.preparation,
             "classes": list(manifest.classes),
             "examples": [{"id": item, "picture": self.picture(item)} for item in self._examples()],
         }

@@ -21,7 +21,7 @@ from simsearch.index.stores.base import Block
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.searcher import Searcher
 from simsearch.web.map import MOST_POINTS, circular_order, layouts, principal_axes
-from simsearch.web.vectors import Room
+from simsearch.web.room import Room
 
 DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
 PNG = {"Content-Type": "image/png"}

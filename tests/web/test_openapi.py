@@ -27,6 +27,8 @@ OPERATIONS = {
     "GET /api/items/{item}/vector": 20,
     "POST /api/vectors": 20,
     "GET /api/map": 3,
+    "POST /api/activations": 10,
+    "GET /api/items/{item}/activations": 10,
     "GET /healthz": 2,
     "GET /readyz": 2,
     "GET /metrics": 5,

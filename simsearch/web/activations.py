@@ -1,0 +1,92 @@
+"""The part of the HTTP API that looks inside the network: what its convolutions make of a picture."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
+
+from simsearch.encode.inside import Layers
+from simsearch.prepare.prepare import prepare_image
+from simsearch.web.registry import OpenIndex, Registry
+from simsearch.web.room import Kept, Room
+from simsearch.web.uploads import read_pictures
+from simsearch.web.vectors import BODY, NUMBER, IndexParameter, ItemParameter, answers, json_response
+
+MOST_MAPS = 64  # of a layer; of a wider one the most active are shown
+MOST_SIDE = 28  # pixels; larger maps are shown in means
+
+_INTEGER = {"type": "integer"}
+_LAYER = {
+    "type": "object",
+    "description": "The maps of one convolution as they go on: `values` are bytes, base64, a map after the "
+    "other, row by row, 255 for `largest`; negative values are 0.",
+    "properties": {
+        **dict.fromkeys(("maps", "of", "height", "width"), _INTEGER),
+        "largest": NUMBER,
+        "values": {"type": "string"},
+    },
+    "required": ["maps", "of", "height", "width", "largest", "values"],
+}
+_LAYERS = {
+    "type": "object",
+    "properties": {"layers": {"type": "array", "items": _LAYER}},
+    "required": ["layers"],
+}
+
+
+def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
+    """Add these routes to those of the API."""
+    kept: Kept[Layers] = Kept()
+
+    def look(opened: OpenIndex, pixels: Callable[[], NDArray[np.uint8]]) -> dict[str, Any]:
+        layers = kept.of(opened, lambda: Layers(opened.searcher.bundle.encoder))
+        return {"layers": [layer_to_dict(maps) for maps in layers.of(pixels())]}
+
+    @router.post(
+        "/activations",
+        summary="What the network's convolutions make of a picture",
+        responses=answers(_LAYERS, 404, 408, 413, 415, 422, 503),
+        openapi_extra=BODY,
+    )
+    async def activations(request: Request, index: IndexParameter = None) -> Response:
+        opened = registry[index]
+        (image,) = read_pictures(await request.body(), request.headers.get("content-type", ""), most=1)
+        return json_response(await room.run(lambda: look(opened, lambda: prepare_image(image).pixels)))
+
+    @router.get(
+        "/items/{item:int}/activations",
+        summary="What the network's convolutions make of an item",
+        responses=answers(_LAYERS, 404, 422, 503),
+    )
+    async def item_activations(item: ItemParameter, index: IndexParameter = None) -> Response:
+        opened = registry[index]
+        pixels = opened.thumbnail(item)
+        return json_response(await room.run(lambda: look(opened, lambda: pixels)))
+
+
+def layer_to_dict(maps: NDArray[np.float32]) -> dict[str, Any]:
+    """The maps of a layer, float32 (C, H, W), in plain values for JSON."""
+    of = len(maps)
+    if of > MOST_MAPS:
+        strongest = np.sort(np.argsort(-maps.max(axis=(1, 2)), kind="stable")[:MOST_MAPS])
+        maps = maps[strongest]
+    step = -(-max(maps.shape[1:]) // MOST_SIDE)
+    if step > 1:
+        height, width = (side // step * step for side in maps.shape[1:])
+        blocks = maps[:, :height, :width].reshape(len(maps), height // step, step, width // step, step)
+        maps = blocks.mean(axis=(2, 4))
+    largest = max(float(maps.max()), 0.0)
+    levels = np.rint(np.clip(maps, 0, None) / (largest or 1) * 255).astype(np.uint8)
+    return {
+        "maps": len(maps),
+        "of": of,
+        "height": maps.shape[1],
+        "width": maps.shape[2],
+        "largest": largest,
+        "values": base64.b64encode(levels.tobytes()).decode(),
+    }
