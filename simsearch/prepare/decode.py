@@ -13,11 +13,13 @@ from PIL import Image
 
 from simsearch.errors import BadImageError
 from simsearch.files import read_small_file
+from simsearch.prepare.cost import check_cost
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 _SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
+_SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
 ANY_PICTURE = "the picture"
 
@@ -66,8 +68,12 @@ def read_image_file(path: Path) -> bytes:
 def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
     """Decode the first frame of a PNG, JPEG, WebP, BMP or GIF of at most `MAX_PIXELS` pixels.
 
-    :raises BadImageError: On anything else; a picture that is too large is refused before it is decoded.
+    :raises BadImageError: On anything else; one too large or too dear is refused before.
     """
+    try:
+        check_cost(data)
+    except ValueError as error:
+        raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE) from None
     with pillow_errors(name):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         check_size(image, name)

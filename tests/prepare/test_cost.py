@@ -1,0 +1,136 @@
+"""No picture costs more than about a second, whatever it declares: it is refused before it is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsearch.errors import BadImageError
+from simsearch.prepare import cost, decode
+from simsearch.prepare.cost import check_cost
+from simsearch.prepare.prepare import prepare_image
+
+DIGIT = Image.fromarray(np.pad(np.full((28, 8), 255, np.uint8), ((6, 6), (16, 16))))
+AT_MOST_S = 1.5  # of the processor
+
+
+def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def riff(body: bytes) -> bytes:
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8).astype(np.uint8))
+JPEG, PROGRESSIVE = encoded(DIGIT, "JPEG"), encoded(NOISE, "JPEG", progressive=True)
+REFINEMENT = bytes.fromhex("ffda0008010100013f10")  # of all coefficients, by nothing
+PNG, GIF = encoded(DIGIT, "PNG"), encoded(DIGIT, "GIF")
+MEGABYTE = zlib.compress(bytes(1_000_000), 9)
+WEBP = encoded(DIGIT.convert("RGB"), "WEBP", lossless=True)
+FRAME = bytes(6) + b"\x27\0\0\x27\0\0\1\0\0\0" + WEBP[12:]
+CANVAS = (
+    b"WEBP" + b"VP8X" + struct.pack("<I", 10) + b"\x12\0\0\0\x27\0\0\x27\0\0" + b"ANIM\6\0\0\0" + bytes(6)
+)
+
+
+def bmp(compression: int, data: bytes) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, 2048, 2048, 1, 8, compression, len(data), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + header + bytes(1024) + data
+
+
+DEAR: dict[str, Callable[[], bytes]] = {
+    "JPEG of 4,000 scans": lambda: PROGRESSIVE[:-2] + REFINEMENT * 4_000 + PROGRESSIVE[-2:],
+    "JPEG of scans with restarts in them": lambda: (
+        PROGRESSIVE[:-2] + (REFINEMENT + b"\xff\xd0\0\xff\0") * 4_000 + PROGRESSIVE[-2:]
+    ),
+    "JPEG whose end is hidden in a comment": lambda: (
+        PROGRESSIVE[:-2] + b"\xff\xfe\0\4\xff\xd9" + REFINEMENT * 4_000 + PROGRESSIVE[-2:]
+    ),
+    "JPEG of two million comments": lambda: JPEG[:2] + b"\xff\xfe\0\2" * 2_400_000 + JPEG[2:],
+    "JPEG of half a million EXIF parts": lambda: (
+        JPEG[:2] + b"\xff\xe1\0\x10Exif\0\0MM\0*\0\0\0\x08" * 500_000 + JPEG[2:]
+    ),
+    "JPEG of nine million fill bytes": lambda: JPEG[:2] + b"\xff" * 9_000_000 + JPEG[2:],
+    "PNG of 800,000 empty chunks": lambda: PNG[:33] + chunk(b"prVt", b"") * 800_000 + PNG[33:],
+    "PNG of empty pixel chunks": lambda: PNG[:33] + chunk(b"IDAT", b"") * 800_000 + PNG[33:],
+    "PNG of 5,000 profiles": lambda: PNG[:33] + chunk(b"iCCP", b"k\0\0" + MEGABYTE) * 5_000 + PNG[33:],
+    "PNG of chunks after its pixels": lambda: PNG[:-12] + chunk(b"prVt", b"") * 700_000 + PNG[-12:],
+    "GIF of a comment in single bytes": lambda: GIF[:-1] + b"\x21\xfe" + b"\1c" * 4_500_000 + b"\0;",
+    "GIF of a million extensions": lambda: GIF[:-1] + b"\x21\xf9\4\0\0\0\0\0" * 1_100_000 + b";",
+    "GIF of 450,000 frames": lambda: (
+        GIF[:-1] + bytes.fromhex("2c00000000080008000002050484" + "8fa9cb00") * 450_000 + b";"
+    ),
+    "WebP of 100,000 frames": lambda: riff(
+        CANVAS + (b"ANMF" + struct.pack("<I", len(FRAME)) + FRAME) * 100_000
+    ),
+    "WebP of a million parts": lambda: riff(b"WEBP" + WEBP[12:] + b"abcd\0\0\0\0" * 1_200_000),
+    "BMP of four million runs": lambda: bmp(1, b"\1\5" * 4_190_000),
+}
+
+
+@pytest.mark.parametrize("make", DEAR.values(), ids=DEAR.keys())
+def test_a_picture_that_costs_time_is_refused_at_once(make: Callable[[], bytes]) -> None:
+    data = make()
+    started = time.process_time()
+    with pytest.raises(BadImageError, match="the picture costs too much to decode: it "):
+        prepare_image(data)
+    assert time.process_time() - started < AT_MOST_S
+
+
+FAIR = {
+    "progressive JPEG": PROGRESSIVE,
+    "JPEG with a profile and EXIF": encoded(DIGIT, "JPEG", icc_profile=bytes(500_000), exif=b"Exif\0\0MM\0*"),
+    "JPEG with a preview after its end": JPEG + PROGRESSIVE * 30,
+    "interlaced GIF": encoded(NOISE, "GIF", interlace=1),
+    "animated GIF": encoded(DIGIT, "GIF", save_all=True, append_images=[NOISE] * 9),
+    "animated WebP": encoded(DIGIT, "WEBP", save_all=True, append_images=[NOISE.resize(DIGIT.size)] * 9),
+    "animated PNG": encoded(DIGIT, "PNG", save_all=True, append_images=[NOISE.resize(DIGIT.size)] * 9),
+    "PNG in small chunks": PNG[:33]
+    + b"".join(chunk(b"IDAT", PNG[41 + at : 42 + at]) for at in range(len(PNG) - 57))
+    + PNG[-12:],
+    "run-length coded BMP": bmp(1, (b"\xff\5" * 8 + b"\x08\5\0\0") * 2048),
+}
+
+
+@pytest.mark.parametrize("data", FAIR.values(), ids=FAIR.keys())
+def test_pictures_that_programs_write_cost_little_enough(data: bytes) -> None:
+    check_cost(data)
+    decode.decode_image(data)
+
+
+def test_what_is_let_through_at_the_limits_takes_about_a_second() -> None:
+    """As many scans as are allowed, of as many pixels as are allowed with them."""
+    side = int((cost.MAX_SCANNED_PIXELS / cost.MAX_SCANS) ** 0.5) // 16 * 16
+    picture = encoded(NOISE.resize((side, side)), "JPEG", progressive=True)
+    scans = picture.count(b"\xff\xda")
+    data = picture[:-2] + REFINEMENT * (cost.MAX_SCANS - scans) + picture[-2:]
+    started = time.process_time()
+    decode.decode_image(data)
+    assert time.process_time() - started < 3 * AT_MOST_S  # on a machine that does other things too
+
+
+def test_every_format_that_is_decoded_is_counted() -> None:
+    assert set(decode.FORMATS) <= cost.FORMATS
+    pictures = {name: encoded(DIGIT.convert("RGB"), name) for name in decode.FORMATS}
+    for name, data in pictures.items():
+        assert sum(data.startswith(start) for start in cost._CHECKS) == 1, name
+
+
+def test_damaged_pictures_are_left_to_the_decoder() -> None:
+    for data in (JPEG, PROGRESSIVE[:3000], PNG, GIF, WEBP, bmp(1, b"\1\5" * 99)):
+        for length in range(min(len(data), 400)):
+            check_cost(data[:length])
