@@ -38,7 +38,7 @@ EXTRA_OF = {"train/": "train", "show/figures/": "figures", "web/": "web"}
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
 # Imported inside a function, behind `require(module, extra)`.
-OPTIONAL = {"pyarrow": "parquet"}
+OPTIONAL = {"pi_heif": "heic", "pyarrow": "parquet"}
 
 
 def declared(extra: str | None = None) -> dict[str, Requirement]:
@@ -95,7 +95,7 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
     }
 
 
-EXTRAS = [None, "train", "parquet", "figures", "notebook", "web"]
+EXTRAS = [None, "train", "parquet", "heic", "figures", "notebook", "web"]
 
 
 def test_every_extra_is_looked_at_here() -> None:

@@ -14,11 +14,10 @@ from PIL import Image
 from simsearch.errors import BadImageError
 from simsearch.files import read_small_file
 from simsearch.prepare.cost import check_cost
+from simsearch.prepare.formats import SUPPORTED, pillow_formats, tile_of
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-_SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
 _SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
 ANY_PICTURE = "the picture"
@@ -61,12 +60,12 @@ def read_image_file(path: Path) -> bytes:
     if data is None:
         raise BadImageError(f"{path} is larger than {MAX_BYTES // 2**20} MB", _SHRINK)
     if not data:
-        raise BadImageError(f"{path} is empty", _SUPPORTED)
+        raise BadImageError(f"{path} is empty", SUPPORTED)
     return data
 
 
 def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
-    """Decode the first frame of a PNG, JPEG, WebP, BMP or GIF of at most `MAX_PIXELS` pixels.
+    """Decode the first frame of a picture of at most `MAX_PIXELS` pixels, of a kind that `formats.py` names.
 
     :raises BadImageError: On anything else; one too large or too dear is refused before.
     """
@@ -75,7 +74,7 @@ def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
     except ValueError as error:
         raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE) from None
     with pillow_errors(name):
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=pillow_formats(data, name))
         check_size(image, name)
         image.load()
         return image
@@ -92,10 +91,11 @@ def pillow_errors(name: str) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise BadImageError(f"{name} has more than {MAX_PIXELS:,} pixels", _SHRINK) from None
     except Exception as error:
-        raise BadImageError(f"cannot decode {name}: not a picture, or damaged", _SUPPORTED) from error
+        raise BadImageError(f"cannot decode {name}: not a picture, or damaged", SUPPORTED) from error
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height} pixels"
-        raise BadImageError(f"{name} has {size}, more than {MAX_PIXELS:,}", _SHRINK)
+    for what, (width, height) in (("", image.size), ("tiles of ", tile_of(image))):
+        if width * height > MAX_PIXELS:
+            size = f"{what}{width} x {height} pixels"
+            raise BadImageError(f"{name} has {size}, more than {MAX_PIXELS:,}", _SHRINK)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from simsearch.encode.inside import Layers
-from simsearch.prepare.prepare import prepare_image
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.room import Kept, Room
 from simsearch.web.uploads import read_pictures
@@ -56,7 +56,13 @@ def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
     async def activations(request: Request, index: IndexParameter = None) -> Response:
         opened = registry[index]
         (image,) = read_pictures(await request.body(), request.headers.get("content-type", ""), most=1)
-        return json_response(await room.run(lambda: look(opened, lambda: prepare_image(image).pixels)))
+        return json_response(
+            await room.run(
+                lambda: look(
+                    opened, lambda: prepare_picture(image, opened.searcher.bundle.encoder.input).pixels
+                )
+            )
+        )
 
     @router.get(
         "/items/{item:int}/activations",

@@ -267,7 +267,7 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["query", "{text}"],
             2,
             "cannot decode {text}: not a picture, or damaged",
-            "pass a PNG, JPEG, WebP, BMP or GIF",
+            "pass a PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF",
         ),
         (
             ["query", "{tmp}/empty"],

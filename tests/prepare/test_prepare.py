@@ -23,7 +23,7 @@ from simsearch.prepare.decode import MAX_BYTES, decode_image, read_image_file
 from simsearch.prepare.prepare import Preprocess, looks_like_mnist, png_bytes, prepare_image, to_batch
 
 INVERTED = "dark ink on a light background: inverted"
-SUPPORTED = "pass a PNG, JPEG, WebP, BMP or GIF"
+SUPPORTED = "pass a PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF"
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
@@ -191,6 +191,8 @@ PICTURES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "bmp": (encoded(BIG, "BMP"), ()),
     "webp": (encoded(BIG, "WEBP", lossless=True), ()),
     "gif": (encoded(BIG, "GIF"), ()),
+    "tiff": (encoded(BIG, "TIFF", compression="tiff_lzw"), ()),
+    "avif": (encoded(BIG, "AVIF", quality=100), ()),
     "one-bit": (encoded(Image.fromarray(255 - BIG).convert("1")), (INVERTED,)),
     "sixteen-bit": (encoded(BIG.astype(np.uint16) * 257), ()),
     "twelve-bit": (encoded(BIG.astype(np.uint16) * 16), ()),
@@ -372,7 +374,7 @@ UNREADABLE: dict[str, bytes] = {
     "pdf": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
     "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\n",
     "ppm": b"P5 28 28 255\n" + SEVEN.tobytes(),
-    "tiff": encoded(SEVEN, "TIFF"),
+    "truncated-tiff": encoded(SEVEN, "TIFF")[:500],
     "tga": encoded(SEVEN, "TGA"),
     "truncated-png": encoded(BIG)[:-60],
     "truncated-jpeg": encoded(BIG, "JPEG")[:900],

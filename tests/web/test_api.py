@@ -238,7 +238,10 @@ def test_a_wrong_address_is_a_problem(
 
 def test_a_picture_that_cannot_be_used_is_a_problem_in_the_commands_words(client: httpx.Client) -> None:
     bad = client.post("/api/search", content=b"junk", headers=PNG)
-    words = ("cannot decode the picture: not a picture, or damaged", "pass a PNG, JPEG, WebP, BMP or GIF")
+    words = (
+        "cannot decode the picture: not a picture, or damaged",
+        "pass a PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF",
+    )
     assert_problem(bad, 422, *words)
     blank = client.post("/api/search", content=quadrants(0, 0, 0, 0), headers=PNG)
     hint = "pass one digit with a margin around it, or try the other of --invert/--no-invert"

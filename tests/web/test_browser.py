@@ -128,7 +128,10 @@ def test_a_file_can_be_chosen_and_drawing_begins_anew(page: Page) -> None:
 
 def test_a_file_that_is_no_picture_is_said_in_the_commands_words(page: Page) -> None:
     paste(page, b"junk")
-    words = "Cannot decode the picture: not a picture, or damaged: pass a PNG, JPEG, WebP, BMP or GIF."
+    words = (
+        "Cannot decode the picture: not a picture, or damaged: "
+        "pass a PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF."
+    )
     expect(page.locator("#message")).to_have_text(words)
     draw(page, DIGITS["1"])
     expect(page.locator("#message")).to_have_text("")

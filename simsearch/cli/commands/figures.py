@@ -65,7 +65,9 @@ def pairs(
 
 def similarity(
     *,
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A PNG, JPEG, WebP, BMP or GIF file.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="A PNG, JPEG, WebP, BMP, GIF, AVIF or TIFF file.")
+    ],
     output: OutputOption,
     index: IndexChoice,
     preparation: Preparation,
