@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
+
+from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
 
 # Every limit lies far above what cameras, phones and editors write: a progressive JPEG has about ten scans.
 MAX_SCANS = 100
@@ -18,6 +21,8 @@ MAX_CHUNKS = 20_000  # of a PNG or a WebP: 10 MB in parts of 512 bytes
 MAX_SIDE_CHUNKS = 200  # of a PNG that hold neither pixels nor frames; each may unpack to a megabyte
 MAX_BLOCKS = 100_000  # of a GIF: 10 MB have 40,000 of full size
 MAX_FRAMES = 10_000
+MAX_PAGES = 1_000  # of a TIFF
+MAX_ENTRIES = 20_000  # of its directories
 MAX_RUN_LENGTH_BYTES = 2**21  # of a run-length coded BMP, which Pillow unpacks in Python
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed byte nor a restart
@@ -33,9 +38,9 @@ def check_cost(data: bytes) -> None:
 
     :raises ValueError: Naming what there is too much of.
     """
-    for start, check in _CHECKS.items():
-        if data.startswith(start):
-            check(data)
+    kind = kind_of(data[:HEAD_BYTES])
+    if kind is not None:
+        _CHECKS[kind](data)
 
 
 def _check_jpeg(data: bytes) -> None:
@@ -117,11 +122,35 @@ def _check_bmp(data: bytes) -> None:
         raise ValueError(f"it is a run-length coded BMP of more than {MAX_RUN_LENGTH_BYTES // 2**20} MB")
 
 
-_CHECKS: Mapping[bytes, Callable[[bytes], None]] = {
-    b"\xff\xd8": _check_jpeg,
-    b"\x89PNG\r\n\x1a\n": _check_png,
-    b"GIF8": _check_gif,
-    b"RIFF": _check_webp,
-    b"BM": _check_bmp,
+def _check_tiff(data: bytes) -> None:
+    """Walk from directory to directory: each is a page, and a reader that counts pages visits all."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    wide = int.from_bytes(data[2:4], order) == 43  # BigTIFF: offsets of 64 bits
+    offset, counted, entry = (8, 8, 20) if wide else (4, 2, 12)
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    at, pages, entries = number(8 if wide else 4, offset), 0, 0
+    while 0 < at < len(data):
+        pages += 1
+        entries += number(at, counted)
+        if pages > MAX_PAGES or entries > MAX_ENTRIES:
+            raise ValueError(f"it has more than {MAX_PAGES:,} pages or {MAX_ENTRIES:,} entries")
+        at = number(at + counted + number(at, counted) * entry, offset)
+
+
+def _no_more_than_its_pixels(_: bytes) -> None:
+    """AVIF and HEIC: one picture is decoded, and its size is checked before."""
+
+
+_CHECKS: Mapping[Kind, Callable[[bytes], None]] = {
+    "JPEG": _check_jpeg,
+    "PNG": _check_png,
+    "GIF": _check_gif,
+    "WEBP": _check_webp,
+    "BMP": _check_bmp,
+    "TIFF": _check_tiff,
+    "AVIF": _no_more_than_its_pixels,
+    "HEIC": _no_more_than_its_pixels,
 }
-FORMATS = frozenset({"JPEG", "PNG", "GIF", "WEBP", "BMP"})  # that have a check here

@@ -7,13 +7,14 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from simsearch.errors import BadImageError
-from simsearch.prepare import cost, decode
+from simsearch.prepare import cost, decode, formats
 from simsearch.prepare.cost import check_cost
 from simsearch.prepare.prepare import prepare_image
 
@@ -123,11 +124,35 @@ def test_what_is_let_through_at_the_limits_takes_about_a_second() -> None:
     assert time.process_time() - started < 3 * AT_MOST_S  # on a machine that does other things too
 
 
-def test_every_format_that_is_decoded_is_counted() -> None:
-    assert set(decode.FORMATS) <= cost.FORMATS
-    pictures = {name: encoded(DIGIT.convert("RGB"), name) for name in decode.FORMATS}
-    for name, data in pictures.items():
-        assert sum(data.startswith(start) for start in cost._CHECKS) == 1, name
+def test_every_kind_that_is_decoded_is_counted() -> None:
+    assert set(cost._CHECKS) == set(get_args(formats.Kind)) >= set(formats.FORMATS)
+
+
+def tiff(pages: int, *, wide: bool = False, order: str = "little") -> bytes:
+    """So many empty directories, each naming the next."""
+    head = (b"II" if order == "little" else b"MM") + (43 if wide else 42).to_bytes(2, order)
+    head += (8).to_bytes(2, order) + bytes(2) + (16).to_bytes(8, order) if wide else (8).to_bytes(4, order)
+    counted, offset = (8, 8) if wide else (2, 4)
+    parts, at = [head], len(head)
+    for page in range(pages):
+        at += counted + offset
+        following = at if page + 1 < pages else 0
+        parts.append(bytes(counted) + following.to_bytes(offset, order))
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_the_pages_of_a_tiff_are_counted(wide: bool, order: str) -> None:
+    check_cost(tiff(cost.MAX_PAGES, wide=wide, order=order))
+    with pytest.raises(ValueError, match="it has more than 1,000 pages"):
+        check_cost(tiff(cost.MAX_PAGES + 1, wide=wide, order=order))
+
+
+def test_a_tiff_whose_pages_go_round_in_a_circle_is_refused() -> None:
+    circle = b"II*\0" + (8).to_bytes(4, "little") + bytes(2) + (8).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="it has more than 1,000 pages"):
+        check_cost(circle)
 
 
 def test_damaged_pictures_are_left_to_the_decoder() -> None:
