@@ -4,6 +4,7 @@ encoder.py             the contract of encoders
 onnx.py                encoders in ONNX files, run by onnxruntime
 onnx_check.py          which ONNX files are let near onnxruntime: the policy and the budget
 graph/                 what an ONNX graph says, and what it makes
+imported.py            an ONNX file that others made -> a model folder
 model_folder.py        a model folder: encoder, checkpoint, card
 stored_calibration.py  a calibration as cards and manifests store it
 inside.py              the maps inside a network, for whoever asks

@@ -80,11 +80,12 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         :raises ValueError: Naming what is wrong with it.
         """
         fields = parse_document(data)
-        if fields.get("format") not in (_DIGITS_FORMAT, FORMAT_VERSION):
+        version = fields.get("format")
+        if version not in (_DIGITS_FORMAT, FORMAT_VERSION):
             raise ValueError(f"not a model card of format {_DIGITS_FORMAT} or {FORMAT_VERSION}")
         check_checksum(fields)
         del fields["format"]
-        restore_calibration(fields)
+        restore_calibration(fields, optional=version == FORMAT_VERSION)
         if "files" in fields:
             fields["files"] = records_of(FileRecord, fields["files"], "files")
         card = record_of(cls, fields)

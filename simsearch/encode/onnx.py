@@ -59,6 +59,11 @@ class OnnxEncoder:
         return digest.hexdigest()
 
     @property
+    def parameters(self) -> int:
+        """How many numbers the graph holds."""
+        return sum(tensor.count for tensor in self._graph.constants.values())
+
+    @property
     def model(self) -> bytes:
         """The ONNX file this encoder was loaded from."""
         return self._model

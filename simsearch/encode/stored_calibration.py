@@ -69,12 +69,13 @@ class _Calibration(msgspec.Struct, frozen=True):
             raise ValueError("the calibration cannot be used: it lacks a threshold")
 
 
-def restore_calibration(fields: dict[str, Any]) -> None:
+def restore_calibration(fields: dict[str, Any], *, optional: bool = False) -> None:
     """Put records in the places of a document's `projection` and `calibration`, as far as it has them.
 
+    :param optional: Whether there may be no projection: of a model that was not trained on pairs.
     :raises ValueError: If they are none, naming what is wrong.
     """
-    if "projection" in fields:
+    if "projection" in fields and not (optional and fields["projection"] is None):
         line = record_of(_Line, fields["projection"], "projection")
         fields["projection"] = PlattScaling(line.weight, line.bias)
     if fields.get("calibration") is not None:

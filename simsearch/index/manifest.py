@@ -104,7 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             raise ValueError(f"it has format {version!r}; this simsearch reads the formats {read}")
         check_checksum(fields)
         del fields["format"]
-        restore_calibration(fields)
+        restore_calibration(fields, optional=version == FORMAT_VERSION)
         if "files" in fields:
             fields["files"] = records_of(FileEntry, fields["files"], "files")
         manifest = record_of(cls, fields)

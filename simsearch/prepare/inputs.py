@@ -38,7 +38,6 @@ class ImageInput:
     fit: Literal["letterbox", "crop", "stretch"] = "letterbox"
     background: int = 255
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    normalize: bool = False  # whether simsearch brings the vectors to length 1
 
     def __post_init__(self) -> None:
         """Refuse what no picture can be brought to.

@@ -10,6 +10,7 @@ checkpoints.py   state on disk, read safely
 anatomy.py       what a network is made of, as a run of it showed
 dissect.py       a model -> its anatomy, by tracing and running it
 export.py        torch -> ONNX, checked
+published.py     encoders whose weights are published, as ONNX
 loop.py          the training loop
 run.py           a run and its folder
 """

@@ -12,8 +12,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from torch import nn
 
 from simsearch.errors import SimsearchError
+from simsearch.prepare.prepare import DIGIT
 from simsearch.train.model import EMBEDDING_DIM, EmbeddingNet
 
 TOLERANCE = 1e-5
@@ -27,7 +29,7 @@ def export_onnx(network: EmbeddingNet) -> bytes:
     :raises SimsearchError: If any coordinate differs from torch's by more than 1e-5.
     """
     network = network.eval()
-    data = _convert(network)
+    data = to_onnx(network, DIGIT.tensor_shape)
     difference = largest_difference(data, network)
     if not difference <= TOLERANCE:
         raise SimsearchError(
@@ -44,7 +46,7 @@ def largest_difference(onnx_model: bytes, network: EmbeddingNet) -> float:
     device = next(network.parameters()).device
     worst = 0.0
     for size in _BATCH_SIZES:
-        images = torch.randn(size, 1, 28, 28, generator=generator)
+        images = torch.randn(size, *DIGIT.tensor_shape, generator=generator)
         with torch.inference_mode():
             expected = network(images.to(device)).cpu().numpy()  # (size, 128)
         found = session.run(None, {"images": images.numpy()})[0]  # (size, 128)
@@ -54,9 +56,13 @@ def largest_difference(onnx_model: bytes, network: EmbeddingNet) -> float:
     return worst
 
 
-def _convert(network: EmbeddingNet) -> bytes:
+def to_onnx(network: nn.Module, shape: tuple[int, int, int]) -> bytes:
+    """A network as one ONNX file, for batches of any size: input `images`, output `vectors`.
+
+    :param shape: Of one image, (C, H, W).
+    """
     device = next(network.parameters()).device
-    example = torch.zeros(2, 1, 28, 28, device=device)
+    example = torch.zeros(2, *shape, device=device)
     with _quiet():
         program = torch.onnx.export(
             network,

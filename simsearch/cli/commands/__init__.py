@@ -5,6 +5,7 @@ measuring.py    evaluate, compare
 figures.py      figure, of everything but an evaluation
 report_figures.py  figure, of an evaluation
 building.py     build-index
+importing.py    import-model
 calibrating.py  calibrate
 training.py     train, export
 serving.py      serve
@@ -103,6 +104,10 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "build-index": Listed(
             "building:build_index",
             "Encode a gallery of images into an index; by default MNIST's 10,000 test images.",
+        ),
+        "import-model": Listed(
+            "importing:import_model",
+            "Import an ONNX image encoder as a model folder, for build-index --model.",
         ),
     },
     "Train": {
