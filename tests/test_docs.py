@@ -1,13 +1,18 @@
 """The documentation says nothing that does not hold: pages, links, picture of the rooms, files, names."""
 
 import ast
+import asyncio
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
 
+import httpx
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SHIPPED_INDEX
+
+from simsearch.web.app import create_app
+from simsearch.web.settings import Settings
 
 DOCS = ROOT / "docs"
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
@@ -93,6 +98,22 @@ def test_files_and_names_exist(page: Path) -> None:
         assert not name or name in names_in(place), f"{file}: {name}"
     for folder in folders:
         assert any((place / folder).is_dir() for place in (ROOT / "simsearch", ROOT)), folder
+
+
+def test_every_operation_of_the_http_api_is_in_its_table() -> None:
+    app = create_app({"mnist-test": SHIPPED_INDEX}, Settings())
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost"
+        ) as client:
+            return await client.get("/openapi.json")
+
+    paths = asyncio.run(ask()).json()["paths"]
+    served = {f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs}
+    rows = re.findall(r"^\| (`(?:GET|POST).*?) \|", (DOCS / "web.md").read_text("utf-8"), re.MULTILINE)
+    listed = set(re.findall(r"`((?:GET|POST) [^`]+)`", "\n".join(rows).replace("{id}", "{item}")))
+    assert listed == served | {"GET /openapi.json"}
 
 
 def test_the_glossary_is_in_order_and_explains_each_word_once() -> None:
