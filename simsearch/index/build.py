@@ -29,7 +29,7 @@ from simsearch.index.bundle import (
     write_array,
     write_data_file,
 )
-from simsearch.index.calibrate import suit_gallery
+from simsearch.index.calibrate import fit_gallery, suit_gallery
 from simsearch.index.manifest import FileEntry, Manifest
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.stores.base import gather
@@ -101,7 +101,7 @@ def _build(
         files=_write_files(split, model, folder, store),
         input=model.encoder.input,
         output=model.encoder.output,
-        calibration=calibration and suit_gallery(calibration, store, split.images),
+        calibration=suit_gallery(calibration, store, split.images) if calibration else fit_gallery(store),
     )
     commit(folder, manifest)
     return manifest

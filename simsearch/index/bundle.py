@@ -42,6 +42,7 @@ from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import parse_index
 from simsearch.prepare.inputs import Pictures
+from simsearch.prepare.pictures import DIGITS
 
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
@@ -73,6 +74,11 @@ class Bundle:
     def keeps_input(self) -> bool:
         """Whether the thumbnails are the very pixels that were encoded, uint8 (N, *input.picture_shape)."""
         return isinstance(self.thumbnails, np.ndarray)
+
+    @property
+    def keeps_digits(self) -> bool:
+        """Whether the thumbnails are digits as they were encoded, whose pixels say what is unlike them."""
+        return self.keeps_input and self.manifest.input.preparation == DIGITS
 
     def pictures(self, ids: Ids) -> Pictures:
         """The pixels that were encoded of these items, uint8 (len(ids), *input.picture_shape).

@@ -33,6 +33,7 @@ OUTLIERS = 200  # of each kind
 PRECISION = 0.99
 FALSE_REJECT = 0.01
 LEAST_IMAGES = 200  # with fewer, a hundredth of them says nothing
+_MOST_POSTERIOR_ECE = 0.05  # of a thousand images, some of it chance
 _GALLERY_SAMPLE = 2_000
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
@@ -165,6 +166,35 @@ def suit_gallery(
     return replace(fitted, gallery=f"the model's did not hold: {found}")
 
 
+def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:
+    """A calibration fitted to a gallery alone, of vectors that a model without one made.
+
+    Novelty then rests on the best cosine. Probabilities of pairs are checked on other pairs, the posterior on
+    images that it was not fitted on.
+
+    :return: None where the labelled images are too few, or a check fails: then nothing may be claimed.
+    """
+    ids, labels, vectors = gather(store)
+    if not is_enough(labels) or labels is None:
+        return None
+    rows = np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE]
+    asked = ask(NearestPerClass(store), vectors[rows], None, ids[rows])
+    half = len(rows) // 2
+    fitted_on = f"the gallery itself: {half:,} images, each against the others"
+    first = Asked(asked.means[:half], {name: column[:half] for name, column in asked.features.items()})
+    test = NoveltyTest({"best": 1.0}, 0.0, (), ())
+    fitted = _fit_to(vectors, labels, first, test, fitted_on, seed, rows[:half])
+    scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
+    pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
+    columns = np.unique(labels, return_inverse=True)[1][rows[half:]]
+    chances = fitted.classes.probability(asked.means[half:])  # (R, C)
+    right = chances.argmax(axis=1) == columns
+    classes = measure_reliability(chances.max(axis=1), right).ece
+    if pairs > _MOST_ECE or classes > _MOST_POSTERIOR_ECE:
+        return None
+    return replace(fitted, gallery=f"fitted to it: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
+
+
 def _fit_to(
     vectors: Vectors,
     labels: Labels,
@@ -201,7 +231,7 @@ def is_enough(labels: Labels | None) -> bool:
     return len(labels) >= LEAST_IMAGES and len(counts) >= 2 and int(counts.min()) >= 2
 
 
-def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images, own: Ids | None) -> Asked:
+def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
     """Ask about pictures class by class, each without its own item, if there is one."""
     means = _mean(nearest.search(vectors, own))  # (Q, C)
     tops = np.array(nearest.classes)[means.argmax(axis=1)]

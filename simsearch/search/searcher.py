@@ -129,7 +129,7 @@ class Searcher:
     def __init__(self, bundle: Bundle) -> None:
         """Answer from an open bundle."""
         self.bundle = bundle
-        self._nearest = NearestPerClass(bundle.store, bundle.pictures)
+        self._nearest = NearestPerClass(bundle.store, bundle.pictures if bundle.keeps_digits else None)
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int = 0) -> Searcher:
@@ -329,7 +329,7 @@ class Searcher:
             return shares
         features = self._nearest.features(
             vectors[asked],
-            np.stack(list(pictures.values())),
+            np.stack(list(pictures.values())) if self.bundle.keeps_digits else None,
             np.array([rankings[row][0].label for row in asked]),
             None if items is None else items[asked],
         )

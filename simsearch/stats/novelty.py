@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEIGHBORS = 20  # of the most similar class, that the features are taken of
-FEATURES = ("best", "density", "overlap", "likeness", "texture")
+VECTOR_FEATURES = ("best", "density")
+FEATURES = (*VECTOR_FEATURES, "overlap", "likeness", "texture")  # the latter need the very pixels
 
 _SIDE = 28
 _COARSE = 14
@@ -31,7 +32,7 @@ class Neighbors:
     """The nearest items of Q queries, M each; `there` is False in places without one."""
 
     vectors: _Floats  # (Q, M, D), unit rows
-    pictures: NDArray[np.uint8]  # (Q, M, 28, 28)
+    pictures: NDArray[np.uint8] | None  # (Q, M, 28, 28); None where the pixels are not kept
     there: NDArray[np.bool_]  # (Q, M), at least one a query
 
     @property
@@ -46,8 +47,8 @@ class Neighbors:
         return self.there[:, :, None] & self.there[:, None]
 
 
-def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8], nearest: Neighbors) -> Features:
-    """The features of each query, by name, each (Q,); higher is more familiar.
+def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8] | None, nearest: Neighbors) -> Features:
+    """The features of each query, by name, each (Q,); higher is more familiar. Without pictures two.
 
     - `best`: cosine with the nearest item.
     - `density`: log of how far the items lie from each other, over how far the query lies from them (1 minus
@@ -58,17 +59,22 @@ def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8], nearest: Nei
     - `texture`: minus the standard deviations between the log of the query's total gradient and the items'.
 
     :param vectors: Unit rows, float32 (Q, D).
-    :param pictures: uint8 (Q, 28, 28).
+    :param pictures: uint8 (Q, 28, 28), or None.
     :param nearest: The `NEIGHBORS` nearest items of the class that each query resembles most.
     """
     cosines = np.matmul(nearest.vectors, vectors[:, :, None])[..., 0]  # (Q, M)
-    overlaps, alike = _correlations(pictures, nearest)
-    return {
+    by_vectors = {
         "best": np.where(nearest.there, cosines, -1).max(axis=1),
         "density": _density(cosines, nearest),
+    }
+    if pictures is None or nearest.pictures is None:
+        return by_vectors
+    overlaps, alike = _correlations(pictures, nearest.pictures, nearest)
+    return {
+        **by_vectors,
         "overlap": _overlap(overlaps, nearest),
         "likeness": _likeness(overlaps, alike, nearest),
-        "texture": _texture(pictures, nearest),
+        "texture": _texture(pictures, nearest.pictures, nearest),
     }
 
 
@@ -97,11 +103,13 @@ def _likeness(overlaps: _Floats, alike: _Floats, nearest: Neighbors) -> _Floats:
     return np.where(count < 2, 0, _log_ratio(usual, overlaps.max(axis=1), _NO_LESS["pictures"]))
 
 
-def _correlations(pictures: NDArray[np.uint8], nearest: Neighbors) -> tuple[_Floats, _Floats]:
+def _correlations(
+    pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Neighbors
+) -> tuple[_Floats, _Floats]:
     """Correlations of pictures, both (Q, M), -1 where there is none: of the query and each item, after the
     best shift; of each item and the one of the others that is most alike.
     """
-    views, own = _shifted(pictures), _coarse(nearest.pictures)  # (Q, 9, P), (Q, M, P)
+    views, own = _shifted(pictures), _coarse(shown)  # (Q, 9, P), (Q, M, P)
     overlaps = (views @ own.swapaxes(1, 2)).max(axis=1)  # (Q, M)
     others = nearest.pairs & ~np.eye(own.shape[1], dtype=bool)  # (Q, M, M)
     alike = np.where(others, own @ own.swapaxes(1, 2), -1).max(axis=2)  # (Q, M)
@@ -114,9 +122,9 @@ def _log_ratio(similar: _Floats, other: _Floats, least: float) -> _Floats:
     return result
 
 
-def _texture(pictures: NDArray[np.uint8], nearest: Neighbors) -> _Floats:
+def _texture(pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Neighbors) -> _Floats:
     there, count = nearest.there, nearest.count
-    own, others = _log_gradient(pictures), _log_gradient(nearest.pictures)  # (Q,), (Q, M)
+    own, others = _log_gradient(pictures), _log_gradient(shown)  # (Q,), (Q, M)
     mean = np.where(there, others, 0).sum(axis=1) / count
     variance = np.where(there, (others - mean[:, None]) ** 2, 0).sum(axis=1) / count
     result: _Floats = -np.abs(own - mean) / (np.sqrt(variance) + _NO_LESS["texture"])
