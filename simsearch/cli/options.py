@@ -156,7 +156,10 @@ class Wanted:
     unknown_below: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Call a picture less familiar than this unknown.", rich_help_panel=_ANSWER
+            min=0,
+            max=1,
+            help="Call a picture unknown if a smaller share of known images is less typical.",
+            rich_help_panel=_ANSWER,
         ),
     ] = None
 

@@ -19,10 +19,10 @@ from simsearch.text import printable
 _FEW = 10  # queries whose remarks are worth a line each
 
 
-def chosen_format(programs: Programs) -> Format | None:
+def chosen_format(programs: Programs, screen: Screen) -> Format | None:
     """The format that is wanted for programs; None for the screen.
 
-    :raises BadInputError: If there are two.
+    :raises BadInputError: If there are two, or one and options of the screen.
     """
     flags = {
         Format.JSON: programs.as_json,
@@ -34,6 +34,8 @@ def chosen_format(programs: Programs) -> Format | None:
     if len(chosen) > 1:
         names = " and ".join(f"--{form}" for form in chosen)
         raise BadInputError(f"{names} exclude each other", hint="choose one")
+    if chosen and screen != Screen():
+        raise BadInputError(f"--{chosen[0]} is for programs", hint="leave out --by-class and --images")
     return chosen[0] if chosen else None
 
 

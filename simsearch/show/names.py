@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-_LEAD = 2  # characters before the first in which alike names differ
+_LEADS = (2, 0)  # characters to keep before the first in which alike names differ, if there is room
 
 
 def without_middle(name: str, fits: Callable[[str], bool]) -> str:
@@ -29,10 +29,13 @@ def distinct(names: Mapping[str, str], cut: Callable[[str], str]) -> dict[str, s
     """
     shown = {key: cut(name) for key, name in names.items()}
     for alike in _alike(names, shown):
-        start = max(0, _common([names[key] for key in alike]) - _LEAD)
-        again = {key: cut(f"…{names[key][start:]}") for key in alike}
-        others = {shown[key] for key in names if key not in again}
-        if len(set(again.values())) < len(again) or others & set(again.values()):
+        same = _common([names[key] for key in alike])
+        others = {text for key, text in shown.items() if key not in alike}
+        for lead in _LEADS:
+            again = {key: cut(f"…{names[key][max(0, same - lead) :]}") for key in alike}
+            if len(set(again.values()) - others) == len({names[key] for key in alike}):
+                break
+        else:
             again = {key: cut(f"{number}:{names[key]}") for number, key in enumerate(alike, 1)}
         shown |= again
     return shown

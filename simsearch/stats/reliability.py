@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.stats.significance import Interval
+
 BINS = 15
+_Z = 1.959964  # 97.5 % of a normal distribution lie below
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,19 @@ def measure_reliability(probabilities: NDArray[np.float64], truth: NDArray[np.bo
         predicted=_without_nan(predicted),
         observed=_without_nan(observed),
     )
+
+
+def share_interval(share: float, count: int) -> Interval:
+    """The 95 % interval of a share that was observed among `count` (Wilson, JASA 1927).
+
+    :raises ValueError: If there were none, or the share lies outside [0, 1].
+    """
+    if count < 1 or not 0 <= share <= 1:
+        raise ValueError(f"no interval for a share of {share} among {count}")
+    spread = _Z**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def _without_nan(values: NDArray[np.float64]) -> tuple[float | None, ...]:

@@ -493,7 +493,9 @@ def test_compare_says_which_is_better(toy_index: Path, tmp_path: Path) -> None:
     a, b = tmp_path / "a.json", tmp_path / "b.json"
     document = json.loads(run("evaluate", "--index", toy_index, "--json").stdout)
     queries = 40
-    document["per_query"]["query"] = [str(i) for i in range(queries)]
+    rows = list(range(queries))
+    columns = {"query": [str(i) for i in rows], "row": rows, "label": ["a"] * queries, "nearest": rows}
+    document["per_query"] |= columns
     for path, share in ((a, 0.5), (b, 0.75)):
         document["per_query"]["values"] = {"MAP": [share + (i % 3) / 10 for i in range(queries)]}
         path.write_text(json.dumps(document))

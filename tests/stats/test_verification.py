@@ -4,7 +4,7 @@ import pytest
 from simsearch.index.stores.base import gather
 from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import PlattScaling
-from simsearch.stats.reliability import measure_reliability
+from simsearch.stats.reliability import measure_reliability, share_interval
 from simsearch.stats.verification import equal_error_rate, roc_auc, verify_pairs
 
 E0, E1 = np.eye(2, dtype=np.float32)
@@ -103,3 +103,13 @@ def test_the_shipped_models_figures_agree_with_scikit_learn(shipped: Searcher) -
     # Wider than if the 20,000 pairs were independent, because they share 10,000 images.
     independent = 1.96 * np.sqrt(accuracy * (1 - accuracy) / 20_000)
     assert interval.high - interval.low > 2 * independent
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    """Against the values that R's `binom.confint(method = "wilson")` and textbooks give."""
+    for right, count, low, high in ((0, 10, 0.0, 0.27753), (5, 10, 0.23659, 0.76341), (21, 21, 0.84536, 1.0)):
+        interval = share_interval(right / count, count)
+        assert (interval.low, interval.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    for share, count in ((0.5, 0), (1.1, 5)):
+        with pytest.raises(ValueError, match="no interval"):
+            share_interval(share, count)

@@ -37,7 +37,7 @@ class ListedGroup:
 _FIGURES = {
     "pairs": Listed(
         "figures:pairs",
-        "Pairs of one class and of two, as training draws them, with the model's probability.",
+        "Balanced random pairs of one class and of two, with the model's probability.",
     ),
     "similarity": Listed(
         "figures:similarity",

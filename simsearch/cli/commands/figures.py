@@ -39,7 +39,7 @@ def pairs(
     data_dir: DataDirOption = None,
     style: FigureStyle,
 ) -> None:
-    """Pairs of one class and of two, as training draws them, with the model's probability.
+    """Balanced random pairs of one class and of two, with the model's probability.
 
     Example: simsearch figure pairs -o pairs.png --csv pairs.csv
     """

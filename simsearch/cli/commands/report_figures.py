@@ -103,14 +103,14 @@ def mistakes(
     from simsearch.data.datasets import load_named
     from simsearch.evaluate.mistakes import saved_mistakes
     from simsearch.index.bundle import open_bundle
-    from simsearch.show.figures.grids import grid_figure, mistake_rows
+    from simsearch.show.figures.grids import AP_KEY, grid_figure, mistake_rows
     from simsearch.show.terminal import terminal
 
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
     bundle = open_bundle(index.folder())
     rows = mistake_rows(saved_mistakes(found, bundle, split, count=count, neighbors=k))
     title = f"The {len(rows)} queries that are answered worst"
-    drawing.save(grid_figure(rows, drawing.style, title=title, about=found.about))
+    drawing.save(grid_figure(rows, drawing.style, title=title, about=found.about, key=AP_KEY))
 
 
 def _open(report: Path, output: Path, style: FigureStyle) -> tuple[Drawing, SavedReport]:

@@ -60,15 +60,11 @@ def query(
     from simsearch.search.searcher import Limits, Searcher
     from simsearch.show.terminal import terminal
 
-    form = chosen_format(programs)
-    if form and screen != Screen():
-        raise BadInputError(f"--{form} is for programs", hint="leave out --by-class and --images")
+    form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
-    like, unlike = queries.like or [], queries.unlike or []
-    steered = bool(like or unlike)
-    asked, total = gather(
-        images or [], queries.item or [], queries.files_from, stdin, steered=steered, note=terminal.note
-    )
+    like, unlike, items = queries.like or [], queries.unlike or [], queries.item or []
+    steered, note = bool(like or unlike), terminal.note
+    gathered, total = gather(images or [], items, queries.files_from, stdin, steered=steered, note=note)
     searcher = Searcher.open(index.folder(), threads=threads)
     limit_threads(threads)
     if wanted.k > len(searcher):
@@ -76,7 +72,7 @@ def query(
     encoder = searcher.bundle.encoder
     outcomes = answer_queries(
         searcher,
-        asked,
+        gathered,
         k=wanted.k,
         labels=wanted.label or [],
         limits=Limits(wanted.min_score, wanted.min_probability, wanted.unknown_below),

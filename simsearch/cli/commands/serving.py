@@ -26,6 +26,17 @@ def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
+def _check_access(host: str, token: str | None, *, open_to_all: bool) -> None:
+    """Refuse to serve strangers by accident, and a token that no request could carry."""
+    if not (open_to_all or token):
+        raise BadInputError(
+            f"whoever reaches {host} could use this server",
+            hint="set a token with SIMSEARCH_TOKEN or --token, or allow it with --insecure",
+        )
+    if token == "" or (token is not None and not token.isascii()):
+        raise BadInputError("a token must be plain ASCII text", hint="make one: openssl rand -hex 16")
+
+
 def serve(
     index: Annotated[
         list[str] | None,
@@ -70,18 +81,11 @@ def serve(
     from simsearch.show.terminal import terminal
     from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 
-    local = is_loopback(host)
-    if not (local or token or insecure):
-        raise BadInputError(
-            f"whoever reaches {host} could use this server",
-            hint="set a token with SIMSEARCH_TOKEN or --token, or allow it with --insecure",
-        )
-    if token == "" or (token is not None and not token.isascii()):
-        raise BadInputError("a token must be plain ASCII text", hint="make one: openssl rand -hex 16")
+    _check_access(host, token, open_to_all=is_loopback(host) or insecure)
     folders = named_folders([find_index(name, index_dir) for name in index or list_indexes(index_dir)])
     settings = Settings(
         hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(allow_host or ()))},
-        any_address=not local,
+        any_address=not is_loopback(host),
         token=token,
         workers=threads or os.cpu_count() or 1,
     )

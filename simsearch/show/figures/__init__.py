@@ -5,7 +5,7 @@ fonts.py         which fonts write names in any script
 sheet.py         a sheet in inches whose texts can be measured
 files.py         figures -> PNG, SVG, PDF
 plane.py         vectors -> a plane
-pairs.py         training pairs
+pairs.py         pairs of one class and of two
 similarity.py    a query beside its best example of each class
 architecture.py  the network in 3-D
 history.py       a training run

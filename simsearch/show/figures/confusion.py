@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
+from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Color, Sheet, Style
 from simsearch.show.figures.theme import text_on
 
 MOST_CLASSES = 20
@@ -54,9 +55,10 @@ def confusion_figure(
         va="center",
         rotation=90,
     )
+    shown_names = sheet.fit_apart({text: text for text in names}, name - 0.1, weight="bold")
     for place, text in enumerate(names):
         middle = (place + 0.5) * _CELL
-        fitted = sheet.fit(text, name - 0.1, weight="bold")
+        fitted = shown_names[text]
         sheet.text(left - 0.1, top + middle, fitted, weight="bold", ha="right", va="center")
         sheet.text(
             left + middle,
@@ -79,27 +81,29 @@ def _most_confused(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _draw_cells(sheet: Sheet, left: float, top: float, counts: NDArray[np.int64]) -> None:
-    wrong = counts - np.diag(np.diag(counts))
-    most = max(1, int(wrong.max()))
-    shades = sheet.theme.heat
+    most = max(1, int((counts - np.diag(np.diag(counts))).max()))
     for (row, column), count in np.ndenumerate(counts):
         x, y = left + column * _CELL, top + row * _CELL
         on_diagonal = row == column
-        fill = sheet.theme.panel if on_diagonal else sheet.theme.page
+        fill: Color = sheet.theme.panel if on_diagonal else sheet.theme.page
         if count and not on_diagonal:
-            fill = shades[math.ceil(len(shades) * math.sqrt(count / most)) - 1]
+            fill = _shade(sheet, int(count), most)
         sheet.box(x, y, _CELL, _CELL, fill=fill, edge=sheet.theme.rule, line=0.6)
         if count:
-            color = sheet.theme.muted if on_diagonal else text_on(fill)
-            size = 11 if count < 10_000 else 9
-            shown = f"{count}" if count < 100_000 else f"{count / 1000:.0f}k"
             sheet.text(
                 x + _CELL / 2,
                 y + _CELL / 2,
-                shown,
-                size=size,
-                color=color,
+                f"{count}" if count < 100_000 else f"{count / 1000:.0f}k",
+                size=11 if count < 10_000 else 9,
+                color=sheet.theme.muted if on_diagonal else text_on(fill),
                 weight="normal" if on_diagonal else "bold",
                 ha="center",
                 va="center",
             )
+
+
+def _shade(sheet: Sheet, count: int, most: int) -> Color:
+    """The color of a count of errors: the first shade for 1, the last for `most`, between by the root."""
+    shades = LinearSegmentedColormap.from_list("errors", sheet.theme.heat, N=4096)
+    red, green, blue, _ = shades((math.sqrt(count) - 1) / (math.sqrt(most) - 1) if most > 1 else 1.0)
+    return red, green, blue

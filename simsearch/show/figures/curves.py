@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from simsearch.show.figures.sheet import HEADER, LINE_STYLES, PLAIN, Sheet, Style
 from simsearch.show.html.charts import PRECISIONS, nines, precision_range
-from simsearch.stats.reliability import Reliability
+from simsearch.stats.reliability import Reliability, share_interval
 from simsearch.stats.verification import Verification
 
 _LEFT, _RIGHT, _BOTTOM = 1.0, 0.45, 0.75
 _WIDTH, _HEIGHT = 8.0, 5.4
+_COUNTS_HEIGHT = 1.15  # inches of the bars below the reliability
 
 
 def pr_curve_figure(
@@ -37,7 +38,6 @@ def pr_curve_figure(
     _unit(axes, "x")
     heights = [min(nines(value), nines(high)) for value in precision]
     axes.plot(recall, heights, color=sheet.theme.blue, linewidth=2.2 * sheet.scale, clip_on=False)
-    axes.fill_between(recall, heights, nines(low), color=sheet.theme.blue, alpha=0.12, linewidth=0)
     return sheet.figure
 
 
@@ -73,46 +73,61 @@ def scores_figure(verification: Verification, style: Style = PLAIN, *, about: st
 
 def reliability_figure(calibration: Reliability, style: Style = PLAIN, *, about: str = "") -> Figure:
     """How often pairs of each predicted probability really are of one class, and how many pairs there are."""
-    sheet = Sheet(style, 6.6, 7.4)
-    title = f"Probabilities against truth (ECE {calibration.ece:.4f})"
-    sheet.header(title, about)
+    sheet = Sheet(style, 6.6, 7.65)
+    sheet.header(f"Probabilities against truth (ECE {calibration.ece:.4f})", about)
     theme = sheet.theme
-    sheet.legend(HEADER + 0.08, [("measured", theme.blue, "solid"), ("ideal", theme.muted, "dashed")])
-    counts_height = 1.15
-    top = HEADER + 0.35
-    axes = sheet.chart(_LEFT, top, _RIGHT, _BOTTOM + counts_height + 0.3, y="share that is of one class")
-    axes.plot([0, 1], [0, 1], color=theme.muted, linestyle=LINE_STYLES["dashed"], linewidth=1.5 * sheet.scale)
-    bins = zip(calibration.predicted, calibration.observed, strict=True)
-    known = [(p, o) for p, o in bins if p is not None and o is not None]
-    axes.plot(
-        *zip(*known, strict=True),
-        color=theme.blue,
-        linewidth=2 * sheet.scale,
-        marker="o",
-        markersize=6 * sheet.scale,
-        clip_on=False,
+    sheet.legend(
+        HEADER + 0.08,
+        [
+            ("measured, larger where pairs are more, with 95 % intervals", theme.blue, "solid"),
+            ("ideal", theme.muted, "dashed"),
+        ],
     )
+    bottom = _BOTTOM + _COUNTS_HEIGHT + 0.3
+    axes = sheet.chart(_LEFT, HEADER + 0.6, _RIGHT, bottom, y="share that is of one class")
+    axes.plot([0, 1], [0, 1], color=theme.muted, linestyle=LINE_STYLES["dashed"], linewidth=1.5 * sheet.scale)
+    _draw_bins(axes, sheet, calibration)
     _unit(axes, "x")
     _unit(axes, "y")
     axes.tick_params(labelbottom=False)
+    _draw_counts(sheet, calibration.counts)
+    return sheet.figure
+
+
+def _draw_bins(axes: Axes, sheet: Sheet, calibration: Reliability) -> None:
+    """A point a bin, its area as the logarithm of its pairs, and how sure its height is."""
+    bins = zip(calibration.predicted, calibration.observed, calibration.counts, strict=True)
+    known = [(p, o, count) for p, o, count in bins if p is not None and o is not None]
+    across, up, counts = (list(column) for column in zip(*known, strict=True))
+    blue, scale = sheet.theme.blue, sheet.scale
+    axes.plot(across, up, color=blue, linewidth=1 * scale, alpha=0.35, clip_on=False)
+    intervals = [share_interval(share, count) for _, share, count in known]
+    axes.vlines(
+        across, [i.low for i in intervals], [i.high for i in intervals], color=blue, linewidth=1.8 * scale
+    )
+    areas = 14 * np.log10(1 + np.array(counts)) * scale**2
+    axes.scatter(across, up, s=areas, color=blue, clip_on=False, zorder=3)
+
+
+def _draw_counts(sheet: Sheet, counts: Sequence[int]) -> None:
+    """How many pairs there are in each bin, on a log scale."""
     bars = sheet.chart(
         _LEFT,
-        sheet.height - _BOTTOM - counts_height,
+        sheet.height - _BOTTOM - _COUNTS_HEIGHT,
         _RIGHT,
         _BOTTOM,
         x="predicted probability",
         y="pairs",
     )
-    number = len(calibration.counts)
+    number = len(counts)
     middles = [(place + 0.5) / number for place in range(number)]
-    bars.bar(middles, calibration.counts, width=0.9 / number, color=theme.blue)
+    bars.bar(middles, counts, width=0.9 / number, color=sheet.theme.blue)
     bars.set_yscale("symlog", linthresh=1, linscale=0.3)
-    powers = [10**power for power in range(2, len(str(max(calibration.counts))), 2)]
+    powers = [10**power for power in range(2, len(str(max(counts))), 2)]
     bars.set_yticks([0, *powers], ["0", *(f"{power:,}" for power in powers)])
     bars.minorticks_off()
-    bars.set_ylim(0, max(calibration.counts) * 1.3)
+    bars.set_ylim(0, max(counts) * 1.3)
     _unit(bars, "x")
-    return sheet.figure
 
 
 def _mark_threshold(axes: Axes, sheet: Sheet, threshold: float, middle: float) -> None:

@@ -107,8 +107,10 @@ def _name_classes(
     """Write the names of the largest classes at their middles; where two would meet, the later moves away."""
     taken: list[NDArray[np.float64]] = []
     largest = sorted((n for n, rows in enumerate(groups) if len(rows)), key=lambda n: -len(groups[n]))
-    for number in sorted(largest[:_NAMED]):
-        name = sheet.fit(drawn.classes[number], 1.4, 13, "bold")
+    named = sorted(largest[:_NAMED])
+    names = sheet.fit_apart({str(number): drawn.classes[number] for number in named}, 1.4, 13, "bold")
+    for number in named:
+        name = names[str(number)]
         half = np.array([sheet.text_width(name, 13, "bold") / 2 + 0.1, 0.17])
         middle = _inches(axes, sheet, np.median(drawn.points[groups[number]], axis=0))
         at = next((spot for spot in _spiral(middle) if _free(spot, half, taken, axes, sheet)), None)

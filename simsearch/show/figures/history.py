@@ -9,12 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from simsearch.encode.history import EpochRecord, chosen_epoch
-from simsearch.show.figures.sheet import HEADER, LINE_STYLES, PLAIN, LineStyle, Sheet, Style
+from simsearch.show.figures.sheet import HEADER, LINE_STYLES, MARGIN, PLAIN, LineStyle, Sheet, Style
 
-_LEFT, _RIGHT, _BOTTOM = 1.05, 0.5, 0.7
+_LEFT, _RIGHT, _BOTTOM = 1.05, 0.5, 1.12
 _PANELS = (2.1, 2.1, 1.1)  # inches of loss, accuracy, learning rate
 _GAP = 0.3
 _KEY = 0.55  # two rows of keys
+_WHY = (  # the loss on held-out pairs can lie below that on training pairs
+    "Training pairs: mean over an epoch, while the weights change, with the recipe's distortions.",
+    "Held-out pairs: after the epoch, as they are.",
+)
 
 
 def history_figure(history: Sequence[EpochRecord], style: Style = PLAIN, *, about: str = "") -> Figure:
@@ -36,8 +40,15 @@ def history_figure(history: Sequence[EpochRecord], style: Style = PLAIN, *, abou
             (best, theme.ink, "dotted"),
         ],
     )
-    stretch = (sheet.height - natural) / sum(_PANELS) + 1
-    epochs = [record.epoch for record in history]
+    _draw_panels(sheet, history, chosen.epoch, (sheet.height - natural) / sum(_PANELS) + 1)
+    for number, line in enumerate(_WHY):
+        y = sheet.height - 0.35 + 0.18 * number
+        sheet.text(MARGIN, y, sheet.fit(line, sheet.width - 2 * MARGIN, 9), size=9, color=theme.muted)
+    return sheet.figure
+
+
+def _draw_panels(sheet: Sheet, history: Sequence[EpochRecord], chosen: int, stretch: float) -> None:
+    theme, epochs = sheet.theme, [record.epoch for record in history]
     columns: tuple[tuple[str, list[float], list[float]], ...] = (
         ("loss", [r.train_loss for r in history], [r.val_loss for r in history]),
         ("accuracy", [r.train_accuracy for r in history], [r.val_accuracy for r in history]),
@@ -52,13 +63,10 @@ def history_figure(history: Sequence[EpochRecord], style: Style = PLAIN, *, abou
             _plot(axes, epochs, training, theme.orange, "dashed", sheet.scale)
         _plot(axes, epochs, validation, theme.blue if training else theme.ink, "solid", sheet.scale)
         _scale(axes, name, epochs, most=round(4 * own))
-        axes.axvline(
-            chosen.epoch, color=theme.ink, linewidth=1.5 * sheet.scale, linestyle=LINE_STYLES["dotted"]
-        )
+        axes.axvline(chosen, color=theme.ink, linewidth=1.5 * sheet.scale, linestyle=LINE_STYLES["dotted"])
         if not last:
             axes.tick_params(labelbottom=False)
         top += height + _GAP
-    return sheet.figure
 
 
 def _plot(
@@ -73,7 +81,9 @@ def _scale(axes: Axes, name: str, epochs: Sequence[int], *, most: int) -> None:
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(10, integer=True, min_n_ticks=1))
     if name == "accuracy":
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        low = max(0.0, min(axes.get_ylim()[0], 0.99))
+        axes.set_ylim(low, 1 + (1 - low) / 20)  # a tick at 1, the best there is
+        axes.set_yticks(ticks_below_one(low))
         axes.yaxis.set_major_formatter("{x:.3g}")
         return
     axes.set_yscale("log")
@@ -81,6 +91,12 @@ def _scale(axes: Axes, name: str, epochs: Sequence[int], *, most: int) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.set_yticks(log_ticks(low, high, most))
     axes.yaxis.set_major_formatter("{x:g}")
+
+
+def ticks_below_one(low: float) -> list[float]:
+    """At most six round numbers from 1 down to `low`, evenly apart."""
+    step = next(step for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (1 - low) / step <= 5)
+    return [1 - number * step for number in range(int((1 - low) / step) + 1)]
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Training pairs as pictures and as a table: of one class and of two, and what a model says of them."""
+"""Pairs as pictures and as a table: of one class and of two, and what a model says of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ShownPair:
 def sample_pairs(
     split: Split, count: int = 12, *, seed: int = 0, model: Model | None = None
 ) -> tuple[ShownPair, ...]:
-    """Draw balanced random pairs as training does, and ask a model about them.
+    """Draw balanced random pairs, and ask a model about them.
 
     :raises BadInputError: If the split has no labels, or too few images of a class to be paired.
     """
@@ -104,7 +104,7 @@ def pairs_figure(pairs: Sequence[ShownPair], style: Style = PLAIN, *, about: str
     between = 0.6  # from one half to the other
     top = HEADER + 0.5
     sheet = Sheet(style, 2 * MARGIN + 2 * half + between, top + max(rows, 1) * _ROW + 0.1)
-    sheet.header("Pairs of images, as the network is trained on them", about)
+    sheet.header("Random pairs of images: of one class, and of two", about)
     spare = (sheet.width - 2 * MARGIN - 2 * half - between) / 3
     headings = ("same class: the answer is 1", "different classes: the answer is 0")
     for column, (shown, heading) in enumerate(zip(sides, headings, strict=True)):

@@ -11,7 +11,7 @@ from simsearch.index.stores.base import Vectors
 Plane = NDArray[np.float64]  # (N, 2)
 PCA, TSNE = "pca", "tsne"
 _PERPLEXITY = 30.0
-_LEAST = 4  # points that t-SNE can be asked about
+_LEAST = 4  # points that t-SNE needs
 
 
 def project(vectors: Vectors, method: str = PCA, *, seed: int = 0) -> tuple[Plane, str]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from simsearch.show.figures.fonts import families, readable
 from simsearch.show.figures.theme import LIGHT, Theme
-from simsearch.show.names import without_middle
+from simsearch.show.names import distinct, without_middle
 
 MARGIN = 0.35  # inches
 TITLE = 15.0  # points
@@ -137,6 +137,12 @@ class Sheet:
         if len(text) > 400:
             text = f"{text[:200]}…{text[-200:]}"
         return without_middle(text, lambda shown: self.text_width(shown, size, weight) <= width)
+
+    def fit_apart(
+        self, names: Mapping[str, str], width: float, size: float = BODY, weight: Weight = "normal"
+    ) -> dict[str, str]:
+        """Names by key, each cut to `width` as `fit` does, no two different ones alike."""
+        return distinct(names, lambda name: self.fit(name, width, size, weight))
 
     def picture(
         self, x: float, y: float, side: float, pixels: NDArray[Any], *, most: float = 255

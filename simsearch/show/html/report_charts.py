@@ -16,7 +16,7 @@ from simsearch.show.html.charts import (
     svg_label,
     svg_points,
 )
-from simsearch.stats.reliability import Reliability
+from simsearch.stats.reliability import Reliability, share_interval
 from simsearch.stats.verification import Histogram
 
 _FIFTHS = {i / 5: f"{i / 5:g}" for i in range(6)}
@@ -66,13 +66,16 @@ def reliability_chart(calibration: Reliability) -> str:
     """Observed against predicted, with a band above 1 for the number of pairs in each bin."""
     x = Axis("predicted probability", 0, 1, _FIFTHS)
     y = Axis("observed share of one class", 0, 1.3, _FIFTHS)
-    bins = zip(calibration.predicted, calibration.observed, strict=True)
-    known = [(p, o) for p, o in bins if p is not None and o is not None]
+    bins = zip(calibration.predicted, calibration.observed, calibration.counts, strict=True)
+    known = [(p, o, count) for p, o, count in bins if p is not None and o is not None]
     body = f'<polyline class="line ideal" points="{svg_points([(0, 0), (1, 1)], x, y)}"/>\n'
-    body += f'<polyline class="line same" points="{svg_points(known, x, y)}"/>\n'
-    body += "".join(f'<circle cx="{x.across(p):.1f}" cy="{y.up(o):.1f}" r="4"/>\n' for p, o in known)
+    body += f'<polyline class="line same" points="{svg_points(((p, o) for p, o, _ in known), x, y)}"/>\n'
+    for p, o, count in known:
+        sure, across = share_interval(o, count), f"{x.across(p):.1f}"
+        body += f'<path class="sure" d="M{across} {y.up(sure.low):.1f}V{y.up(sure.high):.1f}"/>\n'
+        body += f'<circle cx="{across}" cy="{y.up(o):.1f}" r="{1 + math.log10(1 + count):.1f}"/>\n'
     for i, count in enumerate(calibration.counts):
         at = f"{x.across((i + 0.5) / len(calibration.counts)) + 4:.1f} {y.up(1.04):.1f}"
         body += f'<text class="small" transform="translate({at}) rotate(-90)">{count:,}</text>\n'
-    keys = {"same": "measured (top: pairs in a bin)", "ideal": "ideal"}
+    keys = {"same": "measured, with 95 % intervals (top: pairs in a bin)", "ideal": "ideal"}
     return svg_chart("reliability", "Reliability of probabilities", x, y, body, keys)

@@ -58,7 +58,7 @@ def outcome_view(
 
 
 def _head(outcome: Outcome, answer: Answer, canvas: Canvas) -> RenderableType:
-    """What was asked, and the short answer."""
+    """The query, and the short answer."""
     text = Text("\n").join(head_lines(outcome, answer))
     if canvas.rendering is Rendering.NONE:
         return text

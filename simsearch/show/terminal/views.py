@@ -103,7 +103,7 @@ def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
         "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
-        "projection": _projection(manifest.projection),
+        "learned logit": _projection(manifest.projection),
         **_calibration_facts(manifest.calibration),
         "preprocessing": f"version {manifest.preprocessing}",
         "created": manifest.created,
@@ -117,7 +117,7 @@ def model_facts(card: ModelCard) -> dict[str, str]:
     return {
         "model": card.name,
         "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
-        "projection": _projection(card.projection),
+        "learned logit": _projection(card.projection),
         **_calibration_facts(card.calibration),
         "preprocessing": f"version {card.preprocessing}",
         "trained on": str(card.training.get("dataset", "unknown")),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from looking import pictures, shown_texts, smallest_text, texts, untidy
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from toys import quadrant_image, toy_split
@@ -33,7 +33,7 @@ from simsearch.show.figures.pairs import ShownPair, Side, pairs_csv, pairs_figur
 from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.similarity import Example, best_examples, similarity_figure
 from simsearch.show.figures.theme import DARK, LIGHT, similarity_color
-from simsearch.stats.reliability import Reliability
+from simsearch.stats.reliability import Reliability, share_interval
 from simsearch.stats.significance import Interval
 from simsearch.stats.verification import Histogram, Verification
 
@@ -90,7 +90,7 @@ def test_pairs_stand_under_their_heading_with_labels_and_a_mark_for_the_models_v
     ]
     figure = assert_tidy(lambda wanted: pairs_figure(pairs, wanted, about="of toys"), style)
     written = texts(figure)
-    assert written[:2] == ["Pairs of images, as the network is trained on them", "of toys"]
+    assert written[:2] == ["Random pairs of images: of one class, and of two", "of toys"]
     same, different = (written.index(f"{kind}") for kind in written if "the answer is" in kind)
     assert written[same + 1 : different] == [
         *("a", "a", "✓ probability 98.0 %"),
@@ -311,11 +311,23 @@ def test_confusions_are_shaded_by_their_count_and_the_diagonal_is_not(style: Sty
     assert [text for text in written if text.isdigit()] == ["50", "1", "4", "60", "2", "70"]
     fills = [to_hex(patch.get_facecolor()) for patch in figure.findobj(FancyBboxPatch)]
     theme, heat = style.theme, style.theme.heat
+    two = fills[5]  # of at most 4: sqrt(2) - 1 of the way
     assert fills == [
-        *(theme.panel, heat[2], theme.page),
-        *(heat[4], theme.panel, heat[3]),
+        *(theme.panel, heat[0], theme.page),
+        *(heat[4], theme.panel, two),
         *(theme.page, theme.page, theme.panel),
     ]
+    share = (2**0.5 - 1) * 4 - 1
+    between = [(1 - share) * a + share * b for a, b in zip(to_rgb(heat[1]), to_rgb(heat[2]), strict=True)]
+    np.testing.assert_allclose(to_rgb(two), between, atol=1 / 255)
+
+
+def test_no_two_counts_of_errors_share_a_color() -> None:
+    counts = np.zeros((7, 7), np.int64)
+    counts[0, 1:] = range(1, 7)
+    figure = confusion_figure(counts, "abcdefg")
+    fills = [to_hex(patch.get_facecolor()) for patch in figure.findobj(FancyBboxPatch)]
+    assert len(set(fills[1:7])) == 6
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 45])
@@ -463,3 +475,49 @@ def test_a_single_item_has_no_neighbors(build_toy: Callable[..., Path]) -> None:
 
 def test_light_is_the_theme_unless_another_is_wanted() -> None:
     assert to_hex(history_figure([record(1, 0.5)]).get_facecolor()) == LIGHT.page
+
+
+LETTERS = ("letter a, upper case, bold", "letter b, upper case, bold")
+
+
+def test_long_class_names_have_a_line_of_their_own_and_stay_apart(style: Style) -> None:
+    items = tuple(Item(name, 0.5, place == 0, picture(2)) for place, name in enumerate(LETTERS))
+    figure = assert_tidy(
+        lambda wanted: grid_figure([Row("q", "n", picture(1), items)], wanted, title="t", key="AP: x"), style
+    )
+    first, second = (text for text in texts(figure) if text.startswith(("✓ ", "✗ ")))
+    assert "r a" in first
+    assert "r b" in second
+    assert texts(figure).count("0.500") == 2
+    assert "AP: x" in texts(figure)
+
+
+def test_long_class_names_stay_apart_on_the_map(style: Style) -> None:
+    points = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    drawn = Map(points, np.stack([picture(n) for n in range(4)]), np.arange(4) % 2, LETTERS, "two")
+    written = texts(assert_tidy(lambda wanted: embedding_figure(drawn, wanted), style))
+    assert len([text for text in written if "…" in text]) == 2
+    assert len(set(written)) == len(written)
+
+
+@pytest.mark.parametrize("worst", [0.0, 0.3, 0.51, 0.9, 0.985, 0.9999])
+def test_the_history_of_accuracy_has_a_tick_at_one(worst: float, style: Style) -> None:
+    history = [replace(record(1, 0.1), val_accuracy=worst, train_accuracy=0.95), record(2, 0.0001)]
+    figure = assert_tidy(lambda wanted: history_figure(history, wanted), style)
+    accuracy = next(axes for axes in figure.axes if axes.get_ylabel() == "accuracy")
+    low, high = accuracy.get_ylim()
+    ticks = [tick for tick in accuracy.get_yticks() if low <= tick <= high]
+    assert ticks[0] == 1
+    assert 2 <= len(ticks) <= 6
+    assert "Held-out pairs: after the epoch, as they are." in texts(figure)
+
+
+def test_the_reliability_says_how_sure_each_bin_is(style: Style) -> None:
+    figure = reliability_figure(verification().calibration, style)
+    shares = next(axes for axes in figure.axes if axes.get_ylabel().startswith("share"))
+    lines, points = shares.collections
+    heights = [(segment[0][1], segment[1][1]) for segment in lines.get_segments()]
+    expected = [share_interval(share, count) for share, count in ((0.05, 400), (0.5, 100), (1.0, 500))]
+    np.testing.assert_allclose(heights, [(interval.low, interval.high) for interval in expected])
+    sizes = points.get_sizes()
+    assert sizes[1] < sizes[0] < sizes[2]
