@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -33,6 +33,8 @@ _AHEAD = 3  # batches that are under way while the oldest one's answers are read
 _MOST_THREADS = 8
 
 Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a composed query alone
+_Prepare: TypeAlias = Callable[[list[Query]], list[Prepared]]
+_Answer: TypeAlias = Callable[[list[Query], list[Future[list[Prepared]]]], "list[Outcome]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,32 +141,48 @@ def item_image(searcher: Searcher, item: int) -> PreparedImage:
         ) from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Queries whose answers are worked on: their pictures in parts, then all of their answers."""
+
+    parts: list[Future[list[Prepared]]]
+    answers: Future[list[Outcome]]
+
+    @classmethod
+    def begin(
+        cls, queries: list[Query], prepare: _Prepare, answer: _Answer, pool: ThreadPoolExecutor
+    ) -> _Batch:
+        """Hand the work to a pool."""
+        parts = [
+            pool.submit(prepare, queries[start : start + _TASK]) for start in range(0, len(queries), _TASK)
+        ]
+        # Work begins in the order it was submitted, so what an answer waits for is never behind it.
+        return cls(parts, pool.submit(answer, queries, parts))
+
+    def cancel(self) -> None:
+        """Give up what has not begun."""
+        for part in self.parts:
+            part.cancel()
+        self.answers.cancel()
+
+
 def _in_order(
-    queries: Iterable[Query],
-    prepare: Callable[[list[Query]], list[Prepared]],
-    answer: Callable[[list[Query], list[Future[list[Prepared]]]], list[Outcome]],
-    pool: ThreadPoolExecutor,
+    queries: Iterable[Query], prepare: _Prepare, answer: _Answer, pool: ThreadPoolExecutor
 ) -> Iterator[Outcome]:
     """The outcomes of all queries, batch by batch; a few batches are worked on ahead of their use."""
-    waiting: deque[list[Future[Any]]] = deque()  # of each batch, its parts and last its answers
+    waiting: deque[_Batch] = deque()
     source = iter(queries)
     try:
         while True:
             if batch := list(itertools.islice(source, BATCH)):
-                parts = [
-                    pool.submit(prepare, batch[start : start + _TASK])
-                    for start in range(0, len(batch), _TASK)
-                ]
-                # Work begins in the order it was submitted, so what an answer waits for is never behind it.
-                waiting.append([*parts, pool.submit(answer, batch, parts)])
+                waiting.append(_Batch.begin(batch, prepare, answer, pool))
             if waiting and (len(waiting) > _AHEAD or not batch):
-                yield from waiting.popleft()[-1].result()
+                yield from waiting.popleft().answers.result()
             elif not batch:
                 return
     finally:
-        for futures in waiting:
-            for future in futures:
-                future.cancel()
+        for ahead in waiting:
+            ahead.cancel()
 
 
 def _start(searcher: Searcher, query: Query, prepared: Prepared, composed: ComposedQuery | None) -> Outcome:
