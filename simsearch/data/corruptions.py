@@ -1,8 +1,8 @@
 """Handwriting that MNIST never saw, made of MNIST's own: other pens, slants, scanners, cameras and papers.
 
-Each picture is enlarged, put through a few random distortions of the kinds that real pictures suffer,
+Each picture is enlarged, put through a few random corruptions of the kinds that real pictures suffer,
 and prepared by `images.prepare_image` like anyone's picture. How many was set so that a network trained
-without distortions (`siamese-pairs`) does about as badly on them as on other people's real handwriting: its
+without augmentation (`siamese-pairs`) does about as badly on them as on other people's real handwriting: its
 P@1 is 0.83 on the digits of UCI.
 """
 
@@ -22,35 +22,35 @@ from simsearch.prepare.prepare import SIDE, Images, prepare_image
 
 _ENLARGED = 6  # times 28
 _MARGIN = 45  # pixels of background around the enlarged picture
-_FORM = (4, 6)  # how many distortions of the ink's form a picture gets, at least and at most
+_FORM = (4, 6)  # how many corruptions of the ink's form a picture gets, at least and at most
 _CAPTURE = (3, 4)  # and of the way it was captured
 
 Grey = Image.Image  # light ink on dark, until the paper is drawn
 Rng = np.random.Generator
 
 
-def distort_images(images: Images, *, seed: int = 0) -> Images:
-    """Distort every image its own way; the same seed gives the same pictures.
+def corrupt_images(images: Images, *, seed: int = 0) -> Images:
+    """Corrupt every image its own way; the same seed gives the same pictures.
 
     :param images: uint8 (N, 28, 28), light ink on dark.
     :return: uint8 (N, 28, 28), as `prepare_image` gives them. A picture in which it finds no digit is
         only scaled down, so that every image has one.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = pool.map(lambda row: _distort_and_prepare(images[row], seed, row), range(len(images)))
+        rows = pool.map(lambda row: _corrupt_and_prepare(images[row], seed, row), range(len(images)))
         return np.stack(list(rows)) if len(images) else images.copy()
 
 
-def _distort_and_prepare(image: NDArray[np.uint8], seed: int, row: int) -> NDArray[np.uint8]:
-    picture = distort(image, np.random.default_rng([seed, row]))
+def _corrupt_and_prepare(image: NDArray[np.uint8], seed: int, row: int) -> NDArray[np.uint8]:
+    picture = corrupt(image, np.random.default_rng([seed, row]))
     try:
         return prepare_image(picture).pixels
     except BadImageError:
         return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def distort(image: NDArray[np.uint8], rng: Rng) -> Grey:
-    """One distorted picture of a 28x28 image: grey, about 260 pixels a side, of either polarity."""
+def corrupt(image: NDArray[np.uint8], rng: Rng) -> Grey:
+    """One corrupted picture of a 28x28 image: grey, about 260 pixels a side, of either polarity."""
     side = SIDE * _ENLARGED
     picture = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     picture = ImageOps.expand(picture, _MARGIN)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from simsearch.data.corruptions import distort_images
+from simsearch.data.corruptions import corrupt_images
 from simsearch.data.folders import load_image_folder, visible
 from simsearch.data.idx import IDX_IMAGES, load_idx_folder, split_from_idx
 from simsearch.data.mnist import Note, default_data_dir, fetch_mnist, silent
@@ -21,7 +21,8 @@ from simsearch.prepare.prepare import DIGIT
 from simsearch.text import did_you_mean
 
 SPLITS = ("train", "test")
-MNIST_SPLITS = (*SPLITS, "kept", "held-out", "distorted")
+_SYNONYMS = {"validation": "held-out", "corrupted": "distorted"}
+MNIST_SPLITS = (*SPLITS, "kept", "validation", "corrupted", "held-out", "distorted")
 
 
 def load_split(
@@ -35,8 +36,9 @@ def load_split(
     """Load a gallery by its name, or from a folder of IDX files or images.
 
     :param split: "train" or "test". A folder of images has no splits, unless its sub-folders are `train`
-        and `test`. MNIST's training split also comes as "kept" and "held-out", the 5,000 images on which
-        every choice is made, and these once more as "distorted" (see `simsearch.data.corruptions`).
+        and `test`. Of MNIST's training split "validation" is the 5,000 images on which every choice is made,
+        "corrupted" these with corruptions (see `simsearch.data.corruptions`), and "kept" the others. They are
+        called "held-out" and "distorted" too, which is what their splits are named.
     :param input: What pictures in folders are prepared for; MNIST and IDX files are digits already.
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
@@ -82,7 +84,7 @@ def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) ->
 
 def _load_mnist(split: str, data_dir: Path, note: Note) -> Split:
     if split not in SPLITS:
-        return _part_of_training(_load_mnist("train", data_dir, note), split)
+        return _part_of_training(_load_mnist("train", data_dir, note), _SYNONYMS.get(split, split))
     raw = fetch_mnist(data_dir, split=split, note=note)
     prefix = {"train": "train", "test": "t10k"}[split]
     return split_from_idx(
@@ -91,12 +93,12 @@ def _load_mnist(split: str, data_dir: Path, note: Note) -> Split:
 
 
 def _part_of_training(train: Split, part: str) -> Split:
-    """The images that training keeps, those held out from it, or the latter distorted."""
+    """The images that training sees, those of validation, or the latter with corruptions."""
     rows = hold_out(len(train))
-    split = replace(train.take(rows.train if part == "kept" else rows.held_out), name=f"mnist-{part}")
+    split = replace(train.take(rows.train if part == "kept" else rows.validation), name=f"mnist-{part}")
     if part != "distorted":
         return split
-    return replace(split, images=distort_images(split.images))
+    return replace(split, images=corrupt_images(split.images))
 
 
 GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType({"mnist": _load_mnist})

@@ -1,4 +1,4 @@
-"""A split: images with what is known about them; and which training images are held out for every choice."""
+"""A split: images with what is known about them; and which training images are set aside for validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simsearch.prepare.inputs import Pictures
 
-HELD_OUT_IMAGES = 5_000
+VALIDATION_IMAGES = 5_000
 _SEED = 60_000
 
 
@@ -63,10 +63,10 @@ class HoldOut(NamedTuple):
     """Two disjoint sets of rows, int64, each ascending; together they are all rows."""
 
     train: NDArray[np.int64]
-    held_out: NDArray[np.int64]
+    validation: NDArray[np.int64]
 
 
-def hold_out(total: int, count: int = HELD_OUT_IMAGES) -> HoldOut:
+def hold_out(total: int, count: int = VALIDATION_IMAGES) -> HoldOut:
     """Split rows 0..total-1 at random, the same way for every run, recipe and seed.
 
     :raises ValueError: If nothing would be left on one side.
@@ -74,7 +74,7 @@ def hold_out(total: int, count: int = HELD_OUT_IMAGES) -> HoldOut:
     if not 0 < count < total:
         raise ValueError(f"cannot hold out {count} of {total} images")
     order = np.random.default_rng(_SEED).permutation(total)
-    return HoldOut(train=np.sort(order[count:]), held_out=np.sort(order[:count]))
+    return HoldOut(train=np.sort(order[count:]), validation=np.sort(order[:count]))
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:

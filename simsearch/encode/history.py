@@ -18,7 +18,7 @@ _MAX_BYTES = 2**24  # of the file: 100,000 epochs
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """Mean loss and accuracy on the epoch's training pairs and on the fixed held-out pairs."""
+    """Mean loss and accuracy on the epoch's training pairs and on the fixed validation pairs."""
 
     epoch: int  # from 1
     train_loss: float
@@ -39,7 +39,7 @@ def history_csv(history: Iterable[EpochRecord]) -> bytes:
 
 
 def chosen_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """The epoch whose weights a run keeps: the first of least loss on the held-out pairs.
+    """The epoch whose weights a run keeps: the first of least loss on the validation pairs.
 
     :raises ValueError: If the history is empty.
     """

@@ -46,7 +46,7 @@ class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `model.json` says: how the model came to be, and how its files can be recognised.
 
-    `training` (recipe, seed, held-out rows, data hashes, versions, per-epoch choice) is for people;
+    `training` (recipe, seed, validation rows, data hashes, versions, per-epoch choice) is for people;
     nothing in simsearch depends on it.
     """
 

@@ -74,6 +74,11 @@ class Ranked:
     curves: NDArray[np.float64]  # (Q, L)
     nearest: NDArray[np.int64]  # (Q,), row of the best-scored item
 
+    def take(self, rows: NDArray[np.int64]) -> Ranked:
+        """The same of some queries."""
+        values = {name: column[rows] for name, column in self.values.items()}
+        return Ranked(values, self.curves[rows], self.nearest[rows])
+
 
 def evaluate(
     bundle: Bundle,
@@ -97,18 +102,18 @@ def evaluate(
     :raises ValueError: If k < 1.
     """
     labels = _gallery_labels(bundle)
-    asked = prepare_queries(bundle, queries)
+    every = prepare_queries(bundle, queries)
     gallery = gather(bundle.store).vectors
-    ranked = rank_gallery(asked, gallery, labels, k=k, threads=threads, on_progress=on_progress)
-    valid = ~np.isnan(ranked.values["P@1"])
-    if not valid.any():
+    ranked = rank_gallery(every, gallery, labels, k=k, threads=threads, on_progress=on_progress)
+    rows = np.flatnonzero(~np.isnan(ranked.values["P@1"]))
+    if not len(rows):
         raise BadInputError(
             f"no query has an item of its own class in the index {bundle.manifest.name}",
             hint="check that query labels and gallery labels use the same names",
         )
-    manifest = bundle.manifest
-    values = {name: column[valid] for name, column in ranked.values.items()}
-    per_class = tuple(_class_rows(values, asked.labels[valid], manifest.classes))
+    manifest, judged = bundle.manifest, ranked.take(rows)
+    per_query = _per_query(bundle, every, judged, rows)
+    per_class = tuple(_class_rows(judged.values, every.labels[rows], manifest.classes))
     return Report(
         index=manifest.name,
         model=manifest.model,
@@ -118,28 +123,34 @@ def evaluate(
         gallery_fingerprint=gallery_fingerprint(bundle),
         query_set=manifest.name if queries is None else queries.name,
         query_fingerprint=gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries),
-        queries=int(valid.sum()),
-        without_relevant=int((~valid).sum()),
+        queries=len(rows),
+        without_relevant=len(every) - len(rows),
         k=k,
         seed=seed,
         resamples=RESAMPLES,
         command=command,
         versions=installed_versions(*_LIBRARIES),
         classes=manifest.classes,
-        figures=_figures(values, per_class, seed),
+        figures=_figures(judged.values, per_class, seed),
         per_class=per_class,
-        confusion=_confusion(asked.labels[valid], labels[ranked.nearest[valid]], len(manifest.classes)),
+        confusion=_confusion(every.labels[rows], labels[judged.nearest], len(manifest.classes)),
         recall_levels=tuple(RECALL_LEVELS.tolist()),
-        precision=tuple(ranked.curves[valid].mean(axis=0).tolist()),
-        verification=_verify(bundle, asked, seed),
-        approximation=None if bundle.store.is_exact else _approximation(bundle, asked, gallery, k),
-        per_query=PerQuery(
-            row=np.flatnonzero(valid),
-            query=tuple(name for name, keep in zip(asked.names, valid, strict=True) if keep),
-            label=tuple(manifest.classes[label] for label in asked.labels[valid]),
-            nearest=bundle.ids[ranked.nearest[valid]],
-            values=values,
-        ),
+        precision=tuple(judged.curves.mean(axis=0).tolist()),
+        verification=_verify(bundle, every, seed),
+        approximation=None if bundle.store.is_exact else _approximation(bundle, every, gallery, k),
+        per_query=per_query,
+    )
+
+
+def _per_query(bundle: Bundle, queries: Queries, judged: Ranked, rows: NDArray[np.int64]) -> PerQuery:
+    """The table of the queries that have a relevant item, which lie in some rows of all."""
+    classes = bundle.manifest.classes
+    return PerQuery(
+        row=rows,
+        query=tuple(queries.names[row] for row in rows),
+        label=tuple(classes[label] for label in queries.labels[rows]),
+        nearest=bundle.ids[judged.nearest],
+        values=judged.values,
     )
 
 

@@ -5,7 +5,7 @@ build.py      dataset + model -> bundle
 bundle.py     one index on disk
 manifest.py   what an index says about itself
 locations.py  where indexes are
-calibrate.py  held-out images -> a model's calibration
+calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check
 stores/       vector stores: one contract, an engine a file

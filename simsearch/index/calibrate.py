@@ -14,7 +14,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.outliers import make_outliers
-from simsearch.data.splits import HELD_OUT_IMAGES, Split, hold_out, rows_sha256
+from simsearch.data.splits import VALIDATION_IMAGES, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
@@ -69,7 +69,7 @@ def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, thr
     :raises BadInputError: If the model held out other images than these, or they are too few.
     """
     encoder, card = open_model(folder, threads=threads)
-    calibration = fit_calibration(encoder, held_out_split(card, train), outliers=outliers)
+    calibration = fit_calibration(encoder, validation_split(card, train), outliers=outliers)
     if calibration is None:
         raise BadInputError(
             f"{train.name} holds out too few images to calibrate on",
@@ -80,7 +80,7 @@ def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, thr
     return card
 
 
-def held_out_split(card: ModelCard, train: Split) -> Split:
+def validation_split(card: ModelCard, train: Split) -> Split:
     """The images of a training split that a model's training held out.
 
     :raises BadInputError: If the split has no labels, or the card says that it was trained on another.
@@ -88,7 +88,7 @@ def held_out_split(card: ModelCard, train: Split) -> Split:
     recipe = card.training.get("recipe")
     count = recipe.get("held_out_images") if isinstance(recipe, dict) else None
     try:
-        rows = hold_out(len(train), count if type(count) is int else HELD_OUT_IMAGES).held_out
+        rows = hold_out(len(train), count if type(count) is int else VALIDATION_IMAGES).validation
     except ValueError as error:
         raise BadInputError(f"{train.name} cannot be calibrated on: {error}") from error
     said = card.training.get("held_out_rows_sha256")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -22,7 +22,7 @@ from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import Vectors
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
-from simsearch.search.compose import Combination
+from simsearch.search.compose import ComposedQuery
 from simsearch.search.queries import Query
 from simsearch.search.searcher import STORED_LIMITS, Answer, Limits, Searcher
 from simsearch.text import printable
@@ -32,7 +32,9 @@ _TASK = 16  # pictures that a thread decodes before it looks for other work
 _AHEAD = 3  # batches that are under way while the oldest one's answers are read
 _MOST_THREADS = 8
 
-Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a combination alone
+Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a composed query alone
+_Prepare: TypeAlias = Callable[[list[Query]], list[Prepared]]
+_Answer: TypeAlias = Callable[[list[Query], list[Future[list[Prepared]]]], "list[Outcome]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,12 @@ class Outcome:
     error: BadInputError | None = None
     truth: str | None = None  # the query's class, where it is known and the gallery has it
     image: PreparedImage | None = None  # what the network saw of the query itself
-    combination: Combination | None = None  # what was added to it and taken from it
+    composed: ComposedQuery | None = None  # what was added to it and taken from it
 
     @property
     def name(self) -> str:
         """What the query is called, with all that it is made of."""
-        return self.combination.describe(self.query.name) if self.combination else self.query.name
+        return self.composed.describe(self.query.name) if self.composed else self.query.name
 
 
 def answer_queries(
@@ -61,13 +63,13 @@ def answer_queries(
     limits: Limits = STORED_LIMITS,
     preprocess: Preprocess = Preprocess.AUTO,
     invert: bool | None = None,
-    combination: Combination | None = None,
+    composed: ComposedQuery | None = None,
     threads: int = 0,
 ) -> Iterator[Outcome]:
     """Answer queries in their order, each as it would be answered alone.
 
     :param queries: Taken from as they are needed.
-    :param combination: Vectors added to each query's and taken from it.
+    :param composed: Vectors added to each query's and taken from it.
     :param threads: How many share the work; 0 for one a core, at most 8.
     :raises BadInputError: If a label is no class of the gallery.
     """
@@ -81,7 +83,7 @@ def answer_queries(
     def answer(batch: list[Query], parts: list[Future[list[Prepared]]]) -> list[Outcome]:
         prepared = [image for part in parts for image in part.result()]
         return answer_prepared(
-            searcher, batch, prepared, k=k, labels=labels, limits=limits, combination=combination
+            searcher, batch, prepared, k=k, labels=labels, limits=limits, composed=composed
         )
 
     # These threads keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
@@ -100,11 +102,11 @@ def answer_prepared(
     k: int = 10,
     labels: Sequence[str] = (),
     limits: Limits = STORED_LIMITS,
-    combination: Combination | None = None,
+    composed: ComposedQuery | None = None,
 ) -> list[Outcome]:
     """Encode and search queries together, given what `prepare_query` made of each."""
     outcomes = [
-        _start(searcher, query, image, combination) for query, image in zip(queries, prepared, strict=True)
+        _start(searcher, query, image, composed) for query, image in zip(queries, prepared, strict=True)
     ]
     return _answer(searcher, outcomes, k, labels, limits)
 
@@ -139,39 +141,55 @@ def item_image(searcher: Searcher, item: int) -> PreparedImage:
         ) from None
 
 
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Queries whose answers are worked on: their pictures in parts, then all of their answers."""
+
+    parts: list[Future[list[Prepared]]]
+    answers: Future[list[Outcome]]
+
+    @classmethod
+    def begin(
+        cls, queries: list[Query], prepare: _Prepare, answer: _Answer, pool: ThreadPoolExecutor
+    ) -> _Batch:
+        """Hand the work to a pool."""
+        parts = [
+            pool.submit(prepare, queries[start : start + _TASK]) for start in range(0, len(queries), _TASK)
+        ]
+        # Work begins in the order it was submitted, so what an answer waits for is never behind it.
+        return cls(parts, pool.submit(answer, queries, parts))
+
+    def cancel(self) -> None:
+        """Give up what has not begun."""
+        for part in self.parts:
+            part.cancel()
+        self.answers.cancel()
+
+
 def _in_order(
-    queries: Iterable[Query],
-    prepare: Callable[[list[Query]], list[Prepared]],
-    answer: Callable[[list[Query], list[Future[list[Prepared]]]], list[Outcome]],
-    pool: ThreadPoolExecutor,
+    queries: Iterable[Query], prepare: _Prepare, answer: _Answer, pool: ThreadPoolExecutor
 ) -> Iterator[Outcome]:
     """The outcomes of all queries, batch by batch; a few batches are worked on ahead of their use."""
-    waiting: deque[list[Future[Any]]] = deque()  # of each batch, its parts and last its answers
+    waiting: deque[_Batch] = deque()
     source = iter(queries)
     try:
         while True:
             if batch := list(itertools.islice(source, BATCH)):
-                parts = [
-                    pool.submit(prepare, batch[start : start + _TASK])
-                    for start in range(0, len(batch), _TASK)
-                ]
-                # Work begins in the order it was submitted, so what an answer waits for is never behind it.
-                waiting.append([*parts, pool.submit(answer, batch, parts)])
+                waiting.append(_Batch.begin(batch, prepare, answer, pool))
             if waiting and (len(waiting) > _AHEAD or not batch):
-                yield from waiting.popleft()[-1].result()
+                yield from waiting.popleft().answers.result()
             elif not batch:
                 return
     finally:
-        for futures in waiting:
-            for future in futures:
-                future.cancel()
+        for ahead in waiting:
+            ahead.cancel()
 
 
-def _start(searcher: Searcher, query: Query, prepared: Prepared, combination: Combination | None) -> Outcome:
+def _start(searcher: Searcher, query: Query, prepared: Prepared, composed: ComposedQuery | None) -> Outcome:
     if isinstance(prepared, BadInputError):
-        return Outcome(query, error=prepared, combination=combination)
-    if combination is not None:
-        return Outcome(query, image=prepared, combination=combination)
+        return Outcome(query, error=prepared, composed=composed)
+    if composed is not None:
+        return Outcome(query, image=prepared, composed=composed)
     label = query.label if query.item is None else searcher.label(query.item)
     truth = label if label in searcher.bundle.manifest.classes else None
     return Outcome(query, truth=truth, image=prepared)
@@ -188,14 +206,14 @@ def _answer(
         try:
             if isinstance(found, BadInputError):
                 raise found
-            rows.append(found if outcome.combination is None else outcome.combination.apply(found))
+            rows.append(found if outcome.composed is None else outcome.composed.apply(found))
             asked.append(position)
         except BadInputError as error:
             outcomes[position] = replace(outcome, error=error)
     if asked:
         answers = searcher.query_vectors(
             np.stack(rows),
-            [None if outcomes[row].combination else outcomes[row].image for row in asked],
+            [None if outcomes[row].composed else outcomes[row].image for row in asked],
             k=k,
             labels=labels,
             left_out=[outcomes[row].query.item for row in asked],

@@ -21,7 +21,7 @@ _NO_DIRECTION = 1e-4  # a sum shorter than this is rounding, not a direction
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A named picture of a combination, added or subtracted."""
+    """A named picture of a composed query, added or subtracted."""
 
     name: str
     image: PreparedImage
@@ -29,14 +29,14 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class ComposedQuery:
     """Pictures that a query shall also be like, and be unlike; `shift` is the sum of their vectors (D,)."""
 
     parts: tuple[Part, ...]
     shift: NDArray[np.float64]
 
     @classmethod
-    def of(cls, parts: Sequence[Part], encoder: Encoder) -> Combination:
+    def of(cls, parts: Sequence[Part], encoder: Encoder) -> ComposedQuery:
         """Encode the pictures and sum their vectors, those to be unlike with a minus.
 
         :raises BadImageError: If a picture has no vector.
@@ -68,14 +68,14 @@ class Combination:
         return text
 
 
-def read_combination(
+def read_composed_query(
     like: Sequence[str],
     unlike: Sequence[str],
     encoder: Encoder,
     stdin: BinaryIO,
     preprocess: Preprocess,
     invert: bool | None,
-) -> Combination:
+) -> ComposedQuery:
     """Read and encode the pictures that these arguments name.
 
     :raises BadInputError: If one of them is no picture.
@@ -87,4 +87,4 @@ def read_combination(
             raise ValueError("a query that is single has a picture")
         image = prepare_picture(query.picture, encoder.input, preprocess=preprocess, invert=invert)
         parts.append(Part(query.name, image, added))
-    return Combination.of(parts, encoder)
+    return ComposedQuery.of(parts, encoder)

@@ -67,9 +67,9 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     entry: dict[str, Any] = {"query": outcome.name, "kind": outcome.query.kind}
     if outcome.query.item is not None:
         entry["id"] = outcome.query.item
-    if outcome.combination is not None:
-        entry["like"] = [part.name for part in outcome.combination.parts if part.added]
-        entry["unlike"] = [part.name for part in outcome.combination.parts if not part.added]
+    if outcome.composed is not None:
+        entry["like"] = [part.name for part in outcome.composed.parts if part.added]
+        entry["unlike"] = [part.name for part in outcome.composed.parts if not part.added]
     if outcome.answer is None:
         if outcome.error is None:
             raise ValueError("an outcome has an answer or an error")

@@ -32,7 +32,7 @@ def silent(_message: str) -> None:
 class Query:
     """One query: a picture, an item of the gallery, or something that cannot be used.
 
-    With none of these it stands for what a combination alone is about.
+    With none of these it stands for what a composed query alone is about.
     """
 
     name: str  # what the user called it, and the answer does
@@ -62,7 +62,7 @@ def gather(
 ) -> tuple[Iterator[Query], int | None]:
     """Everything that is asked: what is named, then the lines of a list, then items of the gallery.
 
-    :param steered: Whether there is a combination, which can be the query alone.
+    :param steered: Whether there is a composed query, which can stand alone.
     :return: The queries, and how many there are unless they come from a list.
     :raises BadInputError: If nothing is asked.
     """

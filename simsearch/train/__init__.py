@@ -2,7 +2,7 @@
 
 model.py         EmbeddingNet and SimilarityModel
 pairs.py         PairDataset
-augment.py       random distortion of form and pen
+augment.py       random augmentation of form and pen
 objectives.py    which pairs a step compares
 optimization.py  optimizer, schedule, averaging, precision
 recipes.py       ways of training, as data

@@ -1,4 +1,4 @@
-"""Random distortion of a batch, of position, form and pen: every image its own, all in tensor operations."""
+"""Random augmentation of position, form and pen: every image its own, in tensor operations on the batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ELASTIC_CELLS = 7  # random displacements a side; between them they are interpo
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Bounds of the distortions; each image draws its own, uniformly within them."""
+    """Bounds of the augmentation; each image draws its own, uniformly within them."""
 
     rotation: float = 0.0  # degrees, either way
     scale: float = 0.0  # of the logarithm of each side's scale

@@ -85,12 +85,12 @@ class Trainer:
             device=self.device,
             workers=workers,
         )
-        self._held_out = torch.from_numpy(to_batch(images[part.held_out])).to(self.device)
+        self._validation_images = torch.from_numpy(to_batch(images[part.validation])).to(self.device)
         self._validation = draw_training_pairs(
-            labels[part.held_out],
+            labels[part.validation],
             recipe.validation_pairs,
             np.random.default_rng([0, _VALIDATION_STREAM]),
-            "held-out",
+            "validation",
         )
         with seeded(seed):
             model = SimilarityModel(recipe.projection_weight, recipe.projection_bias)
@@ -174,8 +174,8 @@ class Trainer:
         self.best_epoch = state["best_epoch"]
 
     def validate(self) -> LossAndAccuracy:
-        """Loss and accuracy on the fixed held-out pairs, embedding each held-out image once."""
-        vectors = embed(self.kept_model, self._held_out)  # (5000, 128)
+        """Loss and accuracy on the fixed validation pairs, embedding each validation image once."""
+        vectors = embed(self.kept_model, self._validation_images)  # (5000, 128)
         table = self._validation
         first, second = vectors[table.first], vectors[table.second]  # (P, 128)
         same = torch.from_numpy(table.same).to(self.device, torch.float32)  # (P,)

@@ -20,7 +20,7 @@ from simsearch.train.pairs import PairBatch, PairDataset, as_is
 from simsearch.train.recipes import Recipe
 
 # Names of the independent random streams of one seed; each epoch has its own part of each.
-_PAIR_STREAM, _ORDER_STREAM, _DISTORTION_STREAM = 1, 2, 3
+_PAIR_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
 
 
 class PairLogits(NamedTuple):
@@ -70,11 +70,11 @@ class SampledPairs:
         """The steps of an epoch."""
         rng = np.random.default_rng([self._seed, _PAIR_STREAM, epoch])
         table = draw_training_pairs(self._labels, self._recipe.pairs_per_epoch, rng, "training")
-        distortion = torch_generator(self._seed, _DISTORTION_STREAM, epoch)
+        generator = torch_generator(self._seed, _AUGMENTATION_STREAM, epoch)
         for batch in self._loader(PairDataset(self._images, table)):
             first, second, same = (part.to(self._device, non_blocking=True) for part in batch)
             if self._augment:
-                first, second = self._augment(first, distortion), self._augment(second, distortion)
+                first, second = self._augment(first, generator), self._augment(second, generator)
 
             def step(
                 model: SimilarityModel, first: Tensor = first, second: Tensor = second, same: Tensor = same
@@ -132,12 +132,12 @@ class BatchPairs:
     def epoch(self, epoch: int) -> Iterator[Callable[[SimilarityModel], PairLogits]]:
         """The steps of an epoch."""
         order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._images))
-        distortion = torch_generator(self._seed, _DISTORTION_STREAM, epoch)
+        generator = torch_generator(self._seed, _AUGMENTATION_STREAM, epoch)
         rows = torch.from_numpy(order).to(self._device)
         for batch in torch.split(rows[: self.steps * self._batch_size], self._batch_size):
             images, labels = self._images[batch], self._labels[batch]
             if self._augment:
-                images = self._augment(images, distortion)
+                images = self._augment(images, generator)
 
             def step(model: SimilarityModel, images: Tensor = images, labels: Tensor = labels) -> PairLogits:
                 return self._compare(model, model.embedding(images), labels)
@@ -173,7 +173,7 @@ def make_objective(
 
 
 def augmentation(recipe: Recipe) -> Augmentation:
-    """A recipe's distortions."""
+    """A recipe's augmentation."""
     return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 
-from simsearch.data.splits import HELD_OUT_IMAGES
+from simsearch.data.splits import VALIDATION_IMAGES
 from simsearch.errors import BadInputError
 from simsearch.text import did_you_mean
 
@@ -23,8 +23,8 @@ class Recipe:
 
     With an `average` above 0 the weights that are validated and kept are an exponential moving average
     of the trained ones, with that decay a step. The fields from `rotation` to `blur` are bounds
-    of random distortions; see `simsearch.train.augment`.
-    After each epoch the loss on `validation_pairs` fixed pairs of held-out images decides which weights
+    of random augmentation; see `simsearch.train.augment`.
+    After each epoch the loss on `validation_pairs` fixed pairs of validation images decides which weights
     are kept.
     """
 
@@ -46,7 +46,7 @@ class Recipe:
     projection_weight: float = 10.0
     projection_bias: float = -5.0
     validation_pairs: int = 5_000
-    held_out_images: int = HELD_OUT_IMAGES
+    held_out_images: int = VALIDATION_IMAGES
     rotation: float = 0.0  # degrees
     scale: float = 0.0  # of the logarithm of each side's scale
     shear: float = 0.0  # tangent of the slant

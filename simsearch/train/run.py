@@ -26,7 +26,7 @@ from simsearch.encode.model_folder import (
 )
 from simsearch.errors import BadInputError, MissingModelError
 from simsearch.files import folder_lock, read_small_file, sweep_temporaries, write_atomically
-from simsearch.index.calibrate import fit_calibration, held_out_split, is_enough
+from simsearch.index.calibrate import fit_calibration, is_enough, validation_split
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, PlattScaling
 from simsearch.train.checkpoints import MAX_CHECKPOINT_BYTES, load_model
@@ -134,16 +134,16 @@ def _check_folder(folder: Path, *, resume: bool) -> None:
 def _finish(folder: Path, trainer: Trainer, split: Split) -> ModelCard:
     """Export the best weights, write the card and the history, which a kill may have cut short; calibrate.
 
-    Too few held-out images leave the model without a calibration.
+    Too few validation images leave the model without a calibration.
     """
     write_atomically(folder / HISTORY, history_csv(trainer.history))
     model = load_model(folder / BEST_CHECKPOINT)
     card = _write_model(
         folder, model, name=f"{trainer.recipe.name}-seed{trainer.seed}", training=_provenance(trainer, split)
     )
-    held_out = held_out_split(card, split)
-    if is_enough(held_out.labels):
-        card = replace(card, calibration=fit_calibration(open_model(folder).encoder, held_out))
+    validation = validation_split(card, split)
+    if is_enough(validation.labels):
+        card = replace(card, calibration=fit_calibration(open_model(folder).encoder, validation))
         write_model_card(folder, card)
     return card
 
@@ -179,14 +179,14 @@ def _write_model(
 
 
 def _provenance(trainer: Trainer, split: Split) -> dict[str, Any]:
-    held_out = hold_out(len(split), trainer.recipe.held_out_images).held_out
+    validation = hold_out(len(split), trainer.recipe.held_out_images).validation
     return {
         "recipe": asdict(trainer.recipe),
         "seed": trainer.seed,
         "device": trainer.device.type,
         "dataset": split.name,
         "data_sha256": dict(split.sha256),
-        "held_out_rows_sha256": rows_sha256(held_out),
+        "held_out_rows_sha256": rows_sha256(validation),
         "best": asdict(trainer.best),
         "seconds": round(sum(record.seconds for record in trainer.history), 1),
         "versions": installed_versions(*_LIBRARIES),

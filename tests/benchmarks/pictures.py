@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from simsearch.data.corruptions import distort
+from simsearch.data.corruptions import corrupt
 from simsearch.data.datasets import load_named
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.errors import BadImageError
@@ -123,7 +123,7 @@ KINDS: dict[str, Callable[[Digit, Rng], Digit | Image.Image]] = {
     "uneven light": lambda digit, rng: on_paper(margin(enlarged(digit)), rng, fall=100),
     "faint pencil, uneven light": lambda digit, rng: on_paper(margin(enlarged(digit)), rng, darkness=0.25),
     "a shadow's edge": lambda digit, rng: shadowed(margin(enlarged(digit)), rng),
-    "mnist:distorted": distort,
+    "mnist:corrupted": corrupt,
 }
 
 

@@ -34,7 +34,7 @@ class Clock:
     """A trainer's CPU time, and MAP@R of held-out images after each epoch."""
 
     def __init__(self, recipe: Recipe, images: np.ndarray, labels: np.ndarray, folder: Path) -> None:
-        self._labels = labels[hold_out(len(labels), recipe.held_out_images).held_out]
+        self._labels = labels[hold_out(len(labels), recipe.held_out_images).validation]
         self._trainer = Trainer(recipe, images, labels, folder)
         self._folder, self._name = folder, recipe.name
         self.seconds: list[float] = []
@@ -55,7 +55,7 @@ class Clock:
         self._mark = time.process_time()
 
     def _map_at_r(self, model: object) -> float:
-        vectors = embed(model, self._trainer._held_out).numpy()  # type: ignore[arg-type]
+        vectors = embed(model, self._trainer._validation_images).numpy()  # type: ignore[arg-type]
         rows = np.arange(len(vectors))
         queries = Queries(vectors, self._labels, tuple(map(str, rows)), rows)
         values = rank_gallery(queries, vectors, self._labels, k=10, threads=1).values

@@ -1,9 +1,9 @@
 """How well pictures that are no digits are told from digits: the familiarity of both, on test images.
 
-The gallery is MNIST's test split. Digits are items of it, each asked about against the others, and distorted
-held-out digits; others are those of `out_of_distribution.py`. For each kind: the area under the ROC curve,
-and the share taken for known where 1 % of the test digits is not, and at the stored threshold; the first two
-also of the best cosine alone. A model without a calibration is calibrated first, in memory.
+The gallery is MNIST's test split. Digits are items of it, each asked about against the others, and corrupted
+validation digits; others are those of `out_of_distribution.py`. For each kind: the area under the ROC curve,
+and the share taken for known where 1 % of the test digits is not, and at the stored threshold; the
+first two also of the best cosine alone. A model without a calibration is calibrated first, in memory.
 
     python tests/benchmarks/unknown.py --model simsearch/pretrained --most 2000
 """
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent))
 import out_of_distribution
 
-from simsearch.data.corruptions import distort_images
+from simsearch.data.corruptions import corrupt_images
 from simsearch.data.datasets import load_split
 from simsearch.encode.model_folder import PRETRAINED, open_model
-from simsearch.index.calibrate import ask, encode_some, fit_calibration, held_out_split
+from simsearch.index.calibrate import ask, encode_some, fit_calibration, validation_split
 from simsearch.index.stores.by_class import Neighborhood
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT
@@ -47,7 +47,7 @@ def main() -> None:
     encoder, card = open_model(chosen.model, threads=chosen.threads)
     calibration = card.calibration
     if calibration is None:
-        calibration = fit_calibration(encoder, held_out_split(card, load_split("mnist", "train")))
+        calibration = fit_calibration(encoder, validation_split(card, load_split("mnist", "train")))
     assert calibration is not None
     gallery = load_split("mnist", "test")
     assert gallery.labels is not None
@@ -71,8 +71,8 @@ def main() -> None:
     print(f"{'':34s} number  AUROC  taken for known at         best cosine alone")
     print(f"{'':34s}                1 % rejected   stored      AUROC  at 1 %")
     print(f"{'test digits':34s} {len(digits):6,} {'':6s} {0.99:9.3f} {digits.stored:14.3f}", flush=True)
-    held_out = load_split("mnist", "held-out").images[: chosen.most]
-    makers = {"distorted held-out digits": lambda _: distort_images(held_out), **out_of_distribution.KINDS}
+    held_out = load_split("mnist", "validation").images[: chosen.most]
+    makers = {"corrupted validation digits": lambda _: corrupt_images(held_out), **out_of_distribution.KINDS}
     for name, make in makers.items():
         images, found = encode_some(encoder, make(chosen.most))
         kind = Measured(calibration, ask(neighborhood, found, images, None).features)

@@ -554,7 +554,7 @@ def test_train_writes_a_run_and_shows_each_epoch(tmp_path: Path) -> None:
     assert [row["epoch"] for row in history] == ["1", "2"]
     assert [line.split()[0] for line in errors(result)] == ["epoch", "1", "2"]
     best = json.loads((out / "model.json").read_bytes())["training"]["best"]["epoch"]
-    assert result.stdout.startswith(f"{out}: best epoch {best}, on held-out pairs loss ")
+    assert result.stdout.startswith(f"{out}: best epoch {best}, on validation pairs loss ")
     again = run("train", "--dataset", raw, "--out", out)
     assert again.exit_code == 2
     assert errors(again)[-2:] == [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsearch.data.corruptions import CAPTURE, FORM, distort, distort_images
+from simsearch.data.corruptions import CAPTURE, FORM, corrupt, corrupt_images
 from simsearch.data.datasets import load_named, load_split
 from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadDatasetError
@@ -70,42 +70,46 @@ def test_cropping_leaves_a_margin_round_all_of_the_ink(digit: Image.Image) -> No
 
 def test_every_image_is_distorted_its_own_way_the_same_for_the_same_seed(mnist_test: Split) -> None:
     same = np.repeat(mnist_test.images[:1], 6, axis=0)
-    distorted = distort_images(same)
+    distorted = corrupt_images(same)
     assert distorted.shape == (6, 28, 28)
     assert distorted.dtype == np.uint8
     assert len({image.tobytes() for image in distorted}) == 6
-    np.testing.assert_array_equal(distort_images(same), distorted)
-    assert (distort_images(same, seed=1) != distorted).any()
-    np.testing.assert_array_equal(distort_images(same[:3]), distorted[:3])  # whatever else is distorted
-    assert distort_images(same[:0]).shape == (0, 28, 28)
-    assert distort(same[0], rng(0)).mode == "L"
+    np.testing.assert_array_equal(corrupt_images(same), distorted)
+    assert (corrupt_images(same, seed=1) != distorted).any()
+    np.testing.assert_array_equal(corrupt_images(same[:3]), distorted[:3])  # whatever else is distorted
+    assert corrupt_images(same[:0]).shape == (0, 28, 28)
+    assert corrupt(same[0], rng(0)).mode == "L"
 
 
+@pytest.mark.parametrize("part", ["mnist:validation", "mnist:held-out"])
 def test_the_parts_of_the_training_split_are_those_that_training_uses(
-    mnist_train: Split, mnist_dir: object
+    part: str, mnist_train: Split, mnist_dir: object
 ) -> None:
     rows = hold_out(60_000)
     kept = load_named("mnist:kept", data_dir=mnist_dir)  # type: ignore[arg-type]
-    held_out = load_named("mnist:held-out", data_dir=mnist_dir)  # type: ignore[arg-type]
+    held_out = load_named(part, data_dir=mnist_dir)  # type: ignore[arg-type]
     assert (len(kept), kept.name) == (55_000, "mnist-kept")
     assert (len(held_out), held_out.name) == (5_000, "mnist-held-out")
     np.testing.assert_array_equal(kept.images, mnist_train.images[rows.train])
-    np.testing.assert_array_equal(held_out.images, mnist_train.images[rows.held_out])
-    assert list(held_out.sources[:2]) == [f"mnist/train/{row}" for row in rows.held_out[:2]]
+    np.testing.assert_array_equal(held_out.images, mnist_train.images[rows.validation])
+    assert list(held_out.sources[:2]) == [f"mnist/train/{row}" for row in rows.validation[:2]]
 
 
-def test_the_distorted_part_is_the_held_out_one_distorted(
-    monkeypatch: pytest.MonkeyPatch, mnist_train: Split, mnist_dir: object
+@pytest.mark.parametrize("part", ["corrupted", "distorted"])
+def test_the_corrupted_part_is_that_of_validation_with_corruptions(
+    part: str, monkeypatch: pytest.MonkeyPatch, mnist_train: Split, mnist_dir: object
 ) -> None:
-    monkeypatch.setattr("simsearch.data.datasets.distort_images", lambda images: 255 - images)
-    distorted = load_split("mnist", "distorted", data_dir=mnist_dir)  # type: ignore[arg-type]
-    held_out = mnist_train.take(hold_out(60_000).held_out)
+    monkeypatch.setattr("simsearch.data.datasets.corrupt_images", lambda images: 255 - images)
+    distorted = load_split("mnist", part, data_dir=mnist_dir)  # type: ignore[arg-type]
+    held_out = mnist_train.take(hold_out(60_000).validation)
     np.testing.assert_array_equal(distorted.images, 255 - held_out.images)
     np.testing.assert_array_equal(distorted.labels, held_out.labels)
     assert distorted.name == "mnist-distorted"
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadDatasetError, match="there is no split 'validation'") as refused:
-        load_split("mnist", "validation")
-    assert refused.value.hint == "choose one of: train, test, kept, held-out, distorted"
+    with pytest.raises(BadDatasetError, match="there is no split 'val'") as refused:
+        load_split("mnist", "val")
+    assert refused.value.hint == (
+        "choose one of: train, test, kept, validation, corrupted, held-out, distorted"
+    )

@@ -22,8 +22,8 @@ def test_the_splits_have_the_sizes_and_classes_that_are_named(mnist_dir) -> None
     assert {name for name, _, _ in rows} == set(MNIST_SPLITS)
     counts = {}
     for name, images, classes in rows:
-        if name == "distorted":
-            assert (images, classes) == ("5,000", "as `mnist:held-out`")
+        if name in ("corrupted", "distorted", "held-out"):
+            assert (images, classes) == ("5,000", "as `mnist:validation`")
             continue
         split = load_split("mnist", name, data_dir=mnist_dir)
         counts[name] = np.bincount(split.labels).tolist()
@@ -33,6 +33,6 @@ def test_the_splits_have_the_sizes_and_classes_that_are_named(mnist_dir) -> None
             assert round(float(split.images.mean() / 255), 4) == MEAN
             assert round(float(split.images.std() / 255), 4) == STD
     np.testing.assert_array_equal(
-        counts["train"], np.add(counts["kept"], counts["held-out"]), err_msg="parts of the training split"
+        counts["train"], np.add(counts["kept"], counts["validation"]), err_msg="parts of the training split"
     )
     assert f"mean {MEAN} and standard deviation {STD}" in CARD

@@ -22,8 +22,8 @@ from simsearch.index.calibrate import (
     LEAST_IMAGES,
     calibrate_model,
     fit_calibration,
-    held_out_split,
     suit_gallery,
+    validation_split,
 )
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
@@ -39,7 +39,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def held_out(mnist_train):
-    split = mnist_train.take(hold_out(len(mnist_train)).held_out[:600])
+    split = mnist_train.take(hold_out(len(mnist_train)).validation[:600])
     return replace(split, name="mnist-held-out")
 
 
@@ -154,12 +154,12 @@ def test_calibrating_a_folder_changes_its_card_and_nothing_else(folder, mnist_tr
 
 def test_the_rows_are_those_that_training_held_out(folder, mnist_train):
     split = mnist_train.take(np.arange(400))
-    rows = hold_out(400, 250).held_out
+    rows = hold_out(400, 250).validation
     card = read_model_card(folder)
-    np.testing.assert_array_equal(held_out_split(card, split).images, split.images[rows])
+    np.testing.assert_array_equal(validation_split(card, split).images, split.images[rows])
 
     told = structs.replace(card, training={**card.training, "held_out_rows_sha256": rows_sha256(rows)})
-    assert len(held_out_split(told, split)) == 250
+    assert len(validation_split(told, split)) == 250
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_rows_are_those_that_training_held_out(folder, mnist_train):
 def test_images_that_training_may_have_seen_are_refused(folder, mnist_train, training):
     card = structs.replace(read_model_card(folder), training=training)
     with pytest.raises(BadInputError, match="was not trained on mnist-train") as caught:
-        held_out_split(card, mnist_train.take(np.arange(400)))
+        validation_split(card, mnist_train.take(np.arange(400)))
     assert caught.value.hint == "name the dataset that it was trained on: --dataset"
 
 

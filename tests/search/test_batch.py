@@ -14,7 +14,7 @@ from simsearch.errors import BadImageError, BadInputError
 from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search import batch
 from simsearch.search.batch import BATCH, Outcome, answer_queries
-from simsearch.search.compose import Combination, Part, read_combination
+from simsearch.search.compose import ComposedQuery, Part, read_composed_query
 from simsearch.search.queries import Query, expand, items
 from simsearch.search.searcher import Searcher
 
@@ -138,20 +138,20 @@ def test_unknown_labels_are_refused_before_anything_is_read(searcher: Searcher) 
 
 def combination(
     searcher: Searcher, like: tuple[tuple[int, ...], ...], unlike: tuple[tuple[int, ...], ...]
-) -> Combination:
+) -> ComposedQuery:
     parts = [
         Part(f"{sign}{row}", PreparedImage(quadrant_image(*greys)), sign == "like")
         for sign, group in (("like", like), ("unlike", unlike))
         for row, greys in enumerate(group)
     ]
-    return Combination.of(parts, searcher.bundle.encoder)
+    return ComposedQuery.of(parts, searcher.bundle.encoder)
 
 
 def test_like_and_unlike_worked_by_hand(searcher: Searcher, tmp_path: Path) -> None:
     picture = Query("p", save(tmp_path / "p.png", 30, 40, 0, 0))
     # (.6, .8, 0, 0) + (0, 0, 1, 0) - (.6, .8, 0, 0) = (0, 0, 1, 0): item 4 exactly, item 5 at .6
     both = combination(searcher, ((0, 0, 50, 0),), ((60, 80, 0, 0),))
-    (found,) = ask(searcher, picture, k=3, combination=both)
+    (found,) = ask(searcher, picture, k=3, composed=both)
     assert found.answer is not None
     assert [(hit.id, hit.score) for hit in found.answer.hits] == [
         (4, pytest.approx(1.0)),
@@ -162,21 +162,21 @@ def test_like_and_unlike_worked_by_hand(searcher: Searcher, tmp_path: Path) -> N
     assert found.name == "p + like0 - unlike0"
     # Alone: (1, 0, 0, 0) + (0, 1, 0, 0), brought to length 1: item 2 at 1.4 / sqrt(2)
     sums = combination(searcher, ((100, 0, 0, 0), (0, 100, 0, 0)), ())
-    (alone,) = ask(searcher, Query(""), k=2, combination=sums)
+    (alone,) = ask(searcher, Query(""), k=2, composed=sums)
     assert alone.answer is not None
     assert [(hit.id, hit.score) for hit in alone.answer.hits] == [
         (2, pytest.approx(1.4 / 2**0.5)),
         (0, pytest.approx(0.5**0.5)),
     ]
     assert (alone.name, alone.query.kind) == ("like0 + like1", "combination")
-    (away,) = ask(searcher, Query(""), k=6, combination=combination(searcher, (), ((30, 40, 0, 0),)))
+    (away,) = ask(searcher, Query(""), k=6, composed=combination(searcher, (), ((30, 40, 0, 0),)))
     assert away.answer is not None
     assert [hit.id for hit in away.answer.hits] == [4, 5, 0, 1, 3, 2]
     assert away.name == "- unlike0"
 
 
 def test_an_item_in_a_combination_is_left_out_and_its_truth_means_nothing(searcher: Searcher) -> None:
-    (found,) = ask(searcher, *items([2]), k=6, combination=combination(searcher, ((0, 0, 50, 0),), ()))
+    (found,) = ask(searcher, *items([2]), k=6, composed=combination(searcher, ((0, 0, 50, 0),), ()))
     assert sorted(hits(found)) == [0, 1, 3, 4, 5]
     assert found.truth is None
 
@@ -186,7 +186,7 @@ def test_pictures_that_cancel_out_are_told_and_the_other_queries_answered(
 ) -> None:
     same, other = save(tmp_path / "s.png", 30, 40, 0, 0), save(tmp_path / "o.png", 0, 0, 9, 90)
     minus = combination(searcher, (), ((60, 80, 0, 0),))
-    found = ask(searcher, Query("same", same), Query("other", other), combination=minus)
+    found = ask(searcher, Query("same", same), Query("other", other), composed=minus)
     assert found[0].error is not None
     assert found[0].error.message == "the pictures cancel out: their sum and difference has no direction"
     assert found[1].answer is not None
@@ -195,10 +195,10 @@ def test_pictures_that_cancel_out_are_told_and_the_other_queries_answered(
 def test_a_combination_names_single_pictures(searcher: Searcher, tmp_path: Path) -> None:
     a, b = save(tmp_path / "d" / "a.png", 9, 90, 0, 0), save(tmp_path / "d" / "b.png", 90, 9, 0, 0)
     encoder = searcher.bundle.encoder
-    read = read_combination([str(a)], [str(b)], encoder, io.BytesIO(), NONE, None)
+    read = read_composed_query([str(a)], [str(b)], encoder, io.BytesIO(), NONE, None)
     assert [(part.name, part.added) for part in read.parts] == [(str(a), True), (str(b), False)]
     data = io.BytesIO(b.read_bytes())
-    read = read_combination(["-"], [], encoder, data, NONE, None)
+    read = read_composed_query(["-"], [], encoder, data, NONE, None)
     assert read.describe("") == "stdin"
     for name, message in (
         (str(tmp_path / "d"), f"{tmp_path / 'd'} holds 2 pictures"),
@@ -206,7 +206,7 @@ def test_a_combination_names_single_pictures(searcher: Searcher, tmp_path: Path)
         ("http://x", "http://x is an address, and is not fetched"),
     ):
         with pytest.raises(BadInputError, match=message):
-            read_combination([name], [], encoder, io.BytesIO(), NONE, None)
+            read_composed_query([name], [], encoder, io.BytesIO(), NONE, None)
 
 
 def test_decoding_runs_in_several_threads(

@@ -21,7 +21,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
 from simsearch.search.batch import Outcome, answer_queries
-from simsearch.search.compose import read_combination
+from simsearch.search.compose import read_composed_query
 from simsearch.search.formats import ANSWER_VERSION, SCHEMA, Format, outcome_to_dict, write_answers
 from simsearch.search.queries import Query, expand, items
 from simsearch.search.searcher import Limits, Searcher
@@ -61,9 +61,9 @@ def every_kind(searcher: Searcher, picture: Path) -> Iterator[Outcome]:
     for limits in (Limits(), Limits(unknown_below=1.0), Limits(min_score=0.7)):
         yield from answer_queries(searcher, queries, k=3, preprocess=NONE, limits=limits)
     for like, unlike in (([str(picture)], []), ([], [str(picture)])):
-        added = read_combination(like, unlike, searcher.bundle.encoder, io.BytesIO(), NONE, None)
+        added = read_composed_query(like, unlike, searcher.bundle.encoder, io.BytesIO(), NONE, None)
         asked = [Query(""), Query("p", picture), *items([2])]
-        yield from answer_queries(searcher, asked, k=3, preprocess=NONE, combination=added)
+        yield from answer_queries(searcher, asked, k=3, preprocess=NONE, composed=added)
 
 
 @pytest.mark.parametrize("name", ["plain", "calibrated", "bare", "bare-calibrated"])

@@ -17,7 +17,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
 from simsearch.search.batch import answer_queries
-from simsearch.search.compose import read_combination
+from simsearch.search.compose import read_composed_query
 from simsearch.search.queries import Query, items
 from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
 from simsearch.show.terminal.answer_view import outcome_view
@@ -58,8 +58,8 @@ def screen(
     """The lines of one answer's screen."""
     steer = None
     if like or unlike:
-        steer = read_combination(like, unlike, searcher.bundle.encoder, io.BytesIO(), NONE, None)
-    (outcome,) = answer_queries(searcher, [query], k=k, preprocess=NONE, limits=limits, combination=steer)
+        steer = read_composed_query(like, unlike, searcher.bundle.encoder, io.BytesIO(), NONE, None)
+    (outcome,) = answer_queries(searcher, [query], k=k, preprocess=NONE, limits=limits, composed=steer)
     assert outcome.answer is not None, outcome.error
     settings = {"force_terminal": True, "color_system": "truecolor"} if color else {}
     console = Console(file=io.StringIO(), width=width, **settings)  # type: ignore[arg-type]

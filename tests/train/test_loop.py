@@ -275,7 +275,7 @@ def test_no_held_out_image_is_ever_trained_on(trainer, split, monkeypatch):
     made.run()
 
     part = hold_out(200, 80)
-    held_out = {image.tobytes() for image in to_batch(split.images[part.held_out])}
+    held_out = {image.tobytes() for image in to_batch(split.images[part.validation])}
     others = {image.tobytes() for image in to_batch(split.images[part.train])}
     assert (len(held_out), len(others), len(held_out & others)) == (80, 120, 0)
     assert len(trained) == 2 * 2 * 400
@@ -299,7 +299,7 @@ def spy(model, trained, judged):
 def test_validation_is_what_the_whole_model_says_about_the_held_out_pairs(trainer, split):
     made = trainer(epochs=1)
     made.run()
-    rows = hold_out(200, 80).held_out
+    rows = hold_out(200, 80).validation
     table = draw_pairs(split.labels[rows], 60, np.random.default_rng([0, 0]))
     images = torch.from_numpy(to_batch(split.images[rows]))
 
@@ -347,7 +347,7 @@ def r_precision(vectors, labels):
 
 def test_training_learns_what_makes_digits_alike(trainer, mnist_train):
     data = mnist_train.take(np.arange(900))
-    rows = hold_out(900, 300).held_out
+    rows = hold_out(900, 300).validation
     held_out, labels = torch.from_numpy(to_batch(data.images[rows])), data.labels[rows]
     made = trainer(
         data=data, epochs=3, batch_size=32, pairs_per_epoch=512, validation_pairs=500, held_out_images=300
@@ -428,7 +428,7 @@ def test_held_out_images_that_cannot_be_paired_are_refused(trainer):
         trainer(held_out_images=5)
 
     assert caught.value.message == (
-        "the 5 held-out images cannot be paired: pairs need at least two classes, and two images in each"
+        "the 5 validation images cannot be paired: pairs need at least two classes, and two images in each"
     )
     assert caught.value.hint.endswith("with --set held_out_images=NUMBER")
 
@@ -694,7 +694,7 @@ def test_every_pair_in_a_batch_teaches_more_than_sampled_pairs_of_the_same_image
         folder.mkdir()
         made = Trainer(recipe, data.images, data.labels, folder)
         made.run()
-        held_out = hold_out(len(data), 500).held_out
+        held_out = hold_out(len(data), 500).validation
         vectors = embed(made.kept_model, torch.from_numpy(to_batch(data.images[held_out]))).numpy()
         accuracies.append(r_precision(vectors, data.labels[held_out]))
     assert accuracies[0] > accuracies[1] + 0.03

@@ -94,7 +94,7 @@ def test_a_run_folder_holds_its_five_files_and_nothing_else(finished):
 def test_the_card_says_how_the_model_came_to_be(finished):
     folder, card, seen = finished
     best = min((record for record, _ in seen), key=lambda record: record.val_loss)
-    held_out = hold_out(200, 80).held_out.astype("<i8").tobytes()
+    held_out = hold_out(200, 80).validation.astype("<i8").tobytes()
 
     assert read_model_card(folder) == card
     assert (card.name, card.dim, card.parameters) == ("siamese-pairs-seed3", 128, 454_080)
@@ -368,7 +368,7 @@ def test_a_split_too_small_to_hold_images_out_of_is_refused(split, tmp_path):
 def test_a_split_of_a_single_class_is_refused(split, tmp_path):
     one = Split(split.images, np.zeros(200, np.int64), split.sources, "one", ("zero",))
 
-    with pytest.raises(BadInputError, match=r"^the 80 held-out images cannot be paired: ") as caught:
+    with pytest.raises(BadInputError, match=r"^the 80 validation images cannot be paired: ") as caught:
         train(RECIPE, one, tmp_path, threads=1)
 
     assert caught.value.exit_code == 2
@@ -417,8 +417,8 @@ def test_training_sees_only_the_classes_that_the_recipe_names(split, tmp_path):
     trainer = Trainer(recipe, split.images, split.labels, tmp_path, seed=3, seen=(1, 3, 7))
     part = hold_out(200, 80)
     inside = np.isin(split.labels, [1, 3, 7])
-    held_out = to_batch(split.images[part.held_out[inside[part.held_out]]])
-    np.testing.assert_array_equal(trainer._held_out.numpy(), held_out)
+    held_out = to_batch(split.images[part.validation[inside[part.validation]]])
+    np.testing.assert_array_equal(trainer._validation_images.numpy(), held_out)
     seen_images = split.take(part.train[inside[part.train]])
     assert sorted(set(trainer._objective._labels.tolist())) == [1, 3, 7]
     np.testing.assert_array_equal(trainer._objective._images.numpy(), to_batch(seen_images.images))

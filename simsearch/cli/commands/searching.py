@@ -55,7 +55,7 @@ def query(
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
-    from simsearch.search.compose import read_combination
+    from simsearch.search.compose import read_composed_query
     from simsearch.search.queries import gather
     from simsearch.search.searcher import Limits, Searcher
     from simsearch.show.terminal import terminal
@@ -78,7 +78,7 @@ def query(
         limits=Limits(wanted.min_score, wanted.min_probability, wanted.unknown_below),
         preprocess=way,
         invert=invert,
-        combination=read_combination(like, unlike, encoder, stdin, way, invert) if steered else None,
+        composed=read_composed_query(like, unlike, encoder, stdin, way, invert) if steered else None,
         threads=threads,
     )
     if print_answers(searcher, outcomes, total, form, screen):

@@ -55,7 +55,7 @@ def train(
         )
     best = card.training["best"]
     typer.echo(
-        f"{folder}: best epoch {best['epoch']}, on held-out pairs loss {best['val_loss']:.4f}, "
+        f"{folder}: best epoch {best['epoch']}, on validation pairs loss {best['val_loss']:.4f}, "
         f"accuracy {best['val_accuracy']:.4f}"
     )
 

@@ -36,7 +36,7 @@ def history_figure(history: Sequence[EpochRecord], style: Style = PLAIN, *, abou
         HEADER + 0.08,
         [
             ("training pairs", theme.orange, "dashed"),
-            ("held-out pairs", theme.blue, "solid"),
+            ("validation pairs", theme.blue, "solid"),
             (best, theme.ink, "dotted"),
         ],
     )

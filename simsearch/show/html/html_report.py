@@ -44,7 +44,7 @@ PAIR_DEFINITIONS = {  # of `verification.py` and `reliability.py`
     "Equal error rate": "the error where false accepts and false rejects are equally likely; lower is better",
     "ECE": "mean gap between predicted probability and observed share over 15 bins, weighted by pairs; "
     "lower is better",
-    "ECE as learned": "the same of the network's own logit line, before its calibration on held-out images",
+    "ECE as learned": "the same of the network's own logit line, before its calibration on validation images",
     "Brier": "mean squared error of the predicted probabilities; lower is better",
 }
 _SECTIONS = (

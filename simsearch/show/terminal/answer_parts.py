@@ -71,7 +71,7 @@ def class_tiles(classes: Sequence[ClassRank], truth: str | None, thumbnail: Thum
 
 def composed_tiles(outcome: Outcome) -> list[Tile]:
     """The pictures that a composed query is made of, each with its sign."""
-    parts = outcome.combination.parts if outcome.combination else ()
+    parts = outcome.composed.parts if outcome.composed else ()
     tiles = [Tile(part.image.pixels, (_sign(part.added, part.name),)) for part in parts]
     if outcome.image is not None:
         tiles.insert(0, Tile(outcome.image.pixels, (tail(outcome.query.name, COLUMNS),)))

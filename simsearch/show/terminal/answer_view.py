@@ -62,6 +62,6 @@ def _head(outcome: Outcome, answer: Answer, canvas: Canvas) -> RenderableType:
     text = Text("\n").join(head_lines(outcome, answer))
     if canvas.rendering is Rendering.NONE:
         return text
-    if outcome.combination is None:
+    if outcome.composed is None:
         return text if outcome.image is None else Beside(outcome.image.pixels, text, canvas)
     return Group(TileGrid(composed_tiles(outcome), canvas), text)

@@ -61,7 +61,7 @@ class Window:
         ranked, column = self._ranked(width)
         beside_tiles = bool(ranked) and width >= tiles_width(_ENOUGH_TILES) + column
         beside_head = not beside_tiles and (
-            width - COLUMNS - GAP - _LEAST_TEXT >= column or self.outcome.combination is not None
+            width - COLUMNS - GAP - _LEAST_TEXT >= column or self.outcome.composed is not None
         )
         head, taken = self._window_head(console, width, ranked if beside_head else [], column)
         room = self.rows - taken - 3  # a heading, the hits that are left out, the verdict
@@ -106,7 +106,7 @@ class Window:
     ) -> tuple[RenderableType, int]:
         """The query and the verdict, the classes beside them; and how many rows that takes."""
         outcome, lines = self.outcome, head_lines(self.outcome, self.answer)
-        if outcome.combination is not None:
+        if outcome.composed is not None:
             return self._composed_head(console, lines, width, classes)
         room = width - (COLUMNS + GAP if outcome.image is not None else 0)
         if not classes:
