@@ -45,7 +45,7 @@ export class Results {
   show(answer) {
     const verdict = judge(answer);
     const reference = answer.truth ?? verdict.label;
-    setPicture(element("seen"), answer.pictures.query, "28 by 28 pixels");
+    setPicture(element("seen"), answer.pictures.query, "the prepared picture");
     element("seen").hidden = false;
     setLabel(verdict.text, verdict.kind);
     setText(element("reason"), verdict.reason);
