@@ -5,6 +5,8 @@ import { count } from "./words.js";
 
 const WIDE = 560; // pixels from which the layers stand one behind the other
 const SLANT = 0.22; // how far a sheet falls for each pixel to the right
+const CAPTION = 52; // pixels below a sheet
+const LEAST = 160; // height
 const DEPTH = 0.78; // its width beside its height
 const GROUND = [58, 66, 80, 255];
 const STEPS = [[0, 8, 10, 16], [70, 37, 60, 120], [160, 90, 150, 210], [235, 190, 225, 245], [255, 255, 255, 255]];
@@ -45,10 +47,11 @@ export class Inside {
     if (width === 0) return;
     const sheets = this.#shown ?? [];
     const isWide = width >= WIDE;
-    const height = isWide ? Math.round(width * 0.42) : Math.round(sheets.length * width * 0.75 + 20);
-    this.#canvas.style.height = `${Math.max(160, height)}px`;
-    this.#canvas.width = width * devicePixelRatio;
-    this.#canvas.height = Math.max(160, height) * devicePixelRatio;
+    const stacked = sheets.reduce((sum, { sheet }) => sum + sizeIn(sheet, stackSide(width))[1] + CAPTION, 0);
+    const height = Math.max(LEAST, Math.round(isWide ? width * 0.42 : stacked));
+    this.#canvas.style.height = `${height}px`;
+    this.#canvas.width = Math.round(width * devicePixelRatio);
+    this.#canvas.height = Math.round(height * devicePixelRatio);
     const context = this.#canvas.getContext("2d");
     const style = getComputedStyle(this.#canvas);
     const looks = { ink: style.color, muted: style.getPropertyValue("--muted"), rule: style.getPropertyValue("--rule"), family: style.fontFamily };
@@ -65,8 +68,7 @@ function drawSlanted(context, sheets, width, height, looks) {
   const top = 26;
   sheets.forEach(({ sheet, name, size }, i) => {
     const left = i * slot + (slot - side * DEPTH) / 2;
-    const ratio = sheet.width / sheet.height;
-    const [w, h] = ratio > 1 ? [side, side / ratio] : [side * ratio, side];
+    const [w, h] = sizeIn(sheet, side);
     const fall = SLANT * side * DEPTH;
     base(context);
     if (i > 0) beam(context, left - (slot - side * DEPTH), left, top + fall + (side - h) / 2, h, looks);
@@ -77,16 +79,26 @@ function drawSlanted(context, sheets, width, height, looks) {
   });
 }
 
-function drawStacked(context, sheets, width, height, looks) {
-  const slot = width * 0.75;
-  sheets.forEach(({ sheet, name, size }, i) => {
-    const side = slot - 46;
-    const ratio = sheet.width / sheet.height;
-    const [w, h] = ratio > 1 ? [side, side / ratio] : [side * ratio, side];
+// One below the other, where there is no room beside.
+function drawStacked(context, sheets, width, _, looks) {
+  let top = 4;
+  for (const { sheet, name, size } of sheets) {
+    const [w, h] = sizeIn(sheet, stackSide(width));
     base(context);
-    framed(context, sheet, (width - w) / 2, i * slot + 8, w, h, looks);
-    caption(context, name, size, width / 2, i * slot + side + 22, looks);
-  });
+    framed(context, sheet, (width - w) / 2, top, w, h, looks);
+    caption(context, name, size, width / 2, top + h + 18, looks);
+    top += h + CAPTION;
+  }
+}
+
+function stackSide(width) {
+  return Math.min(width - 8, 260);
+}
+
+// Width and height of a sheet whose longer side has so many pixels.
+function sizeIn(sheet, side) {
+  const ratio = sheet.width / sheet.height;
+  return ratio > 1 ? [side, side / ratio] : [side * ratio, side];
 }
 
 function base(context) {
