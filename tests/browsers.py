@@ -55,6 +55,7 @@ def open_browser() -> Iterator[Browser]:
 
 def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]]) -> None:
     """Draw with the mouse."""
+    page.locator("#pad").scroll_into_view_if_needed()
     box = page.locator("#pad").bounding_box()
     assert box is not None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
 
 from simsearch.encode.inside import Layers
+from simsearch.prepare.inputs import Picture
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.room import Kept, Room
@@ -43,9 +43,15 @@ def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
     """Add these routes to those of the API."""
     kept: Kept[Layers] = Kept()
 
-    def look(opened: OpenIndex, pixels: Callable[[], NDArray[np.uint8]]) -> dict[str, Any]:
-        layers = kept.of(opened, lambda: Layers(opened.searcher.bundle.encoder))
-        return {"layers": [layer_to_dict(maps) for maps in layers.of(pixels())]}
+    def look(opened: OpenIndex, pixels: Picture) -> dict[str, Any]:
+        encoder = opened.searcher.bundle.encoder
+        if pixels.shape != encoder.input.picture_shape:  # an item that is kept smaller than it was encoded
+            return {"layers": []}
+        layers = kept.of(opened, lambda: Layers(encoder))
+        return {"layers": [layer_to_dict(maps) for maps in layers.of(pixels)]}
+
+    def look_at(opened: OpenIndex, image: bytes) -> dict[str, Any]:
+        return look(opened, prepare_picture(image, opened.searcher.bundle.encoder.input).pixels)
 
     @router.post(
         "/activations",
@@ -56,13 +62,7 @@ def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
     async def activations(request: Request, index: IndexParameter = None) -> Response:
         opened = registry[index]
         (image,) = read_pictures(await request.body(), request.headers.get("content-type", ""), most=1)
-        return json_response(
-            await room.run(
-                lambda: look(
-                    opened, lambda: prepare_picture(image, opened.searcher.bundle.encoder.input).pixels
-                )
-            )
-        )
+        return json_response(await room.run(lambda: look_at(opened, image)))
 
     @router.get(
         "/items/{item:int}/activations",
@@ -72,7 +72,7 @@ def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
     async def item_activations(item: ItemParameter, index: IndexParameter = None) -> Response:
         opened = registry[index]
         pixels = opened.thumbnail(item)
-        return json_response(await room.run(lambda: look(opened, lambda: pixels)))
+        return json_response(await room.run(lambda: look(opened, pixels)))
 
 
 def layer_to_dict(maps: NDArray[np.float32]) -> dict[str, Any]:

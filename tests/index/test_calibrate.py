@@ -22,6 +22,7 @@ from simsearch.index.calibrate import (
     LEAST_IMAGES,
     calibrate_model,
     fit_calibration,
+    fit_gallery,
     suit_gallery,
     validation_split,
 )
@@ -124,8 +125,30 @@ def test_a_small_or_unlabelled_gallery_keeps_the_models_calibration_and_says_so(
         calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
         manifest = build_index(split, calibrated, tmp_path / "few")
         assert manifest.calibration == replace(fitted, gallery="not checked: too few labelled images")
+
+
+def test_a_gallery_of_a_model_without_a_calibration_gets_one_that_holds_on_its_other_half(
+    model, held_out, tmp_path
+):
     uncalibrated = model._replace(card=structs.replace(model.card, calibration=None))
-    assert build_index(held_out, uncalibrated, tmp_path / "few").calibration is None
+    own = build_index(held_out, uncalibrated, tmp_path / "own").calibration
+    assert own is not None
+    assert own.fitted_on == "the gallery itself: 300 images, each against the others"
+    assert own.gallery.startswith("fitted to it: ECE of pairs 0.00")
+    assert own.novelty.weights == {"best": 1.0}
+    few = held_out.take(np.arange(LEAST_IMAGES - 1))
+    assert build_index(few, uncalibrated, tmp_path / "few").calibration is None
+
+
+def test_a_gallery_whose_vectors_say_nothing_of_its_labels_gets_no_probabilities():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(400, 8)).astype(np.float32)
+    vectors[:200] *= 0.05  # of a few directions: near copies, whose labels are drawn apart from them
+    vectors[:200] += np.eye(8, dtype=np.float32)[rng.integers(0, 2, 200)]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    store = FaissStore.build(vectors, np.arange(400), rng.integers(0, 2, 400))
+    fitted = fit_gallery(store)
+    assert fitted is None or abs(fitted.pairs.weight) < 1  # no cosine makes one class more likely
 
 
 def test_too_few_or_unlabelled_images_give_no_calibration(model, held_out):

@@ -1,6 +1,6 @@
-"""Pictures of the page at three sizes, light and dark, with a digit drawn: to look at, and for the README.
+"""Pictures of the page at five sizes, light and dark, in every state: to look at, and for the README.
 
-python tests/web/screenshots.py OUT [--index INDEX]
+python tests/web/screenshots.py OUT [--index INDEX] [--size laptop] [--scheme light] [--state map]
 """
 
 from __future__ import annotations
@@ -8,16 +8,24 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from browsers import draw, open_browser
 from conftest import SHIPPED_INDEX
 from servers import running
 
-SIZES = {"phone": (390, 844, 2), "laptop": (1280, 800, 1), "projector": (1920, 1080, 1)}  # and density
+SIZES = {  # and density
+    "small": (320, 640, 2),
+    "phone": (390, 844, 2),
+    "tablet": (820, 1180, 1),
+    "laptop": (1280, 800, 1),
+    "projector": (1920, 1080, 1),
+}
+SCHEMES = ("light", "dark")
 
 
 def arc(x: float, y: float, radius: float, start: int, stop: int) -> list[tuple[float, float]]:
@@ -29,8 +37,80 @@ def arc(x: float, y: float, radius: float, start: int, stop: int) -> list[tuple[
 THREE = [arc(0.48, 0.35, 0.155, -155, 85) + arc(0.48, 0.655, 0.175, -85, 150)]
 
 
-def shoot(browser: Browser, url: str, folder: Path, size: str, scheme: str) -> None:
-    """One size in one colour scheme: before anything is drawn, and with a three."""
+SEVEN = [[(0.28, 0.25), (0.7, 0.25), (0.52, 0.55), (0.42, 0.82)]]
+SCRIBBLE = [[(0.2, 0.2), (0.8, 0.3), (0.2, 0.5), (0.8, 0.6), (0.3, 0.8)], [(0.5, 0.1), (0.5, 0.9)]]
+
+
+def rest(page: Page) -> None:
+    """Wait until everything is answered and has come to rest."""
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(900)
+
+
+def drawn(page: Page) -> None:
+    """A three."""
+    draw(page, THREE)
+
+
+def viewed(name: str) -> Callable[[Page], None]:
+    """A three, in one of the views."""
+
+    def show(page: Page) -> None:
+        page.locator(f"#tab-{name}").click()
+        draw(page, THREE)
+
+    return show
+
+
+def compared(page: Page) -> None:
+    """A three, a seven and a hit of each on the tray."""
+    page.locator("#tab-compare").click()
+    for strokes in (THREE, SEVEN):
+        draw(page, strokes)
+        rest(page)
+        for name in ("Put the drawing", "Put item"):
+            page.get_by_role("button", name=name, disabled=False).first.click()
+            page.wait_for_timeout(200)
+        page.locator("#clear").click()
+    draw(page, SEVEN)
+
+
+def presented(page: Page) -> None:
+    """A three in the presentation."""
+    page.locator("#present").click()
+    expect(page.locator("#map-count")).not_to_have_text("")
+    draw(page, THREE)
+
+
+def failed(page: Page) -> None:
+    """A drawing without a server."""
+    page.route("**/api/search?*", lambda route: route.abort())
+    draw(page, THREE)
+
+
+def waiting(page: Page) -> None:
+    """A drawing that is not answered yet."""
+    page.route("**/api/search?*", lambda _: None)
+    draw(page, THREE)
+
+
+STATES: dict[str, Callable[[Page], None]] = {
+    "empty": lambda _: None,
+    "drawn": drawn,
+    "unknown": lambda page: draw(page, SCRIBBLE),
+    "item": lambda page: page.locator("#hits button").nth(5).click(),
+    "map": viewed("map"),
+    "inside": viewed("inside"),
+    "compare": compared,
+    "present": presented,
+    "failed": failed,
+    "waiting": waiting,
+}
+
+
+def shoot(browser: Browser, url: str, folder: Path, size: str, scheme: str, state: str) -> None:
+    """One state in one size and colour scheme."""
     width, height, density = SIZES[size]
     context = browser.new_context(
         base_url=url,
@@ -41,13 +121,12 @@ def shoot(browser: Browser, url: str, folder: Path, size: str, scheme: str) -> N
     page = context.new_page()
     page.goto("/")
     expect(page.locator("#hits li")).to_have_count(10)
-    page.screenshot(path=folder / f"{size}-{scheme}-empty.png")
-    draw(page, THREE)
-    expect(page.locator("#hits li")).to_have_count(12)
-    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
-    page.mouse.move(0, 0)
-    page.wait_for_timeout(300)  # the bars come to rest
-    page.screenshot(path=folder / f"{size}-{scheme}.png")
+    STATES[state](page)
+    if state == "waiting":
+        page.wait_for_timeout(900)
+    else:
+        rest(page)
+    page.screenshot(path=folder / f"{size}-{scheme}-{state}.png", full_page=width < 1000)
     context.close()
 
 
@@ -57,12 +136,16 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--index", type=Path, default=SHIPPED_INDEX)
+    parser.add_argument("--size", choices=SIZES, action="append", help="of these alone; repeatable")
+    parser.add_argument("--scheme", choices=SCHEMES, action="append")
+    parser.add_argument("--state", choices=STATES, action="append")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with running({options.index.name: options.index}) as url, open_browser() as browser:
-        for size in SIZES:
-            for scheme in ("light", "dark"):
-                shoot(browser, url, options.out, size, scheme)
+        for size in options.size or SIZES:
+            for scheme in options.scheme or SCHEMES:
+                for state in options.state or STATES:
+                    shoot(browser, url, options.out, size, scheme, state)
 
 
 if __name__ == "__main__":

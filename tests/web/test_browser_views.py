@@ -114,6 +114,75 @@ def test_a_map_that_does_not_come_is_said_and_tried_again(page: Page) -> None:
     expect(page.locator("#map-failed")).to_have_text("")
 
 
+def test_the_network_is_looked_into_only_when_it_is_asked_for(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    draw(page, DIGITS["7"])
+    expect(page.locator("#label")).to_have_text("7")
+    assert not any("vectors" in url or "activations" in url for url in asked)
+    page.locator("#tab-inside").click()
+    layers = "convolution 1: 32 maps of 14 . 14; convolution 2: 64 maps of 7 . 7"
+    said = re.compile(rf"{layers}; vector: \d+ of 128 numbers above")
+    expect(page.locator("#inside")).to_have_attribute("aria-label", said)
+    shown = page.locator("#inside").screenshot()
+    draw(page, [[(0.2, 0.8), (0.8, 0.8)]])
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    page.wait_for_timeout(200)
+    assert page.locator("#inside").screenshot() != shown
+    page.locator("#hits button").first.dispatch_event("click")  # an item, too
+    expect(page.locator("#asked")).to_contain_text("Item")
+    expect(page.locator("#inside")).to_have_attribute("aria-label", said)
+    assert any(re.search(r"items/\d+/activations", url) for url in asked)
+
+
+def test_a_network_without_convolutions_shows_its_vector(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=judged&id=2&view=inside")
+    told = "Inside the network. vector: 2 of 4 numbers above 0.01"
+    expect(page.locator("#inside")).to_have_attribute("aria-label", told)
+
+
+def test_pictures_on_the_tray_are_compared_each_with_each(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=judged&id=0&view=compare")  # vectors (1, 0), (1, 0), (.6, .8), ...
+    offered = page.locator("#offer button")
+    expect(offered).to_have_count(6)
+    offered.nth(0).click()
+    page.get_by_role("button", name="Put item 2, class a on the tray").click()
+    page.get_by_role("button", name="Put item 3, class b on the tray").click()
+    cells = page.locator("#matrix td b")
+    expect(cells).to_have_text(
+        ["1.000", "0.600", "0.000", "0.600", "1.000", "0.800", "0.000", "0.800", "1.000"]
+    )
+    chances = page.locator("#matrix td span")  # sigmoid(8 cosine - 4)
+    expect(chances).to_have_text(["68.9 %", "1.7 %", "68.9 %", "91.6 %", "1.7 %", "91.6 %"])
+    expect(page.locator("#matrix-note")).to_contain_text("how probable it is that both show one class")
+    expect(offered.nth(0)).to_be_disabled()
+    assert violations(page) == []
+    page.get_by_role("button", name="Take item 2, class a off the tray").click()
+    expect(cells).to_have_text(["1.000", "0.000", "0.000", "1.000"])
+    page.locator("#index").select_option("named")  # another gallery: nothing can be compared with it
+    expect(page.locator("#matrix-part")).to_be_hidden()
+    page.goto("/#index=named&view=compare&id=0")
+    offered.nth(0).click()
+    offered.nth(1).click()
+    expect(cells.nth(1)).to_have_text("1.000")
+    expect(chances).to_have_count(0)  # not calibrated
+    page.locator("#tray-empty").click()
+    expect(page.locator("#matrix-part")).to_be_hidden()
+
+
+def test_drawings_stay_on_the_tray_while_others_are_drawn(page: Page) -> None:
+    page.locator("#tab-compare").click()
+    expect(page.locator("#offer-hint")).to_have_text("Draw or choose something first.")
+    for digit in ("7", "1"):
+        draw(page, DIGITS[digit])
+        expect(page.locator("#label")).to_have_text(digit)
+        page.get_by_role("button", name="Put the drawing on the tray").click()
+        page.locator("#clear").click()
+        expect(page.locator("#offer button")).to_have_count(0)
+    different = page.locator("#matrix td b").nth(1)
+    expect(different).to_have_text(re.compile(r"^0\.[0-7]\d\d$"))
+
+
 def test_tabs_are_moved_between_with_arrows(page: Page) -> None:
     page.locator("#tab-hits").focus()
     page.keyboard.press("ArrowRight")
@@ -122,6 +191,8 @@ def test_tabs_are_moved_between_with_arrows(page: Page) -> None:
     expect(page).to_have_url(re.compile("#view=map$"))
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#panel-hits")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tab-compare")).to_be_focused()
 
 
 def test_a_presentation_shows_pad_answer_and_map_alone(open_page: Callable[..., Page]) -> None:

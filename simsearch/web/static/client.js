@@ -36,6 +36,14 @@ export class Client {
     return this.#request(`api/items/${id}/vector?${new URLSearchParams(parameters)}`, { signal });
   }
 
+  async layers(image, parameters, signal) {
+    return this.#request(`api/activations?${new URLSearchParams(parameters)}`, { method: "POST", body: image, signal });
+  }
+
+  async itemLayers(id, parameters, signal) {
+    return this.#request(`api/items/${id}/activations?${new URLSearchParams(parameters)}`, { signal });
+  }
+
   async map(parameters) {
     return this.#request(`api/map?${new URLSearchParams(parameters)}`, {});
   }

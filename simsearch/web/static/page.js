@@ -90,25 +90,28 @@ function leaveItem() {
   return isItem;
 }
 
-// Ask, and take away an answer that is not about what is shown now.
-function ask(kind, atOnce, search, findVector) {
+// Ask, and take away an answer that is not about what is shown now. how: how each question is asked.
+function ask(kind, atOnce, how) {
   if (shown !== kind || (atOnce && kind !== "drawing")) leaveAnswer();
   const place = { index: index.name };
   latest.want(async (signal) => {
-    const both = [search({ ...place, k: HITS }, signal), views.needsVector ? findVector(place, signal) : null];
-    const [answer, found] = await Promise.all(both);
-    return { kind, answer, ...found };
+    const [answer, ...more] = await Promise.all([
+      how.search({ ...place, k: HITS }, signal),
+      views.needsVector && how.vector(place, signal),
+      views.needsLayers && how.layers(place, signal),
+    ]);
+    return Object.assign({ kind, answer }, ...more);
   }, { atOnce });
 }
 
 function askPicture(kind, atOnce, make) {
-  let blob; // made once for both questions
+  let blob; // made once for all questions
   const body = () => (blob ??= make());
-  ask(
-    kind, atOnce,
-    async (parameters, signal) => client.search(await body(), parameters, signal),
-    async (parameters, signal) => client.vector(await body(), parameters, signal),
-  );
+  ask(kind, atOnce, {
+    search: async (parameters, signal) => client.search(await body(), parameters, signal),
+    vector: async (parameters, signal) => client.vector(await body(), parameters, signal),
+    layers: async (parameters, signal) => client.layers(await body(), parameters, signal),
+  });
 }
 
 function askDrawing(atOnce) {
@@ -121,11 +124,11 @@ function askFile() {
 }
 
 function askItem(id) {
-  ask(
-    "item", true,
-    (parameters, signal) => client.neighbors(id, parameters, signal),
-    (parameters, signal) => client.itemVector(id, parameters, signal),
-  );
+  ask("item", true, {
+    search: (parameters, signal) => client.neighbors(id, parameters, signal),
+    vector: (parameters, signal) => client.itemVector(id, parameters, signal),
+    layers: (parameters, signal) => client.itemLayers(id, parameters, signal),
+  });
 }
 
 function leaveAnswer() {
@@ -156,7 +159,7 @@ async function showAnswer(found) {
   const { kind, answer } = found;
   showMessage("");
   shown = kind;
-  views.answer(found);
+  views.answer(found, kind === "file" ? pad.file.name : kind === "item" ? `item ${answer.id}` : "");
   say(results.show(answer));
   if (kind !== "item") return describe(kind === "file" ? pad.file.name : "");
   describe(`Item ${answer.id}`, answer.truth === null ? "" : `class ${answer.truth}`);

@@ -45,14 +45,14 @@ export class Results {
   show(answer) {
     const verdict = judge(answer);
     const reference = answer.truth ?? verdict.label;
-    setPicture(element("seen"), answer.pictures.query, "28 by 28 pixels");
+    setPicture(element("seen"), answer.pictures.query, "the prepared picture");
     element("seen").hidden = false;
     setLabel(verdict.text, verdict.kind);
     setText(element("reason"), verdict.reason);
     const agreement = countSame(answer.hits, reference);
     setText(element("agreement"), agreement);
     setTexts(element("notes"), answer.notes);
-    this.#classes.show(answer.classes, verdict.label);
+    this.#classes.show(verdict.kind === "unknown" ? withoutChances(answer.classes) : answer.classes, verdict.label);
     setText(element("hits-title"), "Nearest images");
     showLegend(reference);
     element("hits").classList.remove("waiting");
@@ -70,6 +70,11 @@ export class Results {
     this.#classes.show([], null);
     element("hits-legend").replaceChildren();
   }
+}
+
+// That a picture shows a class "if it shows one" is no help where it shows none.
+function withoutChances(ranking) {
+  return ranking.map((row) => ({ ...row, posterior: null }));
 }
 
 function showLegend(reference) {

@@ -1,13 +1,17 @@
-// The views of an answer, one at a time: its nearest images, the map of the gallery.
+// The views of an answer, one at a time: its nearest images, the map, the network inside, the tray.
 
+import { Compare } from "./compare.js";
 import { element } from "./dom.js";
+import { Inside } from "./inside.js";
 import { GalleryMap } from "./map.js";
 
-const NAMES = ["hits", "map"];
+const NAMES = ["hits", "map", "inside", "compare"];
 
 export class Views {
   #client;
   #map;
+  #inside = new Inside();
+  #compare;
   #index = null;
   #shown = "hits";
   #onShow;
@@ -19,6 +23,7 @@ export class Views {
     this.#client = client;
     this.#onShow = onShow;
     this.#map = new GalleryMap((id) => this.#picture(id), onChoose);
+    this.#compare = new Compare((id) => client.itemVector(id, { index: this.#index.name }));
     for (const name of NAMES) tab(name).addEventListener("click", () => this.#choose(name));
     element("tabs").addEventListener("keydown", (event) => this.#key(event));
   }
@@ -29,7 +34,11 @@ export class Views {
 
   // Whether what is shown needs the vector of what is asked about.
   get needsVector() {
-    return this.#shown === "map";
+    return this.#shown !== "hits";
+  }
+
+  get needsLayers() {
+    return this.#shown === "inside";
   }
 
   use(index) {
@@ -37,6 +46,7 @@ export class Views {
     this.#pictures.clear();
     this.#loading = null;
     this.#map.load(null, index.classes);
+    this.#compare.clear();
     this.show(this.#shown);
   }
 
@@ -53,10 +63,12 @@ export class Views {
     if (this.#shown === "map" && this.#index) this.#loadMap();
   }
 
-  // An answer with the vector of what it is about, or null for none.
-  answer(found) {
+  // An answer with what else was asked for, and the name of what it is about; or null for none.
+  answer(found, name) {
     const { vector, answer } = found ?? {};
     this.#map.show(vector ? { vector, hits: answer.hits, pictures: answer.pictures.items } : null);
+    this.#inside.show(found);
+    this.#compare.offer(found, name);
   }
 
   #choose(name) {
