@@ -10,9 +10,11 @@ import io
 import os
 import secrets
 import shutil
+import signal
 import stat
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +25,68 @@ from simsearch.errors import BadInputError, BusyError, cannot_write
 LOCK = ".lock"
 
 _TEMPORARY_PREFIX = ".tmp-"
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class HeldSignals:
+    """The signals that end a program, while they are held; see `hold_signals`."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._handlers: dict[int, Callable[..., object]] = {}
+        self._caught: list[int] = []
+
+    def heed(self) -> None:
+        """Raise now what was held back, if anything was."""
+        if self._caught:
+            number = self._caught[0]
+            self._caught.clear()
+            self._handlers[number](number, None)
+
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """Let signals raise wherever they come, as they do outside."""
+        self.restore()
+        try:
+            self.heed()
+            yield
+        finally:
+            self.hold()
+
+    def hold(self) -> None:
+        """From now on only remember them. Those that are ignored, or end the process outright, still do."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals never raise in another
+        for name in _ENDING:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            handler = None if number is None else signal.getsignal(number)
+            if number is not None and callable(handler) and handler != self._remember:
+                self._handlers[number] = handler
+                signal.signal(number, self._remember)
+
+    def restore(self) -> None:
+        """Put back the handlers that were there before."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _frame: object) -> None:
+        self._caught.append(number)
+
+
+@contextlib.contextmanager
+def hold_signals() -> Iterator[HeldSignals]:
+    """Keep Ctrl-C, SIGTERM and SIGHUP from raising in the middle of what must be done whole or undone.
+
+    Python raises them between any two steps: between making a folder and the `try` that would remove it, or
+    within that removal. Here they raise where `heed` is called, inside `released`, and at the end.
+    """
+    held = HeldSignals()
+    try:
+        held.hold()
+        yield held
+    finally:
+        held.restore()
+        held.heed()
 
 
 @contextlib.contextmanager
@@ -100,15 +164,16 @@ def write_durably(path: Path, data: bytes) -> None:
     :raises OSError: If it cannot be written.
     """
     temporary = _temporary_beside(path)
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        replace_file(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with hold_signals():
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            replace_file(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
@@ -118,18 +183,19 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     :raises BadInputError: If it cannot be written; `path` is then what it was.
     """
     temporary = _temporary_beside(path)
-    try:
+    with hold_signals():
         try:
-            with temporary.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            replace_file(temporary, path)
-            sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+            try:
+                with temporary.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                replace_file(temporary, path)
+                sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
 
 def check_target(path: Path) -> None:
@@ -177,15 +243,17 @@ def replace_file(source: Path, target: Path, *, tries: int = 20) -> None:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path, *, busy: str) -> Iterator[None]:
+def folder_lock(folder: Path, *, busy: str) -> Iterator[HeldSignals]:
     """Hold a folder's lock, creating the folder; if it is new and nothing was written, it is gone afterwards.
+
+    Signals are held inside: long work must heed them, or be done where they are released.
 
     :param busy: What another process is doing if it holds the lock, as the message of the error.
     :raises BusyError: If another process holds the lock.
     :raises BadInputError: If there can be no such folder, or it may not be written.
     """
     created: list[Path] = []
-    with contextlib.ExitStack() as held:
+    with hold_signals() as signals, contextlib.ExitStack() as held:
         try:
             created = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +266,7 @@ def folder_lock(folder: Path, *, busy: str) -> Iterator[None]:
             _remove_if_empty(created)
             raise cannot_write(folder, error) from error
         try:
-            yield
+            yield signals
         finally:
             _remove_if_empty(created)
 

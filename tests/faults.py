@@ -78,6 +78,37 @@ def die_at(step: int, folder: str) -> None:
     sys.addaudithook(audit)
 
 
+def signal_at(step: int, number: int) -> None:
+    """Send this process a signal before the n-th line (from 0) of what writes, or as it calls or returns.
+
+    Lines of the modules below count, whoever calls them: that is where Python may stop for a signal.
+    """
+    import contextlib
+    import tempfile
+
+    import filelock
+
+    from simsearch import files
+    from simsearch.cli.signals import take_signals
+    from simsearch.index import build, bundle
+
+    modules = (files, build, bundle, contextlib, tempfile, filelock._api, filelock._unix)
+    watched = {str(module.__file__) for module in modules}
+    steps = itertools.count()
+
+    def trace(frame: Any, _event: str, _argument: object) -> Any:
+        if frame.f_code.co_filename not in watched:
+            return None
+        if next(steps) == step:
+            signal.raise_signal(number)
+        return trace
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    take_signals()
+    sys.settrace(trace)
+
+
 # --- the jobs
 
 
@@ -201,6 +232,8 @@ def _run(job: dict[str, Any], said: int) -> int:
 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], resource.RLIM_INFINITY))
+    if "signal" in job:
+        signal_at(*job["signal"])
     if "kill" in job:
         die_at(job["kill"], job["folder"])
     try:

@@ -9,13 +9,14 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from typing import NoReturn
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
 HUNG_UP = 129  # 128 + SIGHUP
 CLOSED_PIPE = 141  # 128 + SIGPIPE
+_PAUSE_S = 2.0
 _UNWRITABLE = 2  # as for any place that cannot be written
 
 
@@ -29,10 +30,7 @@ class HungUp(KeyboardInterrupt):
 
 def run_program(program: Callable[[], object]) -> None:
     """Run a program that is this whole process: heed signals, and end quietly if nobody reads its output."""
-    for name, handler in (("SIGTERM", _terminate), ("SIGHUP", _hang_up)):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, handler)
+    take_signals()
     _open_closed_streams()
     _escape_unprintable()
     try:
@@ -53,6 +51,15 @@ def run_program(program: Callable[[], object]) -> None:
         raise SystemExit(_UNWRITABLE) from None
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C has nothing to stop
+
+
+def take_signals() -> None:
+    """Have Ctrl-C, SIGTERM and SIGHUP raise, unless the parent process had them ignored."""
+    unheeded = (signal.SIG_DFL, signal.default_int_handler)
+    for name, handler in (("SIGINT", _interrupt), ("SIGTERM", _terminate), ("SIGHUP", _hang_up)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) in unheeded:
+            signal.signal(number, handler)
 
 
 def end_interrupted(stop: KeyboardInterrupt) -> int:
@@ -84,12 +91,34 @@ def end_quietly() -> int:
     return CLOSED_PIPE
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise Terminated
+class _Once:
+    """Raises at the first of several signals: a second one soon after would only break the clean-up.
+
+    If the program still runs after the pause, something swallowed the first, and the next raises again.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def throw(self, stop: type[KeyboardInterrupt]) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PAUSE_S
+            raise stop
 
 
-def _hang_up(*_: object) -> NoReturn:
-    raise HungUp
+_ONCE = _Once()
+
+
+def _interrupt(*_: object) -> None:
+    _ONCE.throw(KeyboardInterrupt)
+
+
+def _terminate(*_: object) -> None:
+    _ONCE.throw(Terminated)
+
+
+def _hang_up(*_: object) -> None:
+    _ONCE.throw(HungUp)
 
 
 def _open_closed_streams() -> None:

@@ -16,7 +16,14 @@ from pathlib import Path
 from simsearch.data.mnist_files import FILES, DataFile, find_defects, raw_dir
 from simsearch.data.mnist_sources import FAILURES, Source, default_sources
 from simsearch.errors import BusyError, DatasetUnavailableError
-from simsearch.files import read_small_file, reason_of, sweep_temporaries, sync_folder, write_durably
+from simsearch.files import (
+    hold_signals,
+    read_small_file,
+    reason_of,
+    sweep_temporaries,
+    sync_folder,
+    write_durably,
+)
 
 Note = Callable[[str], None]
 
@@ -76,8 +83,12 @@ def _fetch(raw: Path, sources: Sequence[Source], note: Note) -> None:
     failures = []
     for source in sources:
         note(f"looking for MNIST: {source.name}")
-        with tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=raw) as staging:
-            failure = _try_source(source, list(defects), Path(staging))
+        with (
+            hold_signals() as signals,
+            tempfile.TemporaryDirectory(prefix=_STAGING_PREFIX, dir=raw) as staging,
+        ):
+            with signals.released():
+                failure = _try_source(source, list(defects), Path(staging))
             if not failure:
                 for file in defects:
                     content = read_small_file(Path(staging) / file.name, file.size)

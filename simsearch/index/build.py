@@ -65,9 +65,14 @@ def build_index(
     with _explained():
         check_factory(factory, model.encoder.dim)  # before the work of encoding
     try:
-        with bundle_lock(folder):
+        with bundle_lock(folder) as signals:
+
+            def heed_and_report(count: int) -> None:
+                signals.heed()
+                on_progress(count)
+
             try:
-                return _build(split, model, folder, factory, on_progress)
+                return _build(split, model, folder, factory, heed_and_report)
             except BaseException:
                 with contextlib.suppress(OSError):
                     _sweep_failed(folder)

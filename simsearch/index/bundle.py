@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
+    HeldSignals,
     folder_lock,
     open_regular,
     read_small_file,
@@ -141,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
 Writer = Callable[[Path], None]
 
 
-def bundle_lock(folder: Path) -> AbstractContextManager[None]:
+def bundle_lock(folder: Path) -> AbstractContextManager[HeldSignals]:
     """Hold an index folder's lock, creating the folder; see `folder_lock`."""
     return folder_lock(folder, busy=f"another process is writing {folder}")
 

@@ -73,20 +73,24 @@ def train(
         raise BadInputError(f"{split.name} has no labels to train on")
     _check_seed(seed)
     seen = _seen_labels(recipe, split.classes)
-    with folder_lock(folder, busy=f"another process is training into {folder}"):
+    with folder_lock(folder, busy=f"another process is training into {folder}") as signals:
         _check_folder(folder, resume=resume)
         sweep_temporaries(folder)
         configure_torch(deterministic=deterministic, threads=threads)
-        trainer = Trainer(recipe, split.images, split.labels, folder, seed=seed, workers=workers, seen=seen)
-        if resume:
-            trainer.resume()
+        with signals.released():
+            trainer = Trainer(
+                recipe, split.images, split.labels, folder, seed=seed, workers=workers, seen=seen
+            )
+            if resume:
+                trainer.resume()
 
         def record_epoch(record: EpochRecord, improved: bool) -> None:
             write_atomically(folder / HISTORY, history_csv(trainer.history))
             on_epoch(record, improved)
 
-        trainer.run(on_step=on_step, on_epoch=record_epoch)
-        return _finish(folder, trainer, split)
+        with signals.released():  # each file is written whole, or not at all
+            trainer.run(on_step=on_step, on_epoch=record_epoch)
+            return _finish(folder, trainer, split)
 
 
 def export(folder: Path) -> ModelCard:

@@ -16,13 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from faults import GALLERY, OTHER, Faults, evaluation_outputs
+from faults import GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
 from test_bundle import assert_holds, assert_tidy, held
 
 from simsearch.data.mnist_files import FILES, find_defects, raw_dir
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
-from simsearch.index.bundle import open_bundle
+from simsearch.index.bundle import open_bundle, read_manifest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills and limits processes the POSIX way")
 
@@ -225,6 +225,83 @@ def test_a_fetch_killed_anywhere_leaves_verified_files_only(
         return code
 
     assert kill_everywhere(step) >= 10
+
+
+# --- signals at every step
+
+STRIDE = 1 if os.environ.get("SIMSEARCH_SLOW") else 101  # odd, so that the signals take turns
+ENDINGS = {signal.SIGHUP: "HungUp: ", signal.SIGTERM: "Terminated: "}
+
+
+def told_to_end_everywhere(do: Callable[[int, int], tuple[int, str]]) -> int:
+    """Call with 0, STRIDE, ... and a signal until the step lies behind the end; how many steps there were."""
+    for step in range(0, 10**6, STRIDE):
+        number = list(ENDINGS)[step % 2]
+        ended = do(step, number)
+        if ended == (0, ""):
+            return step
+        assert ended == (1, ENDINGS[number]), step
+    pytest.fail("it never ends")
+
+
+def test_a_build_that_is_told_to_end_at_any_step_leaves_nothing_or_the_index(
+    faults: Faults, parts: Path, tmp_path: Path
+) -> None:
+    """Between making the folder and guarding it, within the clean-up, anywhere: nothing half done stays."""
+    top, outcomes = tmp_path / "indexes", []
+
+    def step(number: int, sent: int) -> tuple[int, str]:
+        shutil.rmtree(top, ignore_errors=True)
+        ended = faults.do("build", top / "new", split="other", parts=str(parts), signal=[number, sent])
+        if top.exists():
+            assert_holds(top / "new", OTHER)
+            assert_tidy(top / "new")
+        outcomes.append(top.exists())
+        return ended
+
+    assert told_to_end_everywhere(step) > 1_000
+    assert outcomes.count(False) * STRIDE > 500
+    assert outcomes == sorted(outcomes)
+
+
+def test_a_rebuild_that_is_told_to_end_at_any_step_leaves_the_old_index_or_the_new_one(
+    faults: Faults, toy_model: Model, parts: Path, tmp_path: Path
+) -> None:
+    folder, outcomes = tmp_path / "toy", []
+
+    def step(number: int, sent: int) -> tuple[int, str]:
+        build_index(GALLERY, toy_model, folder)
+        ended = faults.do("build", folder, split="other", parts=str(parts), signal=[number, sent])
+        outcomes.append(read_manifest(folder).dataset)
+        assert_holds(folder, SPLITS[outcomes[-1]])
+        assert_tidy(folder)
+        return ended
+
+    assert told_to_end_everywhere(step) > 1_000
+    assert outcomes.count("toy") * STRIDE > 250
+    assert outcomes == sorted(outcomes, reverse=True)
+
+
+@pytest.mark.parametrize("job", ["checkpoint", "evaluate", "fetch"])
+def test_any_other_writer_that_is_told_to_end_at_any_step_leaves_no_temporary_file(
+    faults: Faults, build_toy, toy_gallery, mnist_dir: Path, tmp_path: Path, job: str
+) -> None:
+    if job == "checkpoint":
+        pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+    index, raw = build_toy(toy_gallery), raw_dir(mnist_dir)
+    folder = tmp_path / "out"
+
+    def step(number: int, sent: int) -> tuple[int, str]:
+        shutil.rmtree(folder, ignore_errors=True)
+        own = raw_dir(folder)
+        own.mkdir(parents=True)
+        for file in FILES[:3] if job == "fetch" else ():
+            (own / file.name).symlink_to(raw / file.name)
+        ended = faults.do(job, folder, index=str(index), raw=str(raw), signal=[number, sent])
+        assert not list(folder.rglob(".tmp-*")), number
+        return ended
+
+    assert told_to_end_everywhere(step) > 20
 
 
 # --- no space
