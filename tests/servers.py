@@ -6,15 +6,17 @@ import http.client
 import os
 import re
 import select
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import uvicorn
 from conftest import ROOT
 
 from simsearch.web.server import listen, make_server, url_of
@@ -24,8 +26,10 @@ PATIENCE_S = 30
 
 
 @contextmanager
-def running(folders: dict[str, Path], settings: Settings | None = None) -> Iterator[str]:
-    """A server in a thread; its URL, without a slash at the end."""
+def serving(
+    folders: dict[str, Path], settings: Settings | None = None
+) -> Iterator[tuple[str, uvicorn.Server]]:
+    """A server in a thread: its URL, without a slash at the end, and itself."""
     server = make_server(folders, settings or Settings(workers=2))
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -36,19 +40,56 @@ def running(folders: dict[str, Path], settings: Settings | None = None) -> Itera
     assert server.started
     url = url_of(listener).rstrip("/")
     try:
-        yield url
+        yield url, server
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
+@contextmanager
+def running(folders: dict[str, Path], settings: Settings | None = None) -> Iterator[str]:
+    """A server in a thread; its URL, without a slash at the end."""
+    with serving(folders, settings) as (url, _):
+        yield url
+
+
+def connect(url: str) -> socket.socket:
+    """A connection to a server."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """All that the server sends until it closes."""
+    parts = []
+    try:
+        while part := connection.recv(65_536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def send(url: str, request: bytes) -> bytes:
+    """All that comes back for some bytes on a connection of their own."""
+    with connect(url) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has heard enough
+            connection.sendall(request)
+        return everything(connection)
+
+
 class Served:
     """`simsearch serve` in a process of its own."""
 
-    def __init__(self, *arguments: object) -> None:
-        """Start it on a free port."""
+    def __init__(self, *arguments: object, files: int | None = None) -> None:
+        """Start it on a free port.
+
+        :param files: How many it may have open.
+        """
         command = [sys.executable, "-m", "simsearch", "serve", "--port", "0", *map(str, arguments)]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env={**os.environ}
         )
@@ -78,14 +119,31 @@ class Served:
         return self.process.returncode, complaint.decode()
 
     def memory(self) -> int:
-        """The most memory that it ever held, in bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+        """The most memory that it and its helpers ever held, in bytes, each counted for itself."""
+        return sum(self._peak(pid) for pid in (self.process.pid, *self.helpers()))
+
+    def helpers(self) -> list[int]:
+        """The processes that it has started."""
+        pid = self.process.pid
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+    @staticmethod
+    def _peak(pid: int) -> int:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except FileNotFoundError:  # it has ended meanwhile
+            return 0
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(found[1]) * 1024 if found else 0
 
 
 @contextmanager
-def behind_proxy(url: str, path: str) -> Iterator[str]:
-    """A proxy that passes on what is below a path, without the path, and answers nothing else; its URL."""
+def behind_proxy(url: str, path: str, *, strip: bool = True) -> Iterator[str]:
+    """A proxy that passes on what is below a path and answers nothing else; its URL.
+
+    :param strip: Take the path off what is passed on.
+    """
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -94,7 +152,8 @@ def behind_proxy(url: str, path: str) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
             connection = http.client.HTTPConnection(url.removeprefix("http://"))
             headers = {name: value for name, value in self.headers.items() if name != "Content-Length"}
-            connection.request(self.command, self.path.removeprefix(path), body, headers)
+            wanted = self.path.removeprefix(path) if strip else self.path
+            connection.request(self.command, wanted, body, headers)
             answer = connection.getresponse()
             content = answer.read()
             self.send_response(answer.status)

@@ -29,6 +29,7 @@ BY_NAME_ONLY = {
     "dev": {
         "import-linter": "a command",
         "mypy": "a command",
+        "openapi-python-client": "a command",
         "ruff": "a command",
         "pytest-xdist": "a plug-in of pytest",
     },

@@ -22,9 +22,16 @@ POSIX_CALLS = {
     "uname",
 }  # fmt: skip
 # Imported inside a `try` that goes on without them.
-TRIED = {("show/terminal/terminal.py", "fcntl"), ("show/terminal/terminal.py", "termios")}
+TRIED = {
+    ("show/terminal/terminal.py", "fcntl"),
+    ("show/terminal/terminal.py", "termios"),
+    ("web/server.py", "resource"),
+}
 # Used, each behind a branch in the same file that the text shows.
-BRANCHES = {("index/stores/faiss.py", "register_at_fork"): 'hasattr(os, "register_at_fork")'}
+BRANCHES = {
+    ("index/stores/faiss.py", "register_at_fork"): 'hasattr(os, "register_at_fork")',
+    ("web/isolation.py", "SIGHUP"): 'hasattr(signal, "pthread_sigmask")',
+}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 

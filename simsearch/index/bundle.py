@@ -48,6 +48,7 @@ from simsearch.prepare.pictures import DIGITS
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
+PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped where a process runs for long
 _CHUNK = 2**20  # bytes
 
 
@@ -91,16 +92,18 @@ class Bundle:
         return np.asarray(self.thumbnails[self.rows(ids)])
 
 
-def open_bundle(folder: Path, *, threads: int = 0) -> Bundle:
+def open_bundle(folder: Path, *, threads: int = 0, private: int = 0) -> Bundle:
     """Open an index, verifying size and checksum of each file before it is parsed.
 
+    :param private: Files of vectors and pictures of at most so many bytes are read, larger ones mapped. A
+        mapped file opens sooner and shares its memory, and kills this process if it is cut short in place.
     :raises MissingBundleError: If there is no index in the folder.
     :raises BrokenBundleError: If anything about it does not fit.
     """
     manifest = read_manifest(folder)
     for _ in range(_OPEN_TRIES):
         try:
-            return _open(folder, manifest, threads)
+            return _open(folder, manifest, threads, private)
         except FileNotFoundError as error:
             # A writer may have committed a new index since the manifest was read.
             current = read_manifest(folder)
@@ -214,15 +217,17 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
                 raise
 
 
-def _open(folder: Path, manifest: Manifest, threads: int) -> Bundle:
+def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundle:
     with contextlib.ExitStack() as held:
         files = {
             role: held.enter_context(open_checked(folder, entry)) for role, entry in manifest.files.items()
         }
-        return _parse(folder, manifest, files, threads)
+        return _parse(folder, manifest, files, threads, private)
 
 
-def _parse(folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedReader], threads: int) -> Bundle:
+def _parse(
+    folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedReader], threads: int, private: int
+) -> Bundle:
     """The index in these files, whose sizes and checksums are right."""
     count, dim = manifest.count, manifest.dim
     try:
@@ -230,11 +235,9 @@ def _parse(folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedRead
         labels = _load(files["labels"], np.int64, (count,)) if "labels" in files else None
         if labels is not None and not 0 <= labels.min() <= labels.max() < len(manifest.classes):
             raise ValueError("a label is not the number of a class")
-        vectors = (
-            _load(files["vectors"], np.float32, (count, dim), in_memory=False) if "vectors" in files else None
-        )
+        vectors = _load(files["vectors"], np.float32, (count, dim), private) if "vectors" in files else None
         sources = _load_sources(files["sources"], files["source_ends"], count)
-        thumbnails = _load_thumbnails(files, manifest)
+        thumbnails = _load_thumbnails(files, manifest, private)
         store = FaissStore(parse_index(files["index"], dim=dim, count=count), ids, labels, vectors)
         if not all(is_unit(block.vectors) for block in store.scan()):
             raise ValueError("a stored vector is not finite and of length 1")
@@ -249,11 +252,11 @@ def _parse(folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedRead
 
 
 def _load_thumbnails(
-    files: Mapping[str, io.BufferedReader], manifest: Manifest
+    files: Mapping[str, io.BufferedReader], manifest: Manifest, private: int
 ) -> NDArray[np.uint8] | SmallPictures:
     count = manifest.count
     if "thumbnails" in files:
-        return _load(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), in_memory=False)
+        return _load(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), private)
     return SmallPictures(files["pictures"].read(), _load(files["picture_ends"], np.int64, (count,)))
 
 
@@ -279,9 +282,9 @@ def open_checked(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
 
 
 def _load(
-    file: io.BufferedReader, dtype: type, shape: tuple[int, ...], *, in_memory: bool = True
+    file: io.BufferedReader, dtype: type, shape: tuple[int, ...], most_read: float = math.inf
 ) -> NDArray[Any]:
-    """The array in an open `.npy` file: read, or mapped, which outlives the file's closing."""
+    """The array in an open `.npy` file: read, or, of more bytes than that, mapped, which outlives `file`."""
     name = Path(file.name).name
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError(f"{name} is of another version of NumPy's format")
@@ -291,8 +294,11 @@ def _load(
     start, expected = file.tell(), np.dtype(dtype).itemsize * math.prod(shape)
     if size_of(file) != start + expected:
         raise ValueError(f"{name} has {size_of(file) - start:,} bytes of numbers, not {expected:,}")
-    if in_memory:
-        return np.frombuffer(bytearray(file.read(expected)), dtype).reshape(shape)
+    if expected <= most_read:
+        array: NDArray[Any] = np.empty(shape, dtype)
+        if file.readinto(array.data.cast("B")) != expected:
+            raise ValueError(f"{name} was cut short while it was read")
+        return array
     return np.memmap(file, dtype, "r", start, shape)
 
 

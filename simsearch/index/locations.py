@@ -62,8 +62,26 @@ def _option(index_dir: Path) -> str:
 
 def list_indexes(index_dir: Path) -> list[str]:
     """The names of the shipped index and, in alphabetical order, of those in a folder."""
+    return [DEFAULT_INDEX, *(name for name in indexes_in(index_dir) if name != DEFAULT_INDEX)]
+
+
+def indexes_in(index_dir: Path) -> list[str]:
+    """The names of the indexes in a folder: the default one first, then in alphabetical order."""
     names = {path.parent.name for path in index_dir.glob(f"*/{_MANIFEST}")}
-    return [DEFAULT_INDEX, *sorted(names - {DEFAULT_INDEX})]
+    return sorted(names, key=lambda name: (name != DEFAULT_INDEX, name))
+
+
+def all_indexes(index_dir: Path) -> list[Path]:
+    """The folders of all indexes there: only what lies in a folder that was chosen, else the shipped one too.
+
+    :raises MissingBundleError: If a chosen folder holds none.
+    """
+    if index_dir == DEFAULT_INDEX_DIR:
+        return [find_index(name, index_dir) for name in list_indexes(index_dir)]
+    if not (found := [index_dir / name for name in indexes_in(index_dir)]):
+        build = f"`simsearch build-index{_option(index_dir)}` builds one from MNIST's test images"
+        raise MissingBundleError(f"there is no index in {index_dir}", hint=build)
+    return found
 
 
 def _is_path(index: str) -> bool:

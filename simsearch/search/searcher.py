@@ -132,15 +132,16 @@ class Searcher:
         self._nearest = NearestPerClass(bundle.store, bundle.pictures if bundle.keeps_digits else None)
 
     @classmethod
-    def open(cls, folder: str | Path, *, threads: int = 0) -> Searcher:
+    def open(cls, folder: str | Path, *, threads: int = 0, private: int = 0) -> Searcher:
         """Open an index folder.
 
         :param threads: Threads for encoding; 0 uses every core. FAISS's are set for the whole process:
             `OMP_NUM_THREADS`, or `faiss.omp_set_num_threads`.
+        :param private: As for `open_bundle`.
         :raises MissingBundleError: If there is no index in the folder.
         :raises BrokenBundleError: If it is damaged.
         """
-        return cls(open_bundle(Path(folder), threads=threads))
+        return cls(open_bundle(Path(folder), threads=threads, private=private))
 
     def __len__(self) -> int:
         return len(self.bundle.ids)

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from simsearch.encode.inside import Layers
 from simsearch.prepare.inputs import Picture
-from simsearch.prepare.pictures import prepare_picture
+from simsearch.web.engine import Engine
+from simsearch.web.openapi import answer, failures
+from simsearch.web.parameters import IndexParameter, ItemParameter
 from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.room import Kept, Room
 from simsearch.web.uploads import read_pictures
-from simsearch.web.vectors import BODY, NUMBER, IndexParameter, ItemParameter, answers, json_response
+from simsearch.web.vectors import BODY, NUMBER, json_response
 
 MOST_MAPS = 64  # of a layer; of a wider one the most active are shown
 MOST_SIDE = 28  # pixels; larger maps are shown in means
@@ -39,7 +41,10 @@ _LAYERS = {
 }
 
 
-def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
+ACTIVATION_SCHEMAS = {"Activations": _LAYERS}
+
+
+def add_activations(router: APIRouter, registry: Registry, engine: Engine, room: Room) -> None:
     """Add these routes to those of the API."""
     kept: Kept[Layers] = Kept()
 
@@ -50,24 +55,24 @@ def add_activations(router: APIRouter, registry: Registry, room: Room) -> None:
         layers = kept.of(opened, lambda: Layers(encoder))
         return {"layers": [layer_to_dict(maps) for maps in layers.of(pixels)]}
 
-    def look_at(opened: OpenIndex, image: bytes) -> dict[str, Any]:
-        return look(opened, prepare_picture(image, opened.searcher.bundle.encoder.input).pixels)
-
     @router.post(
         "/activations",
         summary="What the network's convolutions make of a picture",
-        responses=answers(_LAYERS, 404, 408, 413, 415, 422, 503),
+        tags=["vectors"],
+        responses={**answer("Activations"), **failures(404, 408, 413, 415, 422)},
         openapi_extra=BODY,
     )
-    async def activations(request: Request, index: IndexParameter = None) -> Response:
-        opened = registry[index]
-        (image,) = read_pictures(await request.body(), request.headers.get("content-type", ""), most=1)
-        return json_response(await room.run(lambda: look_at(opened, image)))
+    async def picture_activations(request: Request, index: IndexParameter = None) -> Response:
+        opened, kind = registry[index], request.headers.get("content-type", "")
+        (picture,) = await read_pictures(await request.body(), kind, most=1)
+        image = await engine.prepare(opened.searcher, picture)
+        return json_response(await room.run(lambda: look(opened, image.pixels)))
 
     @router.get(
-        "/items/{item:int}/activations",
+        "/items/{item}/activations",
         summary="What the network's convolutions make of an item",
-        responses=answers(_LAYERS, 404, 422, 503),
+        tags=["vectors"],
+        responses={**answer("Activations"), **failures(404, 422)},
     )
     async def item_activations(item: ItemParameter, index: IndexParameter = None) -> Response:
         opened = registry[index]

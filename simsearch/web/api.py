@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from simsearch.errors import BadInputError
@@ -19,28 +19,22 @@ from simsearch.search.queries import Query as Asked
 from simsearch.search.queries import items
 from simsearch.search.searcher import Answer, Limits
 from simsearch.web.activations import add_activations
-from simsearch.web.engine import Engine, Question
-from simsearch.web.problems import PROBLEM
+from simsearch.web.engine import Engine, Question, answered
+from simsearch.web.openapi import answer, failures
+from simsearch.web.parameters import IndexParameter, ItemParameter, refuse_unknown_parameters
 from simsearch.web.registry import OpenIndex, Registry, data_uri
 from simsearch.web.room import Room
 from simsearch.web.settings import MAX_K, Settings
 from simsearch.web.uploads import FORM, RAW, read_pictures
 from simsearch.web.vectors import add_vectors
 
-IndexParameter = Annotated[
-    str | None, Query(alias="index", max_length=100, description="Name of the index; the first by default.")
-]
 PicturesParameter = Annotated[
     bool, Query(description="Add `pictures`: what the network saw, and each item named, as data: PNGs.")
 ]
-ItemParameter = Annotated[int, Path(ge=0, le=2**63 - 1, description="Id of an item.")]
 
 _PICTURE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in RAW}
 _FEW_HITS = 100  # whose document is put together in less than a millisecond or two
 _FILE = {"type": "string", "format": "binary"}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/document"}}}}
-}
 
 
 def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,14 +43,6 @@ def _form(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _body(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": dict(content)}}
-
-
-def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": schema}}}
-        for status in statuses
-    }
 
 
 @dataclass(frozen=True)
@@ -81,9 +67,10 @@ class Wishes:
 
 
 async def wishes(
-    k: Annotated[int, Query(ge=1, le=MAX_K, description="How many nearest images.")] = 10,
+    k: Annotated[int, Query(ge=1, le=MAX_K, description="How many nearest images.", examples=[5])] = 10,
     label: Annotated[
-        list[str] | None, Query(max_length=100, description="Only images of this class; repeatable.")
+        list[str] | None,
+        Query(max_length=100, description="Only images of this class; repeatable.", examples=[["5", "6"]]),
     ] = None,
     min_score: Annotated[
         float | None, Query(ge=-1, le=1, description="Count an image as a match from this score on.")
@@ -119,25 +106,38 @@ PreparationParameter = Annotated[Preparation, Depends(preparation)]
 
 def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRouter:
     """The routes below `/api`."""
-    router = APIRouter(prefix="/api")
-    _add_searches(router, registry, engine, settings)
-    _add_items(router, registry, engine)
+    router = APIRouter(
+        prefix="/api",
+        dependencies=[Depends(refuse_unknown_parameters)],
+        generate_unique_id_function=lambda route: route.name,
+    )
+    responder = Responder(settings.workers)
+    _add_searches(router, registry, engine, settings, responder)
+    _add_items(router, registry, engine, responder)
     room = Room(settings.workers, settings.queue)
-    add_vectors(router, registry, room)
-    add_activations(router, registry, room)
+    add_vectors(router, registry, engine, room)
+    add_activations(router, registry, engine, room)
 
-    @router.get("/indexes", summary="The indexes that can be asked")
-    async def indexes() -> Response:
+    @router.get(
+        "/indexes",
+        summary="The indexes that can be asked",
+        tags=["indexes"],
+        responses=answer("Indexes"),
+    )
+    async def list_indexes() -> Response:
         return _json(json.dumps({"indexes": [registry[name].describe() for name in registry.names]}))
 
     return router
 
 
-def _add_searches(router: APIRouter, registry: Registry, engine: Engine, settings: Settings) -> None:
+def _add_searches(
+    router: APIRouter, registry: Registry, engine: Engine, settings: Settings, responder: Responder
+) -> None:
     async def ask(
         request: Request, opened: OpenIndex, wanted: Wishes, how: Preparation, most: int
     ) -> list[Outcome]:
-        images = read_pictures(await request.body(), request.headers.get("content-type", ""), most=most)
+        kind = request.headers.get("content-type", "")
+        images = await read_pictures(await request.body(), kind, most=most)
         names = ["image"] if most == 1 else [f"image {number}" for number in range(1, len(images) + 1)]
         if wanted.k * len(images) > settings.max_hits:
             raise BadInputError(
@@ -150,7 +150,8 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     @router.post(
         "/search",
         summary="The nearest images to a picture, and the class ranking",
-        responses={**_ANSWERS, **_failures(404, 408, 413, 415, 422, 503)},
+        tags=["search"],
+        responses={**answer("document"), **failures(404, 408, 413, 415, 422)},
         openapi_extra=_body({**_PICTURE, **_form({"image": _FILE})}),
     )
     async def search(
@@ -162,12 +163,13 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     ) -> Response:
         opened = registry[index]
         (outcome,) = await ask(request, opened, wanted, how, 1)
-        return await _respond(opened, [_answered(outcome)], pictures)
+        return await responder.respond(opened, [answered(outcome)], pictures)
 
     @router.post(
         "/search/batch",
         summary="The same for several pictures; one that cannot be used does not stop the rest",
-        responses={**_ANSWERS, **_failures(404, 408, 413, 415, 422, 503)},
+        tags=["search"],
+        responses={**answer("document"), **failures(404, 408, 413, 415, 422)},
         openapi_extra=_body(_form({"images": {"type": "array", "minItems": 1, "items": _FILE}})),
     )
     async def search_batch(
@@ -179,27 +181,34 @@ def _add_searches(router: APIRouter, registry: Registry, engine: Engine, setting
     ) -> Response:
         opened = registry[index]
         outcomes = await ask(request, opened, wanted, how, settings.max_pictures)
-        return await _respond(opened, outcomes, pictures)
+        return await responder.respond(opened, outcomes, pictures)
 
 
-def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
+def _add_items(router: APIRouter, registry: Registry, engine: Engine, responder: Responder) -> None:
     @router.get(
-        "/items/{item:int}.png",
+        "/items/{item}.png",
         summary="An item's picture",
+        tags=["items"],
         response_class=Response,
-        responses={200: {"content": {"image/png": {}}}, **_failures(404, 422)},
+        responses={200: {"content": {"image/png": {"schema": _FILE}}}, **failures(404, 422)},
     )
-    async def picture(item: ItemParameter, index: IndexParameter = None) -> Response:
+    async def item_picture(item: ItemParameter, index: IndexParameter = None) -> Response:
         return Response(registry[index].png(item), media_type="image/png")
 
-    @router.get("/items/{item:int}", summary="An item", responses=_failures(404, 422))
-    async def describe(item: ItemParameter, index: IndexParameter = None) -> Response:
+    @router.get(
+        "/items/{item}",
+        summary="An item",
+        tags=["items"],
+        responses={**answer("Item"), **failures(404, 422)},
+    )
+    async def get_item(item: ItemParameter, index: IndexParameter = None) -> Response:
         return _json(json.dumps(registry[index].describe_item(item)))
 
     @router.get(
-        "/items/{item:int}/neighbors",
+        "/items/{item}/neighbors",
         summary="The nearest images to an item, without itself",
-        responses={**_ANSWERS, **_failures(404, 422, 503)},
+        tags=["search"],
+        responses={**answer("document"), **failures(404, 422)},
     )
     async def neighbors(
         item: ItemParameter,
@@ -210,21 +219,22 @@ def _add_items(router: APIRouter, registry: Registry, engine: Engine) -> None:
         opened = registry[index]
         opened.thumbnail(item)  # a 404 where there is none
         (outcome,) = await engine.ask(wanted.of(opened), [*items([item])])
-        return await _respond(opened, [_answered(outcome)], pictures)
+        return await responder.respond(opened, [answered(outcome)], pictures)
 
 
-def _answered(outcome: Outcome) -> Outcome:
-    """The outcome of the only query of a request, which has no other to go on with."""
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome
+class Responder:
+    """Turns outcomes into responses; large ones off the event loop, and only a few at once."""
 
+    def __init__(self, most: int) -> None:
+        """Put at most so many large documents together at once."""
+        self._turn = asyncio.Semaphore(most)
 
-async def _respond(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> Response:
-    """The document as a response; a large one is put together off the event loop."""
-    if sum(len(outcome.answer.hits) for outcome in outcomes if outcome.answer) > _FEW_HITS:
-        return _json(await run_in_threadpool(_document, opened, outcomes, pictures))
-    return _json(_document(opened, outcomes, pictures))
+    async def respond(self, opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> Response:
+        """The document of these outcomes as a response."""
+        if sum(len(outcome.answer.hits) for outcome in outcomes if outcome.answer) <= _FEW_HITS:
+            return _json(_document(opened, outcomes, pictures))
+        async with self._turn:
+            return _json(await run_in_threadpool(_document, opened, outcomes, pictures))
 
 
 def _document(opened: OpenIndex, outcomes: Sequence[Outcome], pictures: bool) -> str:

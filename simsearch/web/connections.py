@@ -1,53 +1,89 @@
-"""Connections that do not wait for ever: uvicorn itself neither times nor limits a request's headers."""
+"""Connections with limits that uvicorn itself does not have: how many there are, how long each may take to
+send a request or to take an answer, and how much an answer that nobody reads may hold.
+
+What is refused here never reaches the app; it is a problem document with the headers of every other answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_HEAD = 64 * 2**10  # bytes of a request's line and headers; exceeded by at most one read
-_REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+from simsearch.web.headers import NOT_STORED, SECURITY_HEADERS
+from simsearch.web.problems import problem
+from simsearch.web.settings import Settings
+
+_SURPLUS = 1 / 8  # of the connections: those beyond the limit that are still told that they are too many
+_SURPLUS_S = 1.0
 
 
-def impatient(head_timeout: float, body_timeout: float) -> type[HttpToolsProtocol]:
-    """A protocol for uvicorn that closes connections which take too long over one request.
+class Unread:
+    """The bytes of answers that wait for their clients, on all connections of one server together."""
 
-    :param head_timeout: Seconds from connecting, or from a later request's first byte, to the headers' end.
-    :param body_timeout: Seconds for the rest of a body after the request has been answered.
+    def __init__(self, most: int) -> None:
+        """Start from none of at most so many."""
+        self._most, self.held = most, 0
+
+    def fits(self, size: int) -> bool:
+        """Whether an answer of this size may be sent now."""
+        return self.held + size <= self._most
+
+
+def bounded(settings: Settings, unread: Unread) -> type[HttpToolsProtocol]:
+    """A protocol for uvicorn that keeps a connection within the settings' limits.
+
+    :param unread: Counts what the connections' clients have not taken.
     """
+    allowed = settings.max_connections
+    told = allowed + max(1, int(allowed * _SURPLUS))
 
-    class ImpatientProtocol(HttpToolsProtocol):
-        _timer: asyncio.TimerHandle | None = None
-        _in_head, _in_message = True, False
+    class BoundedProtocol(HttpToolsProtocol):
+        _reading: asyncio.TimerHandle | None = None
+        _writing: asyncio.TimerHandle | None = None
+        _in_head, _in_message, _surplus = True, False, False
         _head = 0  # bytes so far of headers that are not complete
+        _held = 0  # bytes of an answer that the client has not taken
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self._allow(head_timeout)
+            transport.set_write_buffer_limits(0)  # pause and resume now mean: something waits, nothing waits
+            if len(self.connections) > told:
+                transport.abort()
+            self._surplus = len(self.connections) > allowed
+            self._allow(_SURPLUS_S if self._surplus else settings.head_timeout)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
+            self._taken()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self._surplus:
+                self._refuse(503, "there are too many connections", "try again in a second")
+                return
             continued = self._in_head
             super().data_received(data)
             if self._in_head:
                 self._head = len(data) + (self._head if continued else 0)
-                if self._head > MAX_HEAD and not self.transport.is_closing():
-                    self.transport.write(_REFUSAL)
-                    self.transport.close()
+                if self._head > settings.max_head:
+                    self._refuse(431, f"the headers are larger than {settings.max_head // 2**10} kB")
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the same for whatever is wrong
+            self._refuse(400, "the request is not HTTP that can be understood")
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._in_head = self._in_message = True
-            if self._timer is None:
-                self._allow(head_timeout)
+            if self._reading is None:
+                self._allow(settings.head_timeout)
 
         def on_headers_complete(self) -> None:
-            self._in_head = False
             self._disarm()
+            if len(self.pipeline) == settings.max_pipeline:
+                raise ValueError("too many requests wait for their turn")  # ends in send_400_response
+            self._in_head = False
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
@@ -58,15 +94,66 @@ def impatient(head_timeout: float, body_timeout: float) -> type[HttpToolsProtoco
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if self._in_message and not self._in_head:
-                self._allow(body_timeout)
+                self._allow(settings.body_timeout)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._taken()
+            self._held = self.transport.get_write_buffer_size()
+            unread.held += self._held
+            self._await_client(settings.write_timeout + self._held / settings.write_rate)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._taken()
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            if self._writing is not None:  # before uvicorn's patience with the others is at its end
+                self._await_client(settings.shutdown_timeout / 2)
+
+        def _refuse(self, status: int, detail: str, hint: str = "") -> None:
+            """Answer what will not be read, and close; where earlier requests wait, answer only those."""
+            if self.transport.is_closing():
+                return
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(refusal(status, detail, hint))
+                self.transport.close()
+            elif self._in_head or not self._in_message:
+                self.cycle.keep_alive = False
+            else:  # the rest of the body that is being read cannot be understood
+                self.transport.close()
 
         def _allow(self, seconds: float) -> None:
             self._disarm()
-            self._timer = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+            self._reading = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
         def _disarm(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            if self._reading is not None:
+                self._reading.cancel()
+                self._reading = None
 
-    return ImpatientProtocol
+        def _await_client(self, seconds: float) -> None:
+            if self._writing is not None:
+                seconds = min(seconds, self._writing.when() - self.loop.time())
+                self._writing.cancel()
+            self._writing = self.loop.call_later(seconds, self.transport.abort)
+
+        def _taken(self) -> None:
+            unread.held -= self._held
+            self._held = 0
+            if self._writing is not None:
+                self._writing.cancel()
+                self._writing = None
+
+    return BoundedProtocol
+
+
+def refusal(status: int, detail: str, hint: str = "") -> bytes:
+    """A whole answer, for where there is no request to speak of."""
+    response = problem(
+        status, detail, hint, {"Connection": "close", **SECURITY_HEADERS, **dict([NOT_STORED])}
+    )
+    lines = [name + b": " + value for name, value in response.raw_headers]
+    start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
+    return b"\r\n".join([start, *lines, b"", bytes(response.body)])

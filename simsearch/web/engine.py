@@ -1,5 +1,6 @@
 """The work of a server, off its event loop: a bounded queue, and threads that answer what waits together.
 
+Pictures are decoded and prepared in a process beside each thread, which is killed if one takes too long.
 A thread takes its share of the queries that wait, and encodes and searches them as one batch. Nothing waits
 for a batch to fill: under light load each query is a batch of its own, under heavy load batches grow.
 """
@@ -7,16 +8,22 @@ for a batch to fill: under light load each query is a batch of its own, under he
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from simsearch.errors import BusyError
-from simsearch.prepare.prepare import Preprocess
-from simsearch.search.batch import Outcome, answer_prepared, prepare_query
+from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import PreparedImage, Preprocess
+from simsearch.search.batch import Outcome, Prepared, answer_prepared, prepare_query
 from simsearch.search.queries import Query
 from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
+from simsearch.web.isolation import Helper
+from simsearch.web.settings import DECODE_TIMEOUT_S
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Job:
 
     def finish(self, outcome: Outcome | Exception) -> None:
         """Hand over the outcome, from any thread."""
-        self.loop.call_soon_threadsafe(self._settle, outcome)
+        with contextlib.suppress(RuntimeError):  # the server has ended, and nobody waits any more
+            self.loop.call_soon_threadsafe(self._settle, outcome)
 
     def _settle(self, outcome: Outcome | Exception) -> None:
         if self.done.cancelled():
@@ -53,19 +61,36 @@ class Job:
             self.done.set_result(outcome)
 
 
+def answered(outcome: Outcome) -> Outcome:
+    """The outcome of the only query of a request, which has no other to go on with."""
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
 class Engine:
     """Worker threads with one queue; made and closed by the server."""
 
     def __init__(
-        self, workers: int, *, batch: int, capacity: int, on_batch: Callable[[int], None] = lambda _: None
+        self,
+        workers: int,
+        *,
+        batch: int,
+        capacity: int,
+        patience: float = DECODE_TIMEOUT_S,
+        warm: bool = False,
+        on_batch: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Start the workers.
 
         :param batch: Most queries that are answered together.
         :param capacity: Queries that may wait.
+        :param patience: Seconds that a picture may take to be decoded and prepared.
+        :param warm: Start the processes that do it now, not with the first picture.
         :param on_batch: Called with the size of each batch, from its worker.
         """
         self._batch, self._capacity, self._on_batch = batch, capacity, on_batch
+        self._patience, self._warm = patience, warm
         self._waiting: deque[Job] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -92,23 +117,42 @@ class Engine:
             self._changed.notify(len(jobs))
         return list(await asyncio.gather(*(job.done for job in jobs)))
 
+    async def prepare(self, searcher: Searcher, picture: bytes) -> PreparedImage:
+        """What the network sees of a picture, as one search for it finds out.
+
+        :raises BadInputError: If the picture cannot be used.
+        :raises BusyError: If too many already wait.
+        """
+        (outcome,) = await self.ask(Question(searcher, 1), [Query("image", picture)])
+        image = answered(outcome).image
+        assert image is not None  # the query was a picture, and is answered
+        return image
+
     def waiting(self) -> int:
         """How many queries wait."""
         return len(self._waiting)
 
-    def close(self) -> None:
-        """Answer what waits, then end the workers."""
+    def close(self, patience: float | None = None) -> None:
+        """Answer what waits, then end the workers.
+
+        :param patience: Seconds after which workers that are still busy are left behind.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        end = None if patience is None else time.monotonic() + patience
         for thread in self._threads:
-            thread.join()
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
-        while jobs := self._take():
-            self._on_batch(len(jobs))
-            for question in dict.fromkeys(job.question for job in jobs):
-                _answer(question, [job for job in jobs if job.question == question])
+        with contextlib.closing(Helper(self._patience)) as helper:
+            if self._warm:
+                with contextlib.suppress(BusyError):  # the first picture tries again
+                    helper.start()
+            while jobs := self._take():
+                self._on_batch(len(jobs))
+                for question in dict.fromkeys(job.question for job in jobs):
+                    _answer(helper, question, [job for job in jobs if job.question == question])
 
     def _take(self) -> list[Job]:
         """The queries that wait, or this worker's share of them; none when the engine is closed."""
@@ -119,16 +163,38 @@ class Engine:
             return [self._waiting.popleft() for _ in range(min(share, self._batch))]
 
 
-def _answer(question: Question, jobs: Sequence[Job]) -> None:
-    searcher, queries = question.searcher, [job.query for job in jobs]
+def _answer(helper: Helper, question: Question, jobs: Sequence[Job]) -> None:
+    searcher = question.searcher
     try:
-        prepared = [prepare_query(searcher, query, question.preprocess, question.invert) for query in queries]
+        prepared = [
+            (job, _prepare(helper, job)) for job in jobs if not job.done.cancelled()
+        ]  # for some, decoding others took too long
         outcomes = answer_prepared(
-            searcher, queries, prepared, k=question.k, labels=question.labels, limits=question.limits
+            searcher,
+            [job.query for job, _ in prepared],
+            [image for _, image in prepared],
+            k=question.k,
+            labels=question.labels,
+            limits=question.limits,
         )
     except Exception as error:  # the worker lives on
         for job in jobs:
             job.finish(error)
         return
-    for job, outcome in zip(jobs, outcomes, strict=True):
+    for (job, _), outcome in zip(prepared, outcomes, strict=True):
         job.finish(outcome)
+
+
+def _prepare(helper: Helper, job: Job) -> Prepared:
+    """What the network will see of a query; a picture is decoded where that can be ended."""
+    question, query = job.question, job.query
+    if query.picture is None or query.error is not None:
+        return prepare_query(question.searcher, query, question.preprocess, question.invert)
+    work = partial(
+        prepare_picture,
+        query.picture,
+        question.searcher.bundle.encoder.input,
+        preprocess=question.preprocess,
+        invert=question.invert,
+    )
+    return helper.call(work, lambda: not job.done.cancelled())

@@ -9,56 +9,42 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
+import logging
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from simsearch.web.problems import problem
+from simsearch.text import printable
+from simsearch.web.connections import Unread
+from simsearch.web.headers import NOT_STORED, SECURITY_HEADERS, host_name, is_address, is_own_origin
+from simsearch.web.problems import problem, unexpected
 from simsearch.web.settings import Settings
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 OPEN_PATHS = ("/", "/healthz", "/readyz")  # answered without a token, as are the page's files
 STATIC = "/static/"
+SMALL_ANSWER = 64 * 2**10  # bytes that are sent however much waits unread: the connections are limited
+
+_ONCE = ("host", "origin", "authorization", "content-type", "content-length")
+_log = logging.getLogger("simsearch.web")
 
 
 class Guard:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, on_refusal: Callable[[int], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, unread: Unread, on_refusal: Callable[[int], None]
+    ) -> None:
         """Guard an app.
 
+        :param unread: What waits for clients that have not read their answers.
         :param on_refusal: Called with the status of each request that does not reach the app.
         """
         self._app, self._settings, self._on_refusal = app, settings, on_refusal
         self._digest = _digest(settings.token.encode()) if settings.token else None
+        self._unread = unread
         self._held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,23 +52,42 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
-        refusal = self._refuse(Headers(scope=scope), scope["path"])
-        if refusal is not None:
-            self._on_refusal(refusal.status_code)
-            await refusal(scope, receive, send)
-            return
-        body = _Body(self, receive)
+        answer, body = _Answer(send, self._unread, self._on_refusal), _Body(self, receive)
+        root = self._settings.root_path
+        path = _below(root, scope["path"])
+        scope = {**scope, "root_path": root, "path": root + path}
         try:
-            async with asyncio.timeout(self._settings.request_timeout):
-                await self._app(scope, body.receive, send)
-        except TimeoutError:
-            self._on_refusal(503)
-            await problem(503, "the request took too long")(scope, receive, send)
+            refusal = self._refuse(Headers(scope=scope), path) or await self._ask(scope, body, answer)
+            if refusal is not None:
+                self._on_refusal(refusal.status_code)
+                await refusal(scope, receive, answer.send)
         finally:
             self._held -= body.size
 
+    async def _ask(self, scope: Scope, body: _Body, answer: _Answer) -> Response | None:
+        """Have the app answer; what to say in its place where it could not."""
+        try:
+            async with asyncio.timeout(self._settings.request_timeout) as timeout:
+                answer.on_start = lambda: timeout.reschedule(None)
+                await self._app(scope, body.receive, answer.send)
+        except TimeoutError:
+            refusal = problem(503, "the request took too long")
+        except Exception as error:
+            if answer.complete:  # the app has said that something unexpected happened, and raises it again
+                return None
+            if answer.started:
+                raise
+            _log.error("%s %s failed", scope["method"], printable(scope["path"]), exc_info=error)
+            refusal = unexpected(error)
+        else:
+            return None
+        answer.on_start = _nothing
+        return refusal
+
     def _refuse(self, headers: Headers, path: str) -> Response | None:
+        for name in _ONCE:
+            if len(headers.getlist(name)) > 1:
+                return problem(400, f"the request has more than one {name.title()} header")
         host = headers.get("host", "")
         if not self._answers_to(host):
             return problem(
@@ -91,7 +96,7 @@ class Guard:
                 "name it with --allow-host",
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and not is_own_origin(origin, host):
             return problem(403, "requests from pages of another origin are not answered")
         if not self._is_open(path) and not self._has_token(headers):
             return problem(
@@ -106,11 +111,10 @@ class Guard:
         return None
 
     def _answers_to(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        name = host_name(host)
+        if name is None:
             return False
-        return name in self._settings.hosts or (self._settings.any_address and _is_address(name))
+        return name in self._settings.hosts or (self._settings.any_address and is_address(name))
 
     def _is_open(self, path: str) -> bool:
         return self._digest is None or path in OPEN_PATHS or path.startswith(STATIC)
@@ -133,6 +137,43 @@ class Guard:
     def settings(self) -> Settings:
         """The server's settings."""
         return self._settings
+
+
+class _Answer:
+    """The answer to one request: its headers, and whether there is room for it.
+
+    How long its client may take over it is the connection's business.
+    """
+
+    def __init__(self, send: Send, unread: Unread, on_refusal: Callable[[int], None]) -> None:
+        self.started = self.complete = False
+        self.on_start: Callable[[], None] = _nothing
+        self._send, self._unread, self._on_refusal = send, unread, on_refusal
+        self._start: Message = {}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":  # sent when the size of the body is known
+            self._start = message
+            return
+        body = message.get("body", b"")
+        if not self.started:
+            self.started = True
+            self.on_start()
+            if len(body) > SMALL_ANSWER and not self._unread.fits(len(body)):
+                self._on_refusal(503)
+                refusal = problem(503, "too many answers wait for clients that do not read them")
+                self._start = {**self._start, "status": 503, "headers": refusal.raw_headers}
+                body = bytes(refusal.body)
+            headers = MutableHeaders(scope=self._start)
+            headers.update(SECURITY_HEADERS)
+            headers.setdefault(*NOT_STORED)
+            await self._send(self._start)
+        self._unread.held += len(body)  # until it is with the connection, which counts what its client leaves
+        try:
+            await self._send({**message, "body": body})
+        finally:
+            self._unread.held -= len(body)
+        self.complete = not message.get("more_body", False)
 
 
 class _Body:
@@ -172,20 +213,10 @@ def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+def _below(root: str, path: str) -> str:
+    """The path below the server's own, whether the proxy in front has taken that off or passes it on."""
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
-def _with_headers(send: Send) -> Send:
-    async def wrapped(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.update(SECURITY_HEADERS)
-            headers.setdefault("Cache-Control", "no-store")
-        await send(message)
-
-    return wrapped
+def _nothing() -> None:
+    """What there is to do at the start of an answer that is not timed."""

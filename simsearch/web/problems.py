@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from simsearch.errors import BadInputError, BusyError, NotUsableError, SimsearchError
+from simsearch.text import printable
 
 PROBLEM = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -25,12 +26,17 @@ class NotFoundError(BadInputError):
     """The request names an index or an item that does not exist."""
 
 
+class UnknownParameterError(BadInputError):
+    """The address has a parameter that means nothing there."""
+
+
 class WrongMediaTypeError(BadInputError):
     """The body is neither a picture nor a form with pictures."""
 
 
 # The first that fits decides.
 _STATUS: tuple[tuple[type[SimsearchError], int], ...] = (
+    (UnknownParameterError, 400),
     (NotFoundError, 404),
     (WrongMediaTypeError, 415),
     (BadInputError, 422),
@@ -39,8 +45,8 @@ _STATUS: tuple[tuple[type[SimsearchError], int], ...] = (
 )
 
 
-def problem(status: int, detail: str, hint: str = "", headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document: what happened, and what to do next."""
+def problem_document(status: int, detail: str, hint: str = "") -> dict[str, Any]:
+    """What happened, and what to do next, as RFC 9457 has it."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -49,16 +55,26 @@ def problem(status: int, detail: str, hint: str = "", headers: Mapping[str, str]
     }
     if hint:
         document["hint"] = hint
+    return document
+
+
+def problem(status: int, detail: str, hint: str = "", headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as an answer."""
     fields = dict(headers or {})
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         fields.setdefault("Retry-After", str(RETRY_AFTER_S))
-    return Response(json.dumps(document), status, fields, PROBLEM)
+    return Response(json.dumps(problem_document(status, detail, hint)), status, fields, PROBLEM)
 
 
 def problem_of(error: SimsearchError) -> Response:
     """The problem document of one of simsearch's errors."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return problem(status, error.message, error.hint)
+
+
+def unexpected(error: Exception) -> Response:
+    """The problem document of an error that should not have come so far."""
+    return problem(500, f"unexpected {type(error).__name__}", "the server's log says more")
 
 
 def handle_problems(app: FastAPI) -> None:
@@ -85,8 +101,8 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _(request: Request, error: Exception) -> Response:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(500, f"unexpected {type(error).__name__}", "the server's log says more")
+        _log.error("%s %s failed", request.method, printable(request.url.path), exc_info=error)
+        return unexpected(error)
 
 
 _WORDS = {

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.encode.encoder import any_picture
-from simsearch.errors import BadInputError
-from simsearch.index.bundle import MANIFEST
+from simsearch.errors import BadInputError, NotUsableError
+from simsearch.index.bundle import MANIFEST, PRIVATE_BYTES
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
 from simsearch.search.searcher import Searcher
@@ -36,7 +40,7 @@ class OpenIndex:
         :raises NotUsableError: If it is missing or broken.
         """
         self.name, self.stamp = name, manifest_stamp(folder)
-        self.searcher = Searcher.open(folder, threads=1)
+        self.searcher = Searcher.open(folder, threads=1, private=PRIVATE_BYTES)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
         encoder = self.searcher.bundle.encoder
         encoder.encode(any_picture(encoder.input))
@@ -94,6 +98,15 @@ class OpenIndex:
         return data_uri(self.png(item))
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A new version of an index that could not be opened, and when to try again."""
+
+    files: object  # as they were
+    pause: float  # seconds since the last try; infinite where only other files can help
+    until: float
+
+
 class Registry:
     """Open indexes by name; the first is the default. Readers never wait for a reload."""
 
@@ -102,19 +115,24 @@ class Registry:
         folders: Mapping[str, Path],
         *,
         interval: float,
+        patience: float = math.inf,
         on_reload: Callable[[str, bool], None] = lambda *_: None,
+        open_index: Callable[[str, Path], OpenIndex] = OpenIndex,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open every index, then look for changed manifests until closed.
 
         :param folders: The folder of each index, by name.
         :param interval: Seconds between two looks.
+        :param patience: At most so many seconds between two tries to open an index that could not be read.
         :param on_reload: Called with the name, and whether the new version could be opened.
         :raises NotUsableError: If an index is missing or broken.
         """
         self._folders = dict(folders)
-        self._open = {name: OpenIndex(name, folder) for name, folder in self._folders.items()}
-        self._failed: dict[str, object] = {}
-        self._interval, self._on_reload = interval, on_reload
+        self._open_index, self._clock = open_index, clock
+        self._open = {name: open_index(name, folder) for name, folder in self._folders.items()}
+        self._failed: dict[str, _Failure] = {}
+        self._interval, self._patience, self._on_reload = interval, patience, on_reload
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="simsearch-reload", daemon=True)
         self._watcher.start()
@@ -140,25 +158,48 @@ class Registry:
         self._watcher.join()
 
     def refresh(self) -> None:
-        """Open again what has changed; where that fails, the version that is open goes on answering."""
+        """Open again what has changed; where that fails, the version that is open goes on answering.
+
+        What is broken is tried again when its files change; what could not be read for another reason (no
+        file could be opened, there was no memory) after a second, and then after twice as long each time.
+        """
         for name, folder in self._folders.items():
             stamp = manifest_stamp(folder)
-            if stamp is None or stamp in (self._open[name].stamp, self._failed.get(name)):
+            if stamp is None or stamp == self._open[name].stamp:
+                self._failed.pop(name, None)
+                continue
+            files, failed = files_stamp(folder), self._failed.get(name)
+            if failed is not None and failed.files == files and self._clock() < failed.until:
                 continue
             try:
-                self._open[name] = OpenIndex(name, folder)
+                self._open[name] = self._open_index(name, folder)
             except Exception as error:  # whatever it is, the watcher lives on
-                self._failed[name] = stamp
                 _log.warning("%s was not reloaded: %s", name, error)
+                pause = self._pause(error, failed if failed and failed.files == files else None)
+                self._failed[name] = _Failure(files, pause, self._clock() + pause)
                 self._on_reload(name, False)
             else:
                 self._failed.pop(name, None)
                 _log.info("%s was reloaded", name)
                 self._on_reload(name, True)
 
+    def _pause(self, error: Exception, before: _Failure | None) -> float:
+        if is_broken(error):
+            return math.inf
+        doubled = 2 * before.pause if before and before.pause < math.inf else self._interval
+        return min(doubled, self._patience)
+
     def _watch(self) -> None:
         while not self._closing.wait(self._interval):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception as error:  # such as no memory to look with
+                _log.warning("indexes could not be looked at: %s", error)
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether an index that could not be opened is wrong in itself, and trying again is no use."""
+    return isinstance(error, NotUsableError) and not isinstance(error.__cause__, OSError | MemoryError)
 
 
 def manifest_stamp(folder: Path) -> tuple[int, ...] | None:
@@ -168,6 +209,16 @@ def manifest_stamp(folder: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def files_stamp(folder: Path) -> object:
+    """What changes when any file of a folder is replaced or written to."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat()) for entry in entries]
+    except OSError as error:  # the next look may say more
+        return error.errno
+    return sorted((name, status.st_ino, status.st_size, status.st_mtime_ns) for name, status in found)
 
 
 def data_uri(png: bytes) -> str:

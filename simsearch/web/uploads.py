@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from python_multipart import MultipartParser
-from python_multipart.exceptions import MultipartParseError
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+
 from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from simsearch.errors import BadInputError
 from simsearch.web.problems import WrongMediaTypeError
 
 FORM = "multipart/form-data"
 RAW = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "application/octet-stream")
-_MAX_PART_HEADERS = 4 * 2**10
+_LONGEST_TYPE = 1_000  # of a header that names a type and a boundary
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
+_PIECE = 64 * 2**10  # bytes that are parsed before others have their turn
 
 
-def read_pictures(body: bytes, content_type: str, *, most: int) -> list[bytes]:
+async def read_pictures(body: bytes, content_type: str, *, most: int) -> list[bytes]:
     """The encoded pictures of a body: itself, or the files of a form.
 
     :param most: Pictures that a form may hold.
     :raises WrongMediaTypeError: If the body is said to be something else.
     :raises BadInputError: If a form cannot be parsed, or holds none, too many, or other fields.
     """
-    kind, options = parse_options_header(content_type)
+    kind, options = parse_options_header(content_type[:_LONGEST_TYPE])
     name = kind.decode("latin-1")
     if name == FORM:
-        return _parse_form(body, options.get(b"boundary", b""), most)
+        return await _parse_form(body, options.get(b"boundary", b""), most)
     if name not in RAW:
         raise WrongMediaTypeError(
             f"a body of type {name[:100]!r} cannot be searched for" if name else "the body has no type",
@@ -33,53 +39,48 @@ def read_pictures(body: bytes, content_type: str, *, most: int) -> list[bytes]:
     return [body]
 
 
-class _Form:
-    """The files of one form, collected while it is parsed."""
+class _FilesParser(MultiPartParser):
+    """Starlette's parser, which stops at the first part that is not wanted."""
 
-    def __init__(self, most: int) -> None:
-        self.files: list[bytearray] = []
-        self._most = most
-        self._name, self._value, self._in_file = bytearray(), bytearray(), False
+    def __init__(self, body: bytes, boundary: bytes, most: int) -> None:
+        # Of the request's own header only the boundary is passed on: a charset could name any codec.
+        headers = Headers({"content-type": f'{FORM}; boundary="{boundary.decode()}"'})
+        super().__init__(headers, self._pieces(body), max_part_size=len(body))
+        self.spool_max_size = len(body)  # so that nothing goes to the disk
+        self._most, self._ended = most, False
 
-    def part_begin(self) -> None:
-        self._in_file = False
-
-    def header_field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-        if len(self._value) > _MAX_PART_HEADERS:
-            raise BadInputError("a header inside the form is too long")
-
-    def header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            self._in_file = b"filename" in parse_options_header(bytes(self._value))[1]
-        self._name.clear()
-        self._value.clear()
-
-    def headers_finished(self) -> None:
-        if not self._in_file:
+    def on_part_end(self) -> None:
+        super().on_part_end()
+        if not isinstance(self.items[-1][1], UploadFile):
             raise BadInputError(
                 "the form has a field that is no file", hint="k and the other settings go into the address"
             )
-        if len(self.files) == self._most:
+        if len(self.items) > self._most:
             raise BadInputError(f"the form has more than {self._most} files")
-        self.files.append(bytearray())
 
-    def part_data(self, data: bytes, start: int, end: int) -> None:
-        self.files[-1] += data[start:end]
+    def on_end(self) -> None:
+        self._ended = True
+
+    async def _pieces(self, body: bytes) -> AsyncGenerator[bytes, None]:
+        for start in range(0, len(body), _PIECE):
+            yield body[start : start + _PIECE]
+            await asyncio.sleep(0)
+        if not self._ended:
+            raise MultiPartException("It is cut off.")
 
 
-def _parse_form(body: bytes, boundary: bytes, most: int) -> list[bytes]:
-    form = _Form(most)
-    names = ("part_begin", "header_field", "header_value", "header_end", "headers_finished", "part_data")
+async def _parse_form(body: bytes, boundary: bytes, most: int) -> list[bytes]:
     try:
-        parser = MultipartParser(boundary, {f"on_{name}": getattr(form, name) for name in names})  # type: ignore[arg-type]
-        parser.write(body)
-        parser.finalize()
-    except (MultipartParseError, ValueError) as error:
-        raise BadInputError("the form cannot be parsed: it is no multipart/form-data") from error
-    if not form.files:
+        if not _BOUNDARY.fullmatch(boundary):
+            raise MultiPartException("Missing boundary in multipart.")
+        form = await _FilesParser(body, boundary, most).parse()
+    except MultiPartException as error:
+        reason = error.message[:1].lower() + error.message[1:].rstrip(".")
+        raise BadInputError(
+            f"the form cannot be parsed: {reason}", hint=f"send each picture as a file of a {FORM}"
+        ) from error
+    pictures = [await file.read() for _, file in form.multi_items() if isinstance(file, UploadFile)]
+    await form.close()
+    if not pictures:
         raise BadInputError("the form holds no file", hint="send a picture as a file of the form")
-    return [bytes(file) for file in form.files]
+    return pictures

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.prepare import PreparedImage
+from simsearch.web.engine import Engine
 from simsearch.web.map import draw_map
-from simsearch.web.problems import PROBLEM
+from simsearch.web.openapi import answer, failures
+from simsearch.web.parameters import IndexParameter, ItemParameter
 from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.room import Kept, Room
 from simsearch.web.uploads import RAW, read_pictures
 
-IndexParameter = Annotated[str | None, Query(alias="index", max_length=100, description="Name of the index.")]
-ItemParameter = Annotated[int, Path(ge=0, le=2**63 - 1, description="Id of an item.")]
 NUMBER = {"type": "number"}
 _NUMBERS = {"type": "array", "items": NUMBER}
 _PAIRS = {
@@ -59,24 +58,22 @@ _MAP = {
     "required": ["items", "ids", "labels", "layouts"],
 }
 
+VECTOR_SCHEMAS = {"Vector": _VECTOR, "Map": _MAP}
+
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {"requestBody": {"required": True, "content": dict.fromkeys(RAW, _BINARY)}}
-_PROBLEM = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
-def answers(schema: dict[str, Any], *failures: int) -> dict[int | str, dict[str, Any]]:
-    """The responses of an operation for its OpenAPI description."""
-    described: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, **_PROBLEM} for status in failures
-    }
-    return {200: {"content": {"application/json": {"schema": schema}}}, **described}
-
-
-def add_vectors(router: APIRouter, registry: Registry, room: Room) -> None:
+def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Room) -> None:
     """Add these routes to those of the API."""
     maps: Kept[dict[str, Any]] = Kept()
 
-    @router.get("/map", summary="A gallery in two dimensions", responses=answers(_MAP, 404, 422, 503))
+    @router.get(
+        "/map",
+        summary="A gallery in two dimensions",
+        tags=["vectors"],
+        responses={**answer("Map"), **failures(404, 422)},
+    )
     async def gallery_map(index: IndexParameter = None) -> Response:
         opened = registry[index]
         return json_response(
@@ -86,16 +83,21 @@ def add_vectors(router: APIRouter, registry: Registry, room: Room) -> None:
     @router.post(
         "/vectors",
         summary="The vector of a picture",
-        responses=answers(_VECTOR, 404, 408, 413, 415, 422, 503),
+        tags=["vectors"],
+        responses={**answer("Vector"), **failures(404, 408, 413, 415, 422)},
         openapi_extra=BODY,
     )
-    async def vector(request: Request, index: IndexParameter = None) -> Response:
-        opened = registry[index]
-        (image,) = read_pictures(await request.body(), request.headers.get("content-type", ""), most=1)
-        return json_response(await room.run(lambda: _vector_of_picture(opened, image)))
+    async def picture_vector(request: Request, index: IndexParameter = None) -> Response:
+        opened, kind = registry[index], request.headers.get("content-type", "")
+        (picture,) = await read_pictures(await request.body(), kind, most=1)
+        image = await engine.prepare(opened.searcher, picture)
+        return json_response(await room.run(lambda: _vector_of(opened, image)))
 
     @router.get(
-        "/items/{item:int}/vector", summary="The vector of an item", responses=answers(_VECTOR, 404, 422)
+        "/items/{item}/vector",
+        summary="The vector of an item",
+        tags=["vectors"],
+        responses={**answer("Vector"), **failures(404, 422)},
     )
     async def item_vector(item: ItemParameter, index: IndexParameter = None) -> Response:
         opened = registry[index]
@@ -104,10 +106,8 @@ def add_vectors(router: APIRouter, registry: Registry, room: Room) -> None:
         return json_response({"vector": values.tolist(), "pairs": _pairs(opened)})
 
 
-def _vector_of_picture(opened: OpenIndex, image: bytes) -> dict[str, Any]:
-    encoder = opened.searcher.bundle.encoder
-    prepared = prepare_picture(image, encoder.input)
-    (values,) = encoder.encode(prepared.pixels[None])
+def _vector_of(opened: OpenIndex, image: PreparedImage) -> dict[str, Any]:
+    (values,) = opened.searcher.bundle.encoder.encode(image.pixels[None])
     return {"vector": values.tolist(), "pairs": _pairs(opened)}
 
 

@@ -36,7 +36,13 @@ GALLERY = [
 NONE = {"preprocess": "none"}
 FORM = "multipart/form-data; boundary=b"
 MOST = "input should be less than or equal to"
-NO_FORM = "the form cannot be parsed: it is no multipart/form-data"
+NO_FORM = "the form cannot be parsed:"
+NO_BOUNDARY = f"{NO_FORM} missing boundary in multipart"
+NO_LABLE = "there is no parameter 'lable' here"
+KNOWN = "there are: index, pictures, k, label, min_score, min_probability, unknown_below"
+NO_NAME = 'the Content-Disposition header field "name" must be provided'
+FIELD = "the form has a field that is no file"
+PART = b"Content-Disposition: form-data"
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +231,16 @@ def test_the_indexes(client: httpx.Client) -> None:
         ("/api/items/1/neighbors?k=0", 422, "k: input should be greater than or equal to 1", None),
         ("/api/items/1/neighbors?k=1001", 422, f"k: {MOST} 1000", None),
         ("/api/items/1/neighbors?min_score=2", 422, f"min_score: {MOST} 1", None),
+        (
+            "/api/items/1/neighbors?K=5",
+            400,
+            "there is no parameter 'K' here",
+            f"did you mean 'k'? {KNOWN}",
+        ),
+        ("/api/items/1/neighbors?lable=a", 400, NO_LABLE, f"did you mean 'label'? {KNOWN}"),
+        ("/api/items/1/neighbors?k=1&k=2", 400, "k is given more than once", None),
+        ("/api/items/1?k=1", 400, "there is no parameter 'k' here", "there are: index"),
+        ("/api/indexes?index=toy", 400, "there is no parameter 'index' here", "leave it out"),
         ("/api/search", 405, "this address does not know that method", None),
         ("/static/..%2f..%2f..%2fpyproject.toml", 404, "there is nothing at this address", None),
         ("/static/%2e%2e/api.py", 404, "there is nothing at this address", None),
@@ -254,17 +270,22 @@ def test_a_picture_that_cannot_be_used_is_a_problem_in_the_commands_words(client
     [
         ("text/plain", b"x", 415, "a body of type 'text/plain' cannot be searched for"),
         ("", b"x", 415, "the body has no type"),
-        ("multipart/form-data", b"x", 422, NO_FORM),
-        (FORM, b"x", 422, NO_FORM),
-        (FORM, b"--b\r\nA: b\r\n\r\nx", 422, "the form has a field that is no file"),
+        ("multipart/form-data", b"x", 422, NO_BOUNDARY),
+        (FORM + "b" * 2_000, b"x", 422, NO_BOUNDARY),
+        ("multipart/form-data; boundary=a%00\xe9", b"x", 422, NO_BOUNDARY),
+        (FORM, b"x", 422, f"{NO_FORM} invalid multipart data"),
+        (FORM, b"--b\r\nA: b\r\n\r\nx", 422, f"{NO_FORM} {NO_NAME}"),
+        (FORM, b'--b\r\n%s; name="k"\r\n\r\n5\r\n--b--\r\n' % PART, 422, FIELD),
+        (FORM, b'--b\r\n%s; name="a"; filename="b"\r\n\r\nhalf' % PART, 422, f"{NO_FORM} it is cut off"),
+        (FORM, b"--b\r\n" + b"A: b\r\n" * 1_000 + b"\r\nx", 422, f"{NO_FORM} invalid multipart data"),
+        (FORM, b"--b\r\nA: " + b"b" * 20_000 + b"\r\n\r\nx", 422, f"{NO_FORM} invalid multipart data"),
         (FORM, b"--b--\r\n", 422, "the form holds no file"),
-        (FORM + "b" * 2_000, b"x", 422, NO_FORM),
     ],
 )
 def test_a_body_that_holds_no_picture_is_a_problem(
     client: httpx.Client, content_type: str, body: bytes, status: int, detail: str
 ) -> None:
-    headers = {"Content-Type": content_type} if content_type else {}
+    headers = {"Content-Type": content_type.encode("latin-1")} if content_type else {}
     response = client.post("/api/search", content=body, headers=headers)
     assert (response.status_code, response.json()["detail"]) == (status, detail)
 
@@ -336,6 +357,11 @@ def test_the_openapi_document_names_every_route(client: httpx.Client) -> None:
         "/api/items/{item}",
         "/api/items/{item}.png",
         "/api/items/{item}/neighbors",
+        "/api/items/{item}/vector",
+        "/api/vectors",
+        "/api/map",
+        "/api/activations",
+        "/api/items/{item}/activations",
         "/healthz",
         "/readyz",
         "/metrics",

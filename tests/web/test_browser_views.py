@@ -18,8 +18,8 @@ from pages import (  # noqa: F401
 from playwright.sync_api import Page, expect
 
 from simsearch.search.searcher import Searcher
+from simsearch.web.app import load_pages
 from simsearch.web.map import circle_of_classes
-from simsearch.web.pages import load_pages
 
 
 def show_map(page: Page) -> None:

@@ -16,10 +16,9 @@ import httpx
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
-from servers import Served, running
+from servers import Served, connect, everything, running
 
-from simsearch.web.connections import MAX_HEAD
-from simsearch.web.guard import SECURITY_HEADERS
+from simsearch.web.headers import SECURITY_HEADERS
 from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 
 DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
@@ -45,22 +44,6 @@ def hurried() -> Iterator[str]:
 def client(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=30) as client:
         yield client
-
-
-def connect(url: str) -> socket.socket:
-    host, port = url.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=10)
-
-
-def everything(connection: socket.socket) -> bytes:
-    """All that the server sends until it closes."""
-    parts = []
-    try:
-        while part := connection.recv(65_536):
-            parts.append(part)
-    except ConnectionResetError:
-        pass
-    return b"".join(parts)
 
 
 def assert_cut_off(connection: socket.socket, drop: bytes) -> None:
@@ -262,11 +245,11 @@ def test_headers_without_an_end_take_no_memory(hurried: str) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         sent = 0
         try:
-            while sent < 64 * MAX_HEAD:
+            while sent < 64 * HURRY.max_head:
                 sent += connection.send(b"X: " + b"y" * 8_000 + b"\r\n")
         except OSError:
             pass
-        assert sent < 64 * MAX_HEAD
+        assert sent < 64 * HURRY.max_head
 
 
 def test_a_body_that_does_not_come_is_a_408(hurried: str) -> None:

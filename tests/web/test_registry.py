@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,14 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import running
+from servers import Served, running
 from toys import toy_split
 
 from simsearch.data.splits import Split
 from simsearch.errors import BrokenBundleError, MissingBundleError
 from simsearch.index.bundle import MANIFEST
 from simsearch.web.problems import NotFoundError
-from simsearch.web.registry import Registry
+from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.settings import Settings
 
 NEVER = 3_600.0
@@ -83,6 +86,106 @@ def test_a_broken_new_version_leaves_the_old_one_answering(
     registry.refresh()
     assert len(registry["toy"].searcher) == 2
     registry.close()
+
+
+class Obstacle:
+    """An opener that fails as long as there is something in its way."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.tries = 0
+
+    def __call__(self, name: str, folder: Path) -> OpenIndex:
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        return OpenIndex(name, folder)
+
+
+@pytest.mark.parametrize("behind", [None, OSError(24, "Too many open files"), MemoryError()])
+def test_what_could_not_be_read_is_tried_again_ever_more_rarely_until_it_can_be(
+    folder: Path, build_toy: Callable[..., Path], behind: Exception | None
+) -> None:
+    obstacle, now = Obstacle(), [0.0]
+    registry = Registry(
+        {"toy": folder}, interval=NEVER, patience=NEVER * 5, open_index=obstacle, clock=lambda: now[0]
+    )
+    build_toy(SMALLER)
+    obstacle.error = OSError("no files") if behind is None else BrokenBundleError("it cannot be read")
+    obstacle.error.__cause__ = behind
+    obstacle.tries = 0
+    for hour in range(20):
+        now[0] = hour * NEVER
+        registry.refresh()
+    assert obstacle.tries == 6  # after 0, 1, 1 + 2, 1 + 2 + 4, and then every 5 hours
+    assert len(registry["toy"].searcher) == 6
+    obstacle.error = None
+    now[0] += 5 * NEVER
+    registry.refresh()
+    assert len(registry["toy"].searcher) == 2
+    registry.close()
+
+
+def test_what_is_broken_is_tried_again_when_any_of_its_files_changes(
+    folder: Path, build_toy: Callable[..., Path]
+) -> None:
+    obstacle, now = Obstacle(), [0.0]
+    registry = Registry(
+        {"toy": folder}, interval=NEVER, patience=NEVER, open_index=obstacle, clock=lambda: now[0]
+    )
+    build_toy(SMALLER)
+    vectors = next(folder.glob("*.faiss"))
+    content = vectors.read_bytes()
+    vectors.write_bytes(content[:-1] + b"\1")
+    obstacle.tries = 0
+    for hour in range(20):
+        now[0] = hour * NEVER
+        registry.refresh()
+    assert (obstacle.tries, len(registry["toy"].searcher)) == (1, 6)
+    vectors.write_bytes(content)  # as a copy that had not arrived whole, and now has
+    registry.refresh()
+    assert (obstacle.tries, len(registry["toy"].searcher)) == (2, 2)
+    registry.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it counts open files")
+def test_a_server_without_files_to_open_reloads_when_it_has_some(
+    folder: Path, build_toy: Callable[..., Path]
+) -> None:
+    import resource
+
+    with Served("--index", folder) as served:
+        url = f"{served.url}/api/indexes"
+        with httpx.Client() as client:
+            assert client.get(url).json()["indexes"][0]["items"] == 6
+            used = len(os.listdir(f"/proc/{served.process.pid}/fd"))  # noqa: PTH208
+            before = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (used, before[1]))
+            build_toy(SMALLER)
+            time.sleep(2.5)
+            assert client.get(url).json()["indexes"][0]["items"] == 6
+            resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
+            deadline = time.monotonic() + 20
+            while client.get(url).json()["indexes"][0]["items"] != 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        _, complaint = served.end(signal.SIGTERM)
+        assert "toy was not reloaded" in complaint
+
+
+def test_files_that_are_cut_short_in_place_do_not_end_the_server(
+    folder: Path, build_toy: Callable[..., Path], toy_gallery: Split
+) -> None:
+    """As `cp` over them does first; what is mapped would be a SIGBUS then."""
+    approximate = build_toy(toy_gallery, "approximate", "HNSW4,SQ8")  # which keeps its vectors in a file
+    with Served("--index", folder, "--index", approximate) as served, httpx.Client() as client:
+        for path in (*folder.iterdir(), *approximate.iterdir()):
+            if path.suffix in (".npy", ".faiss", ".txt", ".onnx"):
+                os.truncate(path, 0)
+        for name in ("toy", "approximate"):
+            answer = client.get(f"{served.url}/api/items/1/neighbors?k=9&pictures=true&index={name}")
+            assert len(answer.json()["queries"][0]["hits"]) == 5
+            assert client.get(f"{served.url}/api/items/5.png?index={name}").status_code == 200
 
 
 def test_a_broken_index_is_refused_at_the_start(folder: Path) -> None:

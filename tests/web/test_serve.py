@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from servers import PATIENCE_S, Served
+
+from simsearch.data.splits import Split
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
 
@@ -125,6 +128,41 @@ def test_a_port_that_is_taken_is_one_line_and_a_hint() -> None:
         f"error: cannot listen on 127.0.0.1 port {port}: address already in use",
         "hint: choose another with --port",
     ]
+
+
+def names(served: Served) -> list[str]:
+    return [index["name"] for index in httpx.get(f"{served.url}/api/indexes").json()["indexes"]]
+
+
+def test_of_a_chosen_folder_only_what_is_in_it_is_served(
+    tmp_path: Path, build_toy: Callable[..., Path], toy_gallery: Split
+) -> None:
+    for name in ("zebra", "apple"):
+        build_toy(toy_gallery, name)
+    with Served("--index-dir", tmp_path) as served:
+        assert names(served) == ["apple", "zebra"]
+        assert httpx.get(f"{served.url}/api/items/1").json()["index"] == "apple"
+    (tmp_path / "mnist-test").symlink_to(SHIPPED_INDEX)
+    with Served("--index-dir", tmp_path) as served:
+        assert names(served) == ["mnist-test", "apple", "zebra"]
+
+
+def test_a_chosen_folder_without_an_index_is_an_error(tmp_path: Path) -> None:
+    assert refused("--index-dir", str(tmp_path)) == (
+        3,
+        [
+            f"error: there is no index in {tmp_path}",
+            f"hint: `simsearch build-index --index-dir {tmp_path}` builds one from MNIST's test images",
+        ],
+    )
+
+
+@pytest.mark.parametrize("path", ["digits", "/", "/a/", "/a b", "/../x?", "/api/x", "/static"])
+def test_a_path_that_no_proxy_can_offer_is_refused(path: str) -> None:
+    assert refused("--root-path", path) == (
+        2,
+        [f"error: {path!r} cannot be the server's path", "hint: give one such as /digits"],
+    )
 
 
 def test_an_index_that_is_not_there_is_the_same_error_as_everywhere(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,11 @@ import typer
 
 from simsearch.cli.options import WHERE, IndexDirOption, ThreadsOption, limit_threads
 from simsearch.errors import BadInputError, require
-from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, list_indexes
+from simsearch.index.locations import DEFAULT_INDEX_DIR, all_indexes, find_index
 
 _WHO = "Who is answered"
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_OWN_PATHS = ("api", "static", "healthz", "readyz", "metrics", "openapi.json")
 
 
 def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
@@ -37,13 +40,22 @@ def _check_access(host: str, token: str | None, *, open_to_all: bool) -> None:
         raise BadInputError("a token must be plain ASCII text", hint="make one: openssl rand -hex 16")
 
 
+def check_root_path(path: str) -> None:
+    """Refuse what cannot be the path of an address, or is one of the server's own.
+
+    :raises BadInputError: If it is such a path.
+    """
+    if path and (not _PATH.fullmatch(path) or path.split("/")[1] in _OWN_PATHS):
+        raise BadInputError(f"{path!r} cannot be the server's path", hint="give one such as /digits")
+
+
 def serve(
     index: Annotated[
         list[str] | None,
         typer.Option(
             "--index",
             "-i",
-            help="Name or folder of an index, repeatable, the default first; all there are by default.",
+            help="Name or folder of an index, repeatable, the default first; all in --index-dir by default.",
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -68,6 +80,9 @@ def serve(
             help="A further name to answer to, such as that of a proxy; repeatable.", rich_help_panel=_WHO
         ),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="Path below which a proxy offers the server, such as /digits.")
+    ] = "",
     threads: ThreadsOption = 0,
 ) -> None:
     """Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C.
@@ -82,11 +97,15 @@ def serve(
     from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 
     _check_access(host, token, open_to_all=is_loopback(host) or insecure)
-    folders = named_folders([find_index(name, index_dir) for name in index or list_indexes(index_dir)])
+    check_root_path(root_path)
+    chosen = [find_index(name, index_dir) for name in index] if index else all_indexes(index_dir)
+    folders = named_folders(chosen)
     settings = Settings(
         hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(allow_host or ()))},
         any_address=not is_loopback(host),
         token=token,
+        root_path=root_path,
+        warm=True,
         workers=threads or os.cpu_count() or 1,
     )
     from simsearch.web.server import serve as run  # loads FastAPI, FAISS and onnxruntime

@@ -1,0 +1,197 @@
+"""What a stranger's picture does to the process that decodes it, it does to that process alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import ROOT, SHIPPED_INDEX
+from PIL import Image
+from servers import Served, running
+from toys import quadrant_image
+
+from simsearch.errors import BadImageError
+from simsearch.prepare.prepare import PreparedImage, Preprocess, png_bytes, prepare_image
+from simsearch.web.isolation import Helper
+from simsearch.web.settings import Settings
+
+DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
+PNG = {"Content-Type": "image/png"}
+TOO_LONG = "the picture takes too long to decode"
+
+
+@pytest.fixture
+def helper() -> Iterator[Helper]:
+    helper = Helper(1.0)
+    yield helper
+    helper.close()
+
+
+def test_a_picture_is_prepared_as_it_would_be_here(helper: Helper) -> None:
+    picture = png_bytes(quadrant_image(90, 20, 0, 0))
+    for preprocess in Preprocess:
+        here = prepare_image(DIGIT, preprocess=preprocess)
+        there = helper.call(partial(prepare_image, DIGIT, preprocess=preprocess))
+        assert isinstance(there, PreparedImage)
+        assert (there.pixels == here.pixels).all()
+        assert there.notes == here.notes
+    plain = helper.call(partial(prepare_image, picture, preprocess=Preprocess.NONE))
+    assert isinstance(plain, PreparedImage)
+    assert plain.pixels[0, [0, 27]].tolist() == [90, 20]
+
+
+def test_what_is_wrong_with_a_picture_comes_back_in_words(helper: Helper) -> None:
+    wrong = helper.call(partial(prepare_image, b"junk"))
+    assert isinstance(wrong, BadImageError)
+    with pytest.raises(BadImageError) as here:
+        prepare_image(b"junk")
+    assert (wrong.message, wrong.hint) == (here.value.message, here.value.hint)
+    assert wrong.message == "cannot decode the picture: not a picture, or damaged"
+
+
+def test_a_mistake_in_the_work_is_raised_here(helper: Helper) -> None:
+    with pytest.raises(ZeroDivisionError):
+        helper.call(partial(divmod, 1, 0))
+    assert helper.call(partial(divmod, 7, 2)) == (3, 1)
+
+
+def test_what_takes_too_long_is_ended_and_the_next_is_done(helper: Helper) -> None:
+    helper.start()
+    started = time.monotonic()
+    late = helper.call(partial(sum, range(10**12)))
+    assert isinstance(late, BadImageError)
+    assert late.message == TOO_LONG
+    assert time.monotonic() - started < 20
+    assert helper.call(partial(divmod, 7, 2)) == (3, 1)
+
+
+def test_what_only_waits_is_ended_too() -> None:
+    with closing(Helper(0.05)) as helper:
+        helper.start()
+        late = helper.call(partial(time.sleep, 60))
+        assert isinstance(late, BadImageError)
+        assert late.message == TOO_LONG
+
+
+def test_what_nobody_waits_for_any_more_is_ended(helper: Helper) -> None:
+    helper.start()
+    started = time.monotonic()
+    assert isinstance(helper.call(partial(time.sleep, 60), lambda: False), BadImageError)
+    assert time.monotonic() - started < 5
+    assert helper.call(partial(divmod, 7, 2)) == (3, 1)
+
+
+def test_what_ends_its_process_is_refused_and_the_next_is_done(helper: Helper) -> None:
+    for end in (partial(os._exit, 3), os.abort, partial(os.kill, os.getpid(), 0)):
+        result = helper.call(end)
+        assert result is None or isinstance(result, BadImageError)
+    crashed = helper.call(os.abort)
+    assert isinstance(crashed, BadImageError)
+    assert crashed.message == "the picture cannot be decoded: the attempt ended the decoder"
+    assert helper.call(partial(divmod, 7, 2)) == (3, 1)
+
+
+def test_nothing_is_left_of_a_helper_that_is_closed(helper: Helper) -> None:
+    pid = helper.call(os.getpid)
+    assert isinstance(pid, int)
+    helper.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def endless_jpeg(scans: int) -> bytes:
+    """A progressive JPEG with many scans that add nothing: small, and long to decode."""
+    buffer = io.BytesIO()
+    Image.new("L", (2_000, 2_000), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + data[-2:]
+
+
+def test_pictures_that_take_minutes_hold_up_nobody() -> None:
+    """Whether they are refused before they are decoded or ended amid it: both workers are free again soon."""
+    bomb, settings = endless_jpeg(1_500), Settings(workers=2, decode_timeout=1)
+    assert len(bomb) < 2 * 2**20
+    with (
+        running({"mnist-test": SHIPPED_INDEX}, settings) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        assert client.post("/api/search", content=DIGIT, headers=PNG).status_code == 200
+        started = time.monotonic()
+        bombs = pool.map(lambda _: client.post("/api/search", content=bomb, headers=PNG), range(2))
+        assert client.get("/healthz").status_code == 200
+        assert client.post("/api/search", content=DIGIT, headers=PNG).status_code == 200
+        assert [answer.status_code for answer in bombs] == [422, 422]
+        assert time.monotonic() - started < 10
+
+
+def test_a_picture_that_takes_too_long_is_refused_in_words() -> None:
+    settings = Settings(workers=1, decode_timeout=1e-4)
+    with running({"mnist-test": SHIPPED_INDEX}, settings) as url, httpx.Client(base_url=url) as client:
+        late = client.post("/api/search", content=DIGIT, headers=PNG, timeout=30)
+        assert (late.status_code, late.json()["detail"]) == (422, TOO_LONG)
+        assert client.get("/api/items/1/neighbors").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_decoders_that_are_killed_are_replaced_and_none_outlives_the_server() -> None:
+    with Served("--index", SHIPPED_INDEX, "--threads", "1") as served, httpx.Client(timeout=30) as client:
+        for _ in range(3):
+            answer = client.post(f"{served.url}/api/search", content=DIGIT, headers=PNG)
+            assert answer.status_code == 200
+            decoders = [pid for pid in served.helpers() if b"spawn_main" in command_of(pid)]
+            assert len(decoders) == 1
+            os.kill(decoders[0], signal.SIGKILL)
+            lost = client.post(f"{served.url}/api/search", content=DIGIT, headers=PNG)
+            assert lost.status_code in (200, 422)
+        helpers = served.helpers()
+        assert helpers
+        served.process.kill()
+        served.process.wait()
+        deadline = time.monotonic() + 10
+        while any(command_of(pid) for pid in helpers):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_decoders() -> None:
+    code = (
+        "import os, signal, time\n"
+        "from functools import partial\n"
+        "from simsearch.web.isolation import Helper\n"
+        "if __name__ == '__main__':\n"
+        "    helper = Helper(20)\n"
+        "    helper.start()\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    os.killpg(0, signal.SIGINT)\n"
+        "    print(helper.call(partial(divmod, 7, 2)))\n"
+        "    helper.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(3, 1)\n", "")
