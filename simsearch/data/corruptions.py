@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.prepare import SIDE, Images, prepare_image
+from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.prepare import Images, prepare_image
 
 _ENLARGED = 6  # times 28
 _MARGIN = 45  # pixels of background around the enlarged picture

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.prepare import SIDE, Images, prepare_image
+from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.prepare import Images, prepare_image
 
 _CANVAS = 280
 _ENLARGED = 6  # times 28

@@ -18,7 +18,7 @@ from simsearch.encode.stored_calibration import restore_calibration, store_calib
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.inputs import ImageInput
-from simsearch.prepare.prepare import DIGIT
+from simsearch.prepare.prepare import DIGIT, is_readable
 from simsearch.stats.calibration import Calibration, PlattScaling
 
 MODEL_CARD = "model.json"
@@ -92,7 +92,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         for name in card.files:
             if not _FILE_NAME.fullmatch(name):
                 raise ValueError(f"it names a file outside its folder: {name!r}")
-        if card.preprocessing != card.input.version:
+        if not is_readable(card.preprocessing, card.input):
             raise ValueError(
                 f"made for preprocessing version {card.preprocessing}, this is {card.input.version}"
             )

@@ -44,6 +44,7 @@ from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import parse_index
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
+from simsearch.prepare.prepare import is_readable
 
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
@@ -133,7 +134,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.from_json(data)
     except ValueError as error:
         raise BrokenBundleError(f"{path} cannot be used: {error}", hint=REBUILD) from error
-    if manifest.preprocessing != manifest.input.version:
+    if not is_readable(manifest.preprocessing, manifest.input):
         raise BrokenBundleError(
             f"the index in {folder} was made with preprocessing version {manifest.preprocessing}, "
             f"this simsearch has {manifest.input.version}",

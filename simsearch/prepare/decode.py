@@ -18,6 +18,8 @@ from simsearch.prepare.formats import SUPPORTED, pillow_formats, tile_of
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
+MAX_PROGRESSIVE = 16_000_000  # libjpeg keeps all coefficients of these: three bytes a pixel
+DRAFT_SIDE = 512  # pixels a side that a JPEG keeps
 _SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
 ANY_PICTURE = "the picture"
@@ -64,9 +66,12 @@ def read_image_file(path: Path) -> bytes:
     return data
 
 
-def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
-    """Decode the first frame of a picture of at most `MAX_PIXELS` pixels, of a kind that `formats.py` names.
+def decode_image(data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE) -> Image.Image:
+    """Decode the first frame of a picture to at most `MAX_PIXELS` pixels, of a kind that `formats.py` names.
 
+    Larger JPEGs are decoded at a half, a quarter or an eighth of their size, which costs no memory for the rest.
+
+    :param side: Pixels that both sides of a reduced JPEG still have.
     :raises BadImageError: On anything else; one too large or too dear is refused before.
     """
     try:
@@ -75,6 +80,11 @@ def decode_image(data: bytes, name: str = ANY_PICTURE) -> Image.Image:
         raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE) from None
     with pillow_errors(name):
         image = Image.open(io.BytesIO(data), formats=pillow_formats(data, name))
+        if image.format in ("JPEG", "MPO"):
+            if image.info.get("progressive") and image.width * image.height > MAX_PROGRESSIVE:
+                size = f"{image.width} x {image.height} pixels, more than {MAX_PROGRESSIVE:,}"
+                raise BadImageError(f"{name} is a progressive JPEG of {size}", _SHRINK)
+            image.draft(None, (side, side))
         check_size(image, name)
         image.load()
         return image

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
+from simsearch.prepare.decode import (
+    ANY_PICTURE,
+    DRAFT_SIDE,
+    check_size,
+    decode_image,
+    pillow_errors,
+    read_image_file,
+)
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.photo import prepare_photo
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
@@ -45,7 +52,7 @@ def prepare_picture(
         image = source
     else:
         data = source if isinstance(source, bytes) else read_image_file(Path(source))
-        image = decode_image(data, name)
+        image = decode_image(data, name, side=max(DRAFT_SIDE, input.width, input.height))
     with pillow_errors(name):
         check_size(image, name)
         return PreparedImage(*prepare_photo(image, input))

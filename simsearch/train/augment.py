@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simsearch.prepare.prepare import MEAN, SIDE, STD
+from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.prepare import MEAN, STD
 
 _BACKGROUND = -MEAN / STD  # a black pixel, normalised
 _HALF = SIDE / 2  # pixels a unit of grid_sample's coordinates

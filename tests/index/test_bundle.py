@@ -208,7 +208,7 @@ def test_an_index_of_another_preprocessing_is_refused(build_toy):
     folder = build_toy(GALLERY)
     (folder / MANIFEST).write_bytes(structs.replace(read_manifest(folder), preprocessing=7).to_json())
     assert str(refusal(folder)) == (
-        f"the index in {folder} was made with preprocessing version 7, this simsearch has 1"
+        f"the index in {folder} was made with preprocessing version 7, this simsearch has 2"
     )
 
 

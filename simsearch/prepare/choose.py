@@ -1,0 +1,179 @@
+"""Which of the components of a page is the digit: what lies at the edge, around it and beside it is left out.
+
+Nothing here is learned: rules on bounding boxes, areas and contacts, tried on drawings of many kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.prepare.components import Components, Mask, find_components
+
+_STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
+_SPECK = 0.07  # of the digit's longer side: dust, crumbs of a ruling
+_PART = 0.2  # of the digit's side, from which on what is near belongs to it wherever it is
+_EQUAL = 0.6  # of the digit's height, from which on another thing is a digit too
+_LEAST = 0.035  # of the picture's shorter side: smaller things are not looked at
+_CUT = 0.3  # of an edge, that a digit cut off by it covers
+_WHOLE_EDGE = 0.9
+NARROW = 2.2  # height over width
+_ENDS = 7  # more strokes than these end at the edge of no digit cut close
+_FRAMING = 0.7  # of an edge, that what lies along it covers
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The digit among the components, or why there is none."""
+
+    mask: Mask | None
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, bottom, left, right, ends exclusive
+    alone: float = 0.0  # share of all ink that belongs to it
+    explained: float = 0.0  # share of the ink that belongs to it, not counting frames
+    cut: bool = False  # it touches the edge
+    pieces: int = 0  # that it consists of
+    second: float = 0.0  # the side of the second largest, as a share of the largest's
+    several: bool = False  # things of one size side by side
+    edge: bool = False  # something at the edge was left out
+    around: bool = False  # something around the digit
+    beside: bool = False  # something beside it
+
+
+def choose(mask: Mask, strength: NDArray[np.float32], *, cut: bool = False, frames: bool = True) -> Choice:
+    """Choose the digit in a mask of ink.
+
+    :param mask: bool (H, W).
+    :param strength: How strong the ink is, float32 (H, W).
+    :param cut: Whether the digit may touch the edge: it does where a picture was cut close to it.
+    :param frames: Whether what runs along the edge is left out; a 7 cut close runs along two sides.
+    """
+    parts = find_components(mask)
+    if not len(parts):
+        return Choice(None)
+    height, width = parts.shape
+    tall, wide, side = parts.height, parts.width, np.maximum(parts.height, parts.width)
+    weight = parts.sums(strength)
+    large = side >= max(_LEAST * min(height, width), 4)
+    framing, touching = _at_edge(parts)
+    if not frames or height > NARROW * width:  # cut to an upright 1: no frame is so narrow
+        framing[:] = False
+    around = _around(parts, large & ~framing)
+    flat = wide > 3.2 * tall
+    usable = large & ~framing & ~around & ~flat
+    if cut:
+        contact = parts.contact() / np.array([width, width, height, height])
+        whole = (tall >= 0.8 * height) & (wide >= 0.8 * width) & (_ends(mask) <= _ENDS)
+        usable &= (
+            ~touching
+            | whole
+            | (((contact > 0).sum(1) == 1) & (contact.sum(1) < _CUT) & (side >= 0.25 * min(height, width)))
+        )
+    else:
+        usable &= ~touching
+    if not usable.any():
+        return Choice(None, edge=bool((framing | touching)[large].any()))
+    score = side * (weight / np.maximum(parts.area, 1)) ** 2
+    main = int(np.argmax(np.where(usable, score, -1)))
+    below = flat & (parts.top > parts.bottom[main] - 0.05 * tall[main])  # an underline, not the flag of a 5
+    pieces = ~framing & ~around & ~below & (~touching | cut)
+    members, several = _members(parts, main, pieces, weight)
+    box = (
+        int(parts.top[members].min()),
+        int(parts.bottom[members].max()),
+        int(parts.left[members].min()),
+        int(parts.right[members].max()),
+    )
+    counted = ~framing & ~around & (~touching | members)
+    return Choice(
+        parts.mask(members),
+        box,
+        alone=float(weight[members].sum() / max(weight.sum(), 1e-6)),
+        explained=float(weight[members].sum() / max(weight[counted].sum(), 1e-6)),
+        pieces=int(members.sum()),
+        second=float(np.sort(side[members])[-2] / side[main]) if members.sum() > 1 else 0.0,
+        cut=bool(touching[members].any()),
+        several=several,
+        edge=bool((framing | touching)[large & ~members].any()),
+        around=bool(around.any()),
+        beside=bool((large & ~members & counted).any()),
+    )
+
+
+def _ends(mask: Mask) -> int:
+    """How many separate stretches of the picture's edge are ink."""
+    around = np.concatenate((mask[0], mask[:, -1], mask[-1, ::-1], mask[::-1, 0]))
+    return int((around & ~np.roll(around, 1)).sum())
+
+
+def _at_edge(parts: Components) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What runs along an edge of the picture or across it, and what touches one at all: (C,), (C,)."""
+    height, width = parts.shape
+    contact = parts.contact()  # (C, 4)
+    share = contact / np.array([width, width, height, height])
+    touching = contact.any(axis=1)
+    full = share >= _WHOLE_EDGE
+    corner = full[:, :2].any(axis=1) & full[:, 2:].any(axis=1)
+    framing = corner | np.greater_equal(share.mean(axis=1), _FRAMING)
+    return np.asarray(framing), np.asarray(touching)
+
+
+def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What encloses another thing of some size: a box, a circle."""
+    found = np.zeros(len(parts), bool)
+    for outer in np.flatnonzero(inner):
+        top, bottom = parts.top[outer], parts.bottom[outer]
+        left, right = parts.left[outer], parts.right[outer]
+        within = (
+            inner & (parts.top > top) & (parts.bottom < bottom) & (parts.left > left) & (parts.right < right)
+        )
+        within &= np.maximum(parts.height, parts.width) >= 0.25 * (bottom - top)
+        if not within.any():
+            continue
+        only = np.zeros(len(parts), bool)
+        only[outer] = True
+        mask = parts.mask(only)[top:bottom, left:right]
+        for one in np.flatnonzero(within):
+            rows = np.linspace(parts.top[one], parts.bottom[one] - 1, 7).astype(int) - top
+            columns = np.linspace(parts.left[one], parts.right[one] - 1, 7).astype(int) - left
+            sides = (
+                mask[rows, : columns[0]].any(axis=1),
+                mask[rows, columns[-1] + 1 :].any(axis=1),
+                mask[: rows[0], columns].any(axis=0),
+                mask[rows[-1] + 1 :, columns].any(axis=0),
+            )
+            if sum(float(one_side.mean()) for one_side in sides) >= 3.2:
+                found[outer] = True
+                break
+    return found
+
+
+def _members(
+    parts: Components, main: int, usable: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], bool]:
+    """The pieces of the digit, and whether there is another thing of its size."""
+    members = np.zeros(len(parts), bool)
+    members[main] = True
+    tall, wide = parts.height, parts.width
+    side = np.maximum(tall, wide)
+    mean = weight / np.maximum(parts.area, 1)
+    usable = usable & (mean > _STRENGTH * mean[main]) & (side >= _SPECK * side[main])
+    several = False
+    for other in np.argsort(-side):
+        if not usable[other] or members[other]:
+            continue
+        pieces = members & (side >= _PART * side[main])  # crumbs do not lead to more crumbs
+        top, bottom = parts.top[pieces].min(), parts.bottom[pieces].max()
+        left, right = parts.left[pieces].min(), parts.right[pieces].max()
+        reach = max(bottom - top, right - left)
+        across = max(
+            parts.left[other] - right, left - parts.right[other]
+        )  # the gap, negative where they overlap
+        down = max(parts.top[other] - bottom, top - parts.bottom[other])
+        equal = tall[other] >= _EQUAL * tall[main]
+        if equal and across > 0.03 * reach and down < 0:
+            several = True
+        elif max(across, down) < (0.2 if side[other] >= _PART * reach else 0.08) * reach:
+            members[other] = True
+    return members, several

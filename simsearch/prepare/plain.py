@@ -1,0 +1,138 @@
+"""The plain case: one thing drawn on paper that is level or lit smoothly. Most pictures are; it is decided fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image
+
+from simsearch.prepare.canvas import MIN_CONTRAST
+from simsearch.prepare.choose import choose
+from simsearch.prepare.components import Mask, grown
+from simsearch.prepare.normalize import Ink, bounds
+from simsearch.prepare.shapes import is_drawing
+from simsearch.prepare.surface import Grey, fit_paper
+
+_MIN_SIGNAL = 6  # standard deviations of the paper's noise between paper and ink
+_MIN_INK_SIDE = 5  # ink shorter than this is a lit pixel, a speck of dust
+_INK_SHARE = 0.2  # a pixel is ink above this share of the strongest ink: JPEG noise stays below
+_OTHER = 0.35  # of the strongest ink: so strong, the other way, the paper is not level
+_OTHER_SHARE = 0.002  # of all pixels
+_FAINT, _FAINT_SHARE = 0.1, 0.03  # of the strongest ink: where more of the paper is so dark, it is not level
+_TRACE, _TRACE_SHARE = 0.04, 0.35
+_DRAWN = 0.02  # grey levels: paper with less noise was never photographed
+_WHOLE = 0.92  # of the picture: cut to the ink, it shows too little paper to judge
+_WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
+_CORE = 60  # cells, to say anything
+_AWAY = 8  # cells from the ink, beyond which no blurred edge reaches
+_CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame beside it
+_CHECKED_SIDE = 160  # pixels a side at which it is checked that there is one thing
+_COVERED = 0.16  # of a cell, from which on it is ink
+_NEARLY_ALL = 0.99
+_ALONE = 0.97  # of all ink
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """The ink of one digit, cropped to it."""
+
+    ink: Ink  # (h, w), levels of 255
+    mask: Mask  # (h, w)
+    noise: float
+    dark: bool  # whether the ink is darker than the paper
+
+
+def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawing | None:
+    """Find the one thing that is drawn; None if there are several, or the paper is not level.
+
+    :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
+    :param checked: Whether it must be one thing on level paper.
+    """
+    paper, noise = fit_paper(grey)
+    ink = grey - paper  # (H, W)
+    if dark is None:
+        dark = bool(-ink.min() > ink.max())
+    if dark:
+        ink = -ink
+    peak = float(ink.max())
+    if peak < max(MIN_CONTRAST, _MIN_SIGNAL * noise):
+        return None
+    if checked and np.mean(ink < -_OTHER * peak) > _OTHER_SHARE:
+        return None
+    mask = ink > max(_INK_SHARE * peak, 5 * noise)
+    top, bottom, left, right = box = _ink_box(mask)
+    if max(bottom - top, right - left) < _MIN_INK_SIDE:
+        return None
+    drawing = Drawing(ink[top:bottom, left:right], mask[top:bottom, left:right], noise, dark)
+    if not checked:
+        return drawing
+    if not _is_one_thing(mask, box, drawn=noise < _DRAWN) or not _is_one_strength(ink / peak, mask):
+        return None
+    whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
+    return drawing if whole or _is_level(ink / peak, mask, noise / peak) else None
+
+
+def _is_level(ink: Ink, mask: Mask, noise: float) -> bool:
+    """Whether the paper away from the ink, in shares of the strongest, differs from the surface by next to nothing."""
+    small, away = _small(ink), ~grown(_small(mask) > _COVERED, _AWAY)
+    rest = np.abs(small[away])
+    faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size
+    return bool(faint <= _FAINT_SHARE and trace <= _TRACE_SHARE)
+
+
+def _is_one_strength(ink: Ink, mask: Mask) -> bool:
+    """Whether the ink is as strong in most places: where it is not, half of it may be a shadow."""
+    small = _small(mask)
+    core = small[...] > 0.99
+    core &= ~grown(~core, 1)
+    weak = _small(ink)[core] < _WEAK
+    return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
+
+
+def _small(values: NDArray[Any]) -> Ink:
+    """Reduced by a whole factor, to where it is checked what there is: float32."""
+    cell = max(1, max(values.shape) // _CHECKED_SIDE)
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.reduce(cell) if cell > 1 else image)
+
+
+def _is_one_thing(mask: Mask, box: tuple[int, int, int, int], *, drawn: bool) -> bool:
+    """Whether the ink in the box is a drawing, and all the ink that there is.
+
+    :param drawn: Whether no camera took the picture, so that no desk shows at its edge.
+    """
+    cell = max(1, max(mask.shape) // _CHECKED_SIDE)
+    small = _small(mask) > _COVERED
+    choice = choose(small, small.astype(np.float32))
+    if choice.edge or choice.mask is None:
+        choice = choose(small, small.astype(np.float32), cut=True, frames=not drawn)
+        if choice.second > _CRUMB or (choice.edge and choice.alone < _NEARLY_ALL):
+            return False
+    if choice.mask is None or choice.several or choice.around or choice.alone < _ALONE:
+        return False
+    top, bottom, left, right = choice.box
+    slack = 1 + 0.04 * max(bottom - top, right - left)
+    if any(abs(cell * ours - theirs) > cell * slack for ours, theirs in zip(choice.box, box, strict=True)):
+        return False
+    return is_drawing(choice.mask[top:bottom, left:right])
+
+
+def _ink_box(mask: Mask) -> tuple[int, int, int, int]:
+    """Bounds of the ink without specks of dust.
+
+    On a grid of about 64 cells a side, the box is that of the ink in cells where there is, with the cells
+    around, an eighth as much as where there is most.
+    """
+    cell = max(mask.shape) // 64
+    if cell > 1:
+        cells = np.asarray(Image.fromarray(mask.astype(np.float32)).reduce(cell))
+        framed = np.pad(cells, 1)
+        near = sliding_window_view(framed, (3, 3)).sum((2, 3))
+        top, bottom, left, right = (cell * edge for edge in bounds(near >= near.max() / 8))
+        inner = bounds(mask[top:bottom, left:right])
+        return top + inner[0], top + inner[1], left + inner[2], left + inner[3]
+    return bounds(mask)

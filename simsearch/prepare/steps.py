@@ -1,0 +1,22 @@
+"""The steps that take a digit off a page, each of which can be left out to measure what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps are taken."""
+
+    color: bool = True  # ink is looked for in color where grey hides it
+    eraser: bool = True  # white strokes on nothing are an eraser's
+    closing: bool = True  # paper is what lies around ink, not one smooth surface
+    polarity: bool = True  # both polarities are tried, and compared
+    rulings: bool = True  # straight lines across the page are taken out
+    parts: bool = True  # what lies at the edge, around and beside the digit is left out
+    shapes: bool = True  # filled areas, empty boxes and lattices are no digits
+    support: bool = True  # ink must end at lighter paper
+
+
+ALL = Steps()

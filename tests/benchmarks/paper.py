@@ -1,0 +1,138 @@
+"""Digits on paper, family by family: right, known but wrong, unknown, refused.
+
+    python tests/benchmarks/paper.py --each 40
+
+Half of the digits are strokes, half the handwriting of MNIST's held-out training images. A picture counts as
+right if the shipped index knows it and names its class; known and wrong is the failure that matters. Of the
+pictures with nothing to know, none should be known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from papers.families import FAMILIES, NOTHING, Digit, Maker
+from papers.unseen import UNSEEN, UNSEEN_NOTHING
+
+from simsearch.data.datasets import Split, load_named
+from simsearch.errors import BadImageError
+from simsearch.prepare.prepare import PreparedImage, prepare_image
+from simsearch.search.searcher import Searcher
+
+_MOST = 2_000  # pictures of handwriting
+OUTCOMES = ("right", "wrong", "unknown", "refused")
+
+
+def digit_of(split: Split, number: int, rng: np.random.Generator) -> Digit:
+    """The digit of a picture: strokes for even numbers, handwriting for odd ones."""
+    assert split.labels is not None
+    if number % 2 == 0:
+        return Digit(number // 2 % 10)
+    row = int(rng.integers(len(split)))
+    return Digit(int(split.labels[row]), split.images[row])
+
+
+def plain(searcher: Searcher, split: Split) -> Split:
+    """The digits that the index knows and names rightly as they are: what then goes wrong is the picture's doing."""
+    assert split.labels is not None
+    answers = searcher.query_prepared([PreparedImage(image) for image in split.images[:_MOST]], k=1)
+    found = [answer.verdict.label if answer.verdict else None for answer in answers]
+    rows = [row for row, label in enumerate(found) if label == str(split.labels[row])]
+    return split.take(np.array(rows))
+
+
+def draw(make: Maker, split: Split, seed: int, number: int) -> tuple[bytes, Digit]:
+    """One picture of a family; the same arguments give the same bytes."""
+    rng = np.random.default_rng([seed, number, *make.__name__.encode()])
+    digit = digit_of(split, number, rng)
+    return make(digit, rng), digit
+
+
+def outcome(
+    searcher: Searcher, picture: bytes, digit: Digit | None
+) -> tuple[str, str, float, np.ndarray | None]:
+    """What became of it, what was said, the CPU seconds of preparation, and the 28x28 pixels."""
+    start = time.process_time()
+    try:
+        prepared = prepare_image(picture)
+    except BadImageError as error:
+        return "refused", error.message, time.process_time() - start, None
+    spent = time.process_time() - start
+    verdict = searcher.query_prepared([prepared], k=1)[0].verdict
+    assert verdict is not None
+    said = f"{verdict.label} {verdict.probability:.2f} {'; '.join(prepared.notes)}"
+    if not verdict.known:
+        return "unknown", said, spent, prepared.pixels
+    return ("right" if digit and verdict.label == str(digit.label) else "wrong"), said, spent, prepared.pixels
+
+
+def measure(
+    searcher: Searcher, split: Split, families: Mapping[str, Maker], options: argparse.Namespace, known: bool
+) -> None:
+    """Print a line a family, and one for all."""
+    total: Counter[str] = Counter()
+    for name, make in families.items():
+        found: Counter[str] = Counter()
+        times = []
+        for number in range(options.each):
+            picture, digit = draw(make, split, options.seed, number)
+            result, said, spent, pixels = outcome(searcher, picture, digit if known else None)
+            found[result] += 1
+            times.append(spent)
+            if options.save and result != "right" and (known or result == "wrong"):
+                keep(options.save, f"{name}-{number}-{digit.label}-{result}", picture, said, pixels)
+        total += found
+        shares = "".join(f"{found[key] / options.each:>9.3f}" for key in OUTCOMES)
+        print(f"{name:<22}{shares}{1000 * float(np.median(times)):>10.1f}", flush=True)
+    shares = "".join(f"{total[key] / max(total.total(), 1):>9.4f}" for key in OUTCOMES)
+    print(f"{'all':<22}{shares}", flush=True)
+
+
+def keep(folder: Path, name: str, picture: bytes, said: str, pixels: np.ndarray | None) -> None:
+    """Save a picture and what the network saw, for the eye."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.img").write_bytes(picture)
+    (folder / f"{name}.txt").write_text(said)
+    if pixels is not None:
+        Image.fromarray(pixels).save(folder / f"{name}-seen.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--each", type=int, default=40, help="pictures a family")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--index", type=Path, default=Path(__file__).parents[2] / "indexes" / "mnist-test")
+    parser.add_argument("--families", nargs="*", default=None)
+    parser.add_argument("--unseen", action="store_true", help="also the families kept out of sight")
+    parser.add_argument("--save", type=Path, help="folder for what went wrong")
+    options = parser.parse_args()
+    searcher = Searcher.open(options.index, threads=1)
+    split = plain(searcher, load_named("mnist:held-out"))
+    sets = {
+        True: {**FAMILIES, **(UNSEEN if options.unseen else {})},
+        False: {**NOTHING, **(UNSEEN_NOTHING if options.unseen else {})},
+    }
+    print(f"{'family':<22}" + "".join(f"{key:>9}" for key in OUTCOMES) + f"{'CPU ms':>10}")
+    for known, families in sets.items():
+        chosen = {
+            name: make
+            for name, make in families.items()
+            if options.families is None or name in options.families
+        }
+        if chosen:
+            measure(searcher, split, chosen, options, known)
+
+
+if __name__ == "__main__":
+    main()
