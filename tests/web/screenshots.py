@@ -6,11 +6,14 @@ python tests/web/screenshots.py OUT [--index INDEX] [--size laptop] [--scheme li
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,6 +29,7 @@ SIZES = {  # and density
     "projector": (1920, 1080, 1),
 }
 SCHEMES = ("light", "dark")
+_STILL = 12  # frames in which a finished drawing is looked at
 
 
 def arc(x: float, y: float, radius: float, start: int, stop: int) -> list[tuple[float, float]]:
@@ -78,7 +82,7 @@ def compared(page: Page) -> None:
 
 def presented(page: Page) -> None:
     """A three in the presentation."""
-    page.locator("#present").click()
+    page.goto("/#present")
     expect(page.locator("#map-count")).not_to_have_text("")
     draw(page, THREE)
 
@@ -130,11 +134,46 @@ def shoot(browser: Browser, url: str, folder: Path, size: str, scheme: str, stat
     context.close()
 
 
+def record(browser: Browser, url: str, path: Path) -> None:
+    """A three and a seven being drawn in the presentation, as an animated WebP."""
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.goto("/#present")
+    expect(page.locator("#map-count")).not_to_have_text("")
+    box = page.locator("#pad").bounding_box()
+    assert box is not None
+    frames: list[Image.Image] = []
+
+    def take() -> None:
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        frames.append(shot.resize((960, 540), Image.Resampling.LANCZOS))
+
+    for strokes in (THREE, SEVEN):
+        for stroke in strokes:
+            points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in stroke]
+            page.mouse.move(*points[0])
+            page.mouse.down()
+            for (x0, y0), (x1, y1) in pairwise(points):
+                steps = max(1, round(math.hypot(x1 - x0, y1 - y0) / 45))
+                for step in range(1, steps + 1):
+                    page.mouse.move(x0 + (x1 - x0) * step / steps, y0 + (y1 - y0) * step / steps)
+                    page.wait_for_timeout(130)
+                    take()
+            page.mouse.up()
+        rest(page)
+        for _ in range(_STILL):
+            take()
+        page.locator("#clear").click()
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=110, loop=0, quality=72, method=6)
+    context.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
+    parser.add_argument("--record", action="store_true", help="an animated WebP, and nothing else")
     parser.add_argument("--index", type=Path, default=SHIPPED_INDEX)
     parser.add_argument("--size", choices=SIZES, action="append", help="of these alone; repeatable")
     parser.add_argument("--scheme", choices=SCHEMES, action="append")
@@ -142,6 +181,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with running({options.index.name: options.index}) as url, open_browser() as browser:
+        if options.record:
+            record(browser, url, options.out / "page.webp")
+            return
         for size in options.size or SIZES:
             for scheme in options.scheme or SCHEMES:
                 for state in options.state or STATES:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from browsers import DIGITS, draw
 from pages import (  # noqa: F401
     PHONE,
@@ -37,7 +38,7 @@ def pixel_of(page: Page, shipped: Searcher, item: int) -> tuple[float, float]:
     box = page.locator("#map").bounding_box()
     assert box is not None
     size = np.array([box["width"], box["height"]]) - 2  # without its border
-    scale = (0.86 * size / (high - low)).min()
+    scale = (0.78 * size / (high - low)).min()
     x, y = (places[item] - (low + high) / 2) * (scale, -scale) + size / 2 + 1
     return box["x"] + x, box["y"] + y
 
@@ -181,6 +182,30 @@ def test_drawings_stay_on_the_tray_while_others_are_drawn(page: Page) -> None:
         expect(page.locator("#offer button")).to_have_count(0)
     different = page.locator("#matrix td b").nth(1)
     expect(different).to_have_text(re.compile(r"^0\.[0-7]\d\d$"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_axe_scan_finds_nothing_in_any_view_and_state(open_page: Callable[..., Page], scheme: str) -> None:
+    page = open_page("/#id=7&view=map", color_scheme=scheme, viewport={"width": 390, "height": 844})
+    expect(page.locator("#map-layouts button")).to_have_count(2)
+    assert violations(page) == []
+    page.locator("#tab-inside").click()
+    expect(page.locator("#inside")).to_have_attribute("aria-label", re.compile("128 numbers"))
+    assert violations(page) == []
+    page.locator("#tab-compare").click()
+    for _ in range(2):
+        page.locator("#offer button:enabled").first.click()
+    expect(page.locator("#matrix td b")).to_have_count(4)
+    assert violations(page) == []
+    page.route("**/api/search?*", lambda route: route.abort())
+    draw(page, DIGITS["1"])
+    expect(page.locator("#again")).to_be_visible()
+    assert violations(page) == []
+    page.unroute("**/api/search?*")
+    page.route("**/api/search?*", lambda _: None)
+    page.locator("#again").click()
+    expect(page.locator("#reason")).to_have_text("Searching…")
+    assert violations(page) == []
 
 
 def test_tabs_are_moved_between_with_arrows(page: Page) -> None:

@@ -66,7 +66,7 @@ export class Client {
 
   async #fetch(path, options) {
     const headers = new Headers();
-    if (options.body) headers.set("Content-Type", options.body.type || "application/octet-stream");
+    if (options.body) headers.set("Content-Type", "application/octet-stream"); // the bytes say what they are
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
     let response;
     try {

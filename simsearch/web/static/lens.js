@@ -1,6 +1,6 @@
 // What part of a map is seen: moved and scaled by wheel, fingers, mouse and keys.
 
-const MARGIN = 0.07; // of each side around everything
+const MARGIN = 0.11; // of each side around everything
 const DEEPEST = 60; // times as large as everything
 const STEP = 60; // pixels an arrow key moves it
 
