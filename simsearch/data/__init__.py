@@ -3,6 +3,10 @@
 splits.py        a split: images with what is known about them; which ones are held out
 datasets.py      names -> loaders
 idx.py           folders of IDX files
+collection.py    what lies in a folder now
+labels.py        the class of each file: by folders, by a table, or none
+split_folders.py folders that are splits
+decoding.py      files -> pixels, in processes of their own
 folders.py       folders of image files
 mnist.py         a verified copy of MNIST
 mnist_sources.py where MNIST can come from

@@ -5,70 +5,103 @@ Loading needs neither torch nor torchvision; fetching is left to `mnist.py`, pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from simsearch.data.collection import comparable, visible
 from simsearch.data.corruptions import corrupt_images
-from simsearch.data.folders import load_image_folder, visible
+from simsearch.data.folders import load_image_folder
 from simsearch.data.idx import IDX_IMAGES, load_idx_folder, split_from_idx
+from simsearch.data.labels import AUTO
 from simsearch.data.mnist import Note, default_data_dir, fetch_mnist, silent
+from simsearch.data.split_folders import find_splits, split_word
 from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadDatasetError
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
-from simsearch.text import did_you_mean
+from simsearch.text import did_you_mean, listed, printable
 
 SPLITS = ("train", "test")
 _SYNONYMS = {"validation": "held-out", "corrupted": "distorted"}
 MNIST_SPLITS = (*SPLITS, "kept", "validation", "corrupted", "held-out", "distorted")
+_FOLDER_SPLITS = ("train", "val", "test")
 
 
 def load_split(
     dataset: str,
-    split: str = "test",
+    split: str | None = None,
     *,
     input: ImageInput = DIGIT,
+    labels: str = AUTO,
     data_dir: Path | None = None,
+    processes: int = 0,
     note: Note = silent,
 ) -> Split:
     """Load a gallery by its name, or from a folder of IDX files or images.
 
-    :param split: "train" or "test". A folder of images has no splits, unless its sub-folders are `train`
-        and `test`. Of MNIST's training split "validation" is the 5,000 images on which every choice is made,
-        "corrupted" these with corruptions (see `simsearch.data.corruptions`), and "kept" the others. They are
-        called "held-out" and "distorted" too, which is what their splits are named.
+    :param split: "train" or "test"; None is "test". Of MNIST's training split "validation" is the 5,000
+        images on which every choice is made, "corrupted" these with corruptions (see
+        `simsearch.data.corruptions`), and "kept" the others. They are called "held-out" and "distorted" too,
+        which is what their splits are named. A folder of images has the splits that its sub-folders are named
+        after, "val" among them; None is then "test" if it is there, or else the first. Without any, all is
+        taken.
     :param input: What pictures in folders are prepared for; MNIST and IDX files are digits already.
+    :param labels: Where the classes of a folder of images come from; see `simsearch.data.labels`.
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
+    :param processes: How many decode a folder of images side by side; 0 uses every core.
+    :param note: Receives what was chosen where the arguments leave a choice.
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
     """
-    splits = MNIST_SPLITS if dataset in GALLERIES else SPLITS
-    if split not in splits:
-        hint = f"{did_you_mean(split, splits)}choose one of: {', '.join(splits)}"
-        raise BadDatasetError(f"there is no split {split!r}", hint)
     if dataset in GALLERIES:
-        return GALLERIES[dataset](split, data_dir or default_data_dir(), note)
+        _check_split(split, MNIST_SPLITS)
+        _check_labels(labels, dataset)
+        return GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
+    word = None if split is None else split_word(split)
+    if split is not None and word is None:
+        _check_split(split, _FOLDER_SPLITS)
     folder = _existing_folder(dataset)
     if any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
-        return load_idx_folder(folder, split)
-    if {"train", "test"} <= {path.name for path in visible(folder) if path.is_dir()}:
-        return replace(load_image_folder(folder / split, input), name=f"{folder.resolve().name}-{split}")
-    return load_image_folder(folder, input)
+        _check_split(word, SPLITS)
+        _check_labels(labels, dataset)
+        return load_idx_folder(folder, word or "test")
+    splits = find_splits(folder)
+    if not splits:
+        if word:
+            note(f"{folder} has no split folders: all of it is taken")
+        return load_image_folder(folder, input, labels=labels, processes=processes)
+    chosen = _chosen_split(folder, splits, word, note)
+    loaded = load_image_folder(splits[chosen], input, labels=labels, processes=processes)
+    return replace(loaded, name=f"{comparable(folder.resolve().name)}-{chosen}")
 
 
 def load_named(
-    name: str, *, input: ImageInput = DIGIT, data_dir: Path | None = None, note: Note = silent
+    name: str,
+    *,
+    input: ImageInput = DIGIT,
+    labels: str = AUTO,
+    data_dir: Path | None = None,
+    processes: int = 0,
+    note: Note = silent,
 ) -> Split:
-    """Load what one word names: `mnist:train`, or a folder with or without `:train` or `:test`.
+    """Load what one word names: `mnist:train`, or a folder with or without `:train`, `:val` or `:test`.
 
     :raises BadDatasetError: As `load_split`.
     """
+    dataset, split = split_name(name)
+    return load_split(
+        dataset, split, input=input, labels=labels, data_dir=data_dir, processes=processes, note=note
+    )
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """The dataset and the split that one word names; a folder of the whole name comes first."""
     dataset, _, split = name.rpartition(":")
-    if dataset and split in MNIST_SPLITS:
-        return load_split(dataset, split, input=input, data_dir=data_dir, note=note)
-    return load_split(name, input=input, data_dir=data_dir, note=note)
+    if dataset and (split in MNIST_SPLITS or split_word(split)) and not _is_folder(name):
+        return dataset, split
+    return name, None
 
 
 def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) -> Path:
@@ -102,6 +135,46 @@ def _part_of_training(train: Split, part: str) -> Split:
 
 
 GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType({"mnist": _load_mnist})
+
+
+def _check_split(split: str | None, splits: Sequence[str]) -> None:
+    if split is not None and split not in splits:
+        hint = f"{did_you_mean(split, splits)}choose one of: {', '.join(splits)}"
+        raise BadDatasetError(f"there is no split {split!r}", hint)
+
+
+def _check_labels(labels: str, dataset: str) -> None:
+    if labels != AUTO:
+        raise BadDatasetError(
+            f"{dataset} has its own labels", hint="choose labels for a folder of images, or none at all"
+        )
+
+
+def _chosen_split(folder: Path, splits: Mapping[str, Path], word: str | None, note: Note) -> str:
+    """Which of a folder's splits is meant; a choice that nobody made is said.
+
+    :raises BadDatasetError: If it has no such split.
+    """
+    there = ", ".join(f"{split} ({path.relative_to(folder).as_posix()})" for split, path in splits.items())
+    if word is None:
+        word = "test" if "test" in splits else next(iter(splits))
+        others = "".join(f"; {folder}:{split} is another" for split in splits if split != word)
+        note(f"{folder} has the splits {there}: {word} is taken{others}")
+    if word not in splits:
+        raise BadDatasetError(f"{folder} has no {word} split", hint=f"it has {there}")
+    beside = [
+        path.name for path in visible(splits[word].parent) if path.is_dir() and path not in splits.values()
+    ]
+    if beside:
+        note(f"skipped beside the splits: {printable(listed(beside))}")
+    return word
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _existing_folder(dataset: str) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.data.folders import visible
+from simsearch.data.collection import visible
 from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError
 from simsearch.files import decompressed, open_regular, reason_of, sha256_of, size_of

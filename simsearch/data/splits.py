@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.data.collection import Skipped
 from simsearch.prepare.inputs import Pictures
 
 VALIDATION_IMAGES = 5_000
@@ -26,7 +27,8 @@ class Split:
     name: str  # "mnist-test"
     classes: tuple[str, ...] = ()  # classes[label] is the class's name
     sha256: Mapping[str, str] = field(default_factory=dict)  # data file -> hash; empty for image folders
-    skipped: tuple[str, ...] = ()  # "path: reason" of images that could not be read
+    skipped: tuple[Skipped, ...] = ()  # files of a folder that were passed over
+    root: str | None = None  # the folder that the sources are read from, for image folders
 
     def __post_init__(self) -> None:
         shape = self.images.shape

@@ -107,10 +107,7 @@ def evaluate(
     ranked = rank_gallery(every, gallery, labels, k=k, threads=threads, on_progress=on_progress)
     rows = np.flatnonzero(~np.isnan(ranked.values["P@1"]))
     if not len(rows):
-        raise BadInputError(
-            f"no query has an item of its own class in the index {bundle.manifest.name}",
-            hint="check that query labels and gallery labels use the same names",
-        )
+        raise _nothing_relevant(bundle.manifest.name, queries)
     manifest, judged = bundle.manifest, ranked.take(rows)
     per_query = _per_query(bundle, every, judged, rows)
     per_class = tuple(_class_rows(judged.values, every.labels[rows], manifest.classes))
@@ -221,6 +218,18 @@ def _gallery_labels(bundle: Bundle) -> NDArray[np.int64]:
             hint="build it from a dataset with labels, or from a folder with one sub-folder a class",
         )
     return bundle.labels
+
+
+def _nothing_relevant(index: str, queries: Split | None) -> BadInputError:
+    if queries is None:
+        return BadInputError(
+            f"each class in the index {index} has one item, which is left out when it is asked about",
+            hint="ask about other pictures of these classes: `--queries FOLDER`",
+        )
+    return BadInputError(
+        f"no query has an item of its own class in the index {index}",
+        hint="check that query labels and gallery labels use the same names",
+    )
 
 
 def prepare_queries(bundle: Bundle, split: Split | None = None) -> Queries:

@@ -5,6 +5,7 @@ build.py      dataset + model -> bundle
 bundle.py     one index on disk
 manifest.py   what an index says about itself
 locations.py  where indexes are
+catalog.py    which indexes there are: listed, renamed, deleted
 calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check

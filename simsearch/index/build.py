@@ -106,6 +106,7 @@ def _build(
         files=_write_files(split, model, folder, store),
         input=model.encoder.input,
         output=model.encoder.output,
+        root=split.root,
         calibration=suit_gallery(calibration, store, split.images) if calibration else fit_gallery(store),
     )
     commit(folder, manifest)

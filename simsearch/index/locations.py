@@ -84,6 +84,11 @@ def all_indexes(index_dir: Path) -> list[Path]:
     return found
 
 
+def is_shipped(folder: Path) -> bool:
+    """Whether this is the folder of an index that ships with simsearch."""
+    return folder.resolve() in (place.resolve() for place in _shipped(folder.name))
+
+
 def _is_path(index: str) -> bool:
     return not _NAME.fullmatch(index) or _is_index(Path(index))
 

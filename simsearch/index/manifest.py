@@ -79,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     calibration: Calibration | None = None  # absent in indexes from before there was one
     input: ImageInput = DIGIT
     output: VectorOutput = AS_IS
+    root: str | None = None  # the folder that the sources are read from; a manifest with one is of format 2
 
     @property
     def pairs(self) -> PlattScaling | None:
@@ -89,7 +90,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """The content of `manifest.json`."""
         calibration = self.calibration and store_calibration(self.calibration)
         fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
-        return with_checksum({"format": version_of(fields, self.input, self.output), **fields})
+        version = FORMAT_VERSION
+        if self.root is None:
+            del fields["root"]
+            version = version_of(fields, self.input, self.output)
+        return with_checksum({"format": version, **fields})
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:

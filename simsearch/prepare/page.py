@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.choose import Choice, choose
@@ -158,7 +157,7 @@ def _made(
     others = mask[cut] & ~inside
     own &= ~grown(others, 1) | inside
     ink = np.where(own, share[cut], 0).astype(np.float32)
-    paper_share = 1 - float((mask.mean()))
+    paper_share = 1 - float(mask.mean())
     side = max(bottom - top, right - left) / max(share.shape)
     support = edge_support(view[cut], paper[cut], inside, gone[cut])
     score = (

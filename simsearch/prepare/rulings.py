@@ -9,7 +9,6 @@ Comparative Study of Staff Removal Algorithms", IEEE TPAMI 30(5), 2008).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simsearch.prepare.components import Mask, filled, find_runs
 

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from simsearch.data.folders import image_files, natural
+from simsearch.data.collection import natural, scan, summary
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.prepare.decode import MAX_BYTES
 
@@ -171,20 +171,19 @@ def _from_path(path: Path, note: Note) -> Iterator[Query]:
     if not _is_folder(path):
         yield Query(str(path), path)
         return
-    skipped: list[str] = []
     try:
-        files = image_files(path, path, skipped)
+        found = scan(path)
     except BadInputError as error:
         yield Query(str(path), error=error)
         return
-    for line in skipped:
-        note(f"skipped {path}/{line}")
-    if not files:
-        hint = "it may hold png, jpg, webp, bmp or gif files, also in sub-folders"
+    for line in summary(found.skipped, f"{path}/"):
+        note(line)
+    if not found.items:
+        hint = "pictures may also lie in sub-folders of it"
         yield Query(str(path), error=BadInputError(f"there is no picture in {path}", hint=hint))
-    for file in files:
-        below = file.relative_to(path).parts
-        yield Query(str(file), file, label=below[0] if len(below) > 1 else None)
+    for item in found.items:
+        file = found.file(item)
+        yield Query(str(file), file, label=item.parts[0] if len(item.parts) > 1 else None)
 
 
 def _exists(path: Path) -> bool:

@@ -31,6 +31,9 @@ COMMANDS = (
     "train",
     "export",
     "info",
+    "list",
+    "rename",
+    "delete",
     "verify",
     "doctor",
     "data fetch",
@@ -273,7 +276,7 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["query", "{tmp}/empty"],
             2,
             "there is no picture in {tmp}/empty",
-            "it may hold png, jpg, webp, bmp or gif files, also in sub-folders",
+            "pictures may also lie in sub-folders of it",
         ),
         (
             ["query"],
@@ -422,7 +425,7 @@ def test_an_image_folder_becomes_an_index_that_answers(
         "build-index", "--dataset", tmp_path / "photos", "--model", toy_model_folder, "--index-dir", tmp_path
     )
     assert built.exit_code == 0, built.output
-    assert built.stdout.startswith(f"{tmp_path / 'photos'}: 4 images by model toy in ")
+    assert built.stdout.startswith(f"{tmp_path / 'photos'}: 4 images, 2 classes by model toy in ")
     assert errors(built) == [
         "skipped dog/broken.png: cannot decode it: not a picture, or damaged",
     ]
@@ -432,6 +435,71 @@ def test_an_image_folder_becomes_an_index_that_answers(
     for row, source in enumerate(searcher.bundle.sources):
         answer = searcher.query(tmp_path / "photos" / source, k=1)
         assert (answer.hits[0].id, answer.hits[0].score) == (row, pytest.approx(1.0))
+
+
+def test_what_is_left_out_is_a_line_a_reason_and_the_list_a_file(
+    tmp_path: Path, toy_model_folder: Path, mnist_test: Split
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for row, name in enumerate(("1.png", "2", "3.dat")):
+        Image.fromarray(mnist_test.images[row]).save(photos / name, "PNG")
+    for number in range(30):
+        (photos / f"{number}.txt").write_text("no picture")
+    where = ("--model", toy_model_folder, "--index-dir", tmp_path / "indexes")
+    built = run("build-index", "--dataset", photos, *where, "--skipped", tmp_path / "left.csv")
+    assert built.exit_code == 0, built.output
+    assert errors(built) == ["skipped 30 files, as 0.txt: not a picture"]
+    assert "3 images by model toy" in built.stdout
+    assert len((tmp_path / "left.csv").read_text().splitlines()) == 31
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n1.png,x\n2,y\n3.dat,x\n")
+    again = run("build-index", "--dataset", photos, *where, "--labels", labels)
+    assert "3 images, 2 classes" in again.stdout
+    info = run("info", "--index", tmp_path / "indexes" / "photos")
+    assert "x (2), y (1)" in info.stdout
+    counts = json.loads(run("info", "--index", tmp_path / "indexes" / "photos", "--json").stdout)
+    assert counts["class_counts"] == {"x": 2, "y": 1}
+
+
+def test_an_index_of_something_else_is_replaced_only_if_that_is_wanted(
+    tmp_path: Path, toy_model_folder: Path, mnist_test: Split
+) -> None:
+    for split in ("Training", "testing"):
+        for row in (0, 1):
+            path = tmp_path / "photos" / split / str(row) / "a.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(mnist_test.images[row]).save(path)
+    build = ("build-index", "--name", "x", "--model", toy_model_folder, "--index-dir", tmp_path / "indexes")
+    first = run(*build, "--dataset", f"{tmp_path / 'photos'}:train")
+    assert (first.exit_code, errors(first)) == (0, [])
+    refused = run(*build, "--dataset", tmp_path / "photos", "--split", "test")
+    assert refused.exit_code == 2
+    assert errors(refused)[1] == "hint: choose another --name, or add --replace"
+    replaced = run(*build, "--dataset", tmp_path / "photos", "--split", "test", "--replace")
+    assert replaced.exit_code == 0, replaced.output
+    listed = json.loads(run("list", "--index-dir", tmp_path / "indexes", "--json").stdout)
+    assert [(entry["name"], entry["dataset"], entry["classes"]) for entry in listed][-1] == (
+        "x",
+        "photos-test",
+        ["0", "1"],
+    )
+
+
+def test_indexes_are_listed_renamed_and_deleted_after_a_question(toy_index: Path) -> None:
+    where = ("--index-dir", toy_index.parent)
+    (row,) = [line.split() for line in run("list", *where).stdout.splitlines() if line.startswith("toy")]
+    assert row[:4] == ["toy", "6", "3", "toy"]
+    assert run("rename", "toy", "other", *where).stdout == f"toy is now {toy_index.parent / 'other'}\n"
+    unanswered = run("delete", "other", *where)
+    assert unanswered.exit_code == 2
+    assert errors(unanswered)[-2:] == ["error: nobody answered, so nothing was deleted", "hint: add --yes"]
+    runner = CliRunner(env={"COLUMNS": "100"})
+    asked = ["delete", "other", "--index-dir", str(toy_index.parent)]
+    assert runner.invoke(app, asked, input="n\n").exit_code == 0
+    assert (toy_index.parent / "other").is_dir()
+    assert runner.invoke(app, asked, input="y\n").stdout == f"deleted {toy_index.parent / 'other'}\n"
+    assert not (toy_index.parent / "other").exists()
 
 
 def test_settings_come_from_flag_then_environment_then_default(toy_index: Path, picture: Path) -> None:

@@ -3,8 +3,6 @@
 import gzip
 import hashlib
 import math
-import os
-import shutil
 import struct
 import subprocess
 import sys
@@ -12,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from simsearch.data import datasets
+from simsearch.data.collection import Skipped
 from simsearch.data.datasets import load_split
 from simsearch.data.idx import read_idx
 from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError, DatasetUnavailableError
-from simsearch.prepare.prepare import prepare_image
 
 PIXELS = np.arange(3 * 28 * 28).reshape(3, 28, 28).astype(np.uint8)
+SKIPPED = Skipped("s", "not a picture")
 LABELS = np.array([2, 0, 1], np.uint8)
 
 
@@ -33,20 +31,6 @@ def write_idx(folder: Path, prefix: str, *, images=PIXELS, labels=LABELS) -> Non
     (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(images))
     if labels is not None:
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
-
-
-def stroke(height: int) -> np.ndarray:
-    """A bright bar of this height on black: different heights are different pictures."""
-    pixels = np.zeros((28, 28), np.uint8)
-    pixels[4 : 4 + height, 12:16] = 255
-    return pixels
-
-
-def draw(path: Path, height: int) -> np.ndarray:
-    """Write a picture without loss and return the pixels that simsearch makes of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(stroke(height)).save(path)
-    return prepare_image(stroke(height)).pixels
 
 
 def refusal(dataset: str | Path, split: str = "test") -> BadDatasetError:
@@ -260,110 +244,12 @@ def test_a_broken_gzip_file_is_refused(tmp_path, data):
         read_idx(tmp_path / "values.gz")
 
 
-# --- image folders
-
-
-def test_sub_folders_are_classes_in_natural_order(tmp_path):
-    expected = [
-        draw(tmp_path / "9" / "a.png", 18),
-        draw(tmp_path / "10" / "img2.png", 19),
-        draw(tmp_path / "10" / "img10.PNG", 20),
-        draw(tmp_path / "cat" / "deep" / "er.bmp", 17),
-    ]
-    (tmp_path / "empty").mkdir()
-    split = load_split(str(tmp_path))
-    assert split.classes == ("9", "10", "cat")
-    assert split.sources == ("9/a.png", "10/img2.png", "10/img10.PNG", "cat/deep/er.bmp")
-    np.testing.assert_array_equal(split.labels, [0, 1, 1, 2])
-    assert split.labels.dtype == np.int64
-    np.testing.assert_array_equal(split.images, expected)
-    assert (split.name, split.skipped, split.sha256) == (tmp_path.name, (), {})
-
-
-def test_images_directly_in_the_folder_are_unlabelled(tmp_path):
-    expected = [draw(tmp_path / "b.png", 18), draw(tmp_path / "c.gif", 19)]
-    (tmp_path / "documents").mkdir()
-    (tmp_path / "documents" / "readme.txt").write_text("no image")
-    split = load_split(str(tmp_path), "train")
-    assert split.labels is None
-    assert (split.classes, split.sources) == ((), ("b.png", "c.gif"))
-    np.testing.assert_array_equal(split.images, expected)
-
-
-def test_hidden_and_other_files_are_ignored(tmp_path):
-    draw(tmp_path / "a.png", 18)
-    draw(tmp_path / ".hidden.png", 19)
-    draw(tmp_path / ".cache" / "b.png", 20)
-    (tmp_path / "notes.txt").write_text("not an image")
-    Image.fromarray(stroke(18)).save(tmp_path / "c.tiff")
-    split = load_split(str(tmp_path))
-    assert (split.sources, split.skipped) == (("a.png",), ())
-
-
-def test_labels_stay_aligned_when_an_image_is_skipped(tmp_path):
-    first, last = draw(tmp_path / "a" / "1.png", 18), draw(tmp_path / "b" / "2.png", 19)
-    (tmp_path / "a" / "2.png").write_bytes(b"not a picture")
-    (tmp_path / "b" / "1.jpg").write_bytes(b"")
-    split = load_split(str(tmp_path))
-    assert split.sources == ("a/1.png", "b/2.png")
-    np.testing.assert_array_equal(split.labels, [0, 1])
-    np.testing.assert_array_equal(split.images, [first, last])
-    assert [line.split(": ")[0] for line in split.skipped] == ["a/2.png", "b/1.jpg"]
-    assert all(str(tmp_path) not in line and len(line) > 10 for line in split.skipped)
-
-
-def test_a_mix_of_loose_images_and_classes_is_refused(tmp_path):
-    draw(tmp_path / "loose.png", 18)
-    draw(tmp_path / "cat" / "a.png", 18)
-    assert refusal(tmp_path).message == f"{tmp_path} mixes loose images (loose.png) and class folders (cat)"
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    assert refusal(tmp_path).message == f"{tmp_path} holds no readable image"
-
-
-def test_a_folder_of_unreadable_images_is_refused_with_a_reason(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"not a picture")
-    assert refusal(tmp_path).message.startswith(f"{tmp_path} holds no readable image (a.png: ")
-
-
-def test_train_and_test_folders_are_splits_not_classes(tmp_path):
-    draw(tmp_path / "train" / "cat" / "a.png", 18)
-    draw(tmp_path / "test" / "dog" / "b.png", 19)
-    train, test = load_split(str(tmp_path), "train"), load_split(str(tmp_path), "test")
-    assert (train.classes, train.sources, train.name) == (("cat",), ("cat/a.png",), f"{tmp_path.name}-train")
-    assert (test.classes, test.sources, test.name) == (("dog",), ("dog/b.png",), f"{tmp_path.name}-test")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
-def test_links_to_folders_are_listed_and_not_followed(tmp_path):
-    draw(tmp_path / "a" / "1.png", 18)
-    (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    (tmp_path / "b").symlink_to(tmp_path / "a")
-    (tmp_path / "a" / "2.png").symlink_to("1.png")
-    split = load_split(str(tmp_path))
-    assert split.sources == ("a/1.png", "a/2.png")
-    assert split.skipped == (
-        "b: a link to a folder, not followed",
-        "a/loop: a link to a folder, not followed",
-    )
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows such names")
-def test_a_name_that_is_no_text_is_skipped(tmp_path):
-    draw(tmp_path / "a.png", 18)
-    shutil.copy(tmp_path / "a.png", os.fsencode(tmp_path) + b"/\xff.png")
-    split = load_split(str(tmp_path))
-    assert split.sources == ("a.png",)
-    assert split.skipped == ("\\udcff.png: its name is not valid UTF-8",)
-
-
 # --- the record
 
 
 def example() -> Split:
     return Split(
-        PIXELS, LABELS.astype(np.int64), ("x/0", "x/1", "x/2"), "x", ("a", "b", "c"), {"f": "h"}, ("s",)
+        PIXELS, LABELS.astype(np.int64), ("x/0", "x/1", "x/2"), "x", ("a", "b", "c"), {"f": "h"}, (SKIPPED,)
     )
 
 
@@ -376,7 +262,7 @@ def test_take_keeps_rows_together_in_the_given_order():
         "x",
         ("a", "b", "c"),
         {"f": "h"},
-        ("s",),
+        (SKIPPED,),
     )
 
 

@@ -106,6 +106,13 @@ def test_optional_files_may_be_absent():
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
+def test_a_manifest_that_names_its_root_is_of_the_second_format():
+    rooted = replace(MANIFEST, root="/photos")
+    assert json.loads(rooted.to_json())["format"] == 2
+    assert Manifest.from_json(rooted.to_json()) == rooted
+    assert "root" not in json.loads(MANIFEST.to_json())
+
+
 def test_the_json_is_this():
     raw = json.loads(MANIFEST.to_json())
     assert raw.pop("sha256") == hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()

@@ -61,7 +61,10 @@ def test_a_link_to_a_folder_is_passed_over_with_a_note(folder: Path) -> None:
     (folder / "d" / "e" / "link").symlink_to(folder / "d" / "b")
     said: list[str] = []
     assert len(list(expand(["d/e"], io.BytesIO(), note=said.append))) == 1
-    assert said == ["skipped d/e/link: a link to a folder, not followed"]
+    assert said == [
+        "skipped d/e/link: a link to a folder, not followed",
+        "skipped d/e/x.txt: not a picture",
+    ]
 
 
 @pytest.mark.parametrize(

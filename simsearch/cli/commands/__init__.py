@@ -9,6 +9,7 @@ importing.py    import-model
 calibrating.py  calibrate
 training.py     train, export
 serving.py      serve
+managing.py     list, rename, delete
 inspecting.py   info, verify, doctor, data fetch
 """
 
@@ -123,6 +124,12 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         ),
     },
     "Look after": {
+        "list": Listed("managing:list_all", "List every index: its images, classes, model, size and age."),
+        "rename": Listed("managing:rename", "Give an index another name."),
+        "delete": Listed(
+            "managing:delete",
+            "Delete an index; the pictures that it was made from stay where they are.",
+        ),
         "info": Listed("inspecting:info", "Describe an index or a model."),
         "verify": Listed(
             "inspecting:verify",

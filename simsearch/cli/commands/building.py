@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,12 +20,32 @@ from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
 def build_index(
     dataset: Annotated[
-        str, typer.Option(help="mnist, a folder of images, or a folder of IDX files.")
+        str,
+        typer.Option(
+            help="mnist, a folder of images or of IDX files, or FOLDER:train, FOLDER:val or FOLDER:test."
+        ),
     ] = "mnist",
-    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test, where there are splits; test by default.")
+    ] = None,
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar="WAY|FILE",
+            help="Classes of a folder of images: folder (the first below it), last (the one that holds the "
+            "file), none, or a CSV or Parquet file of path and label. By default folder, if there are any.",
+        ),
+    ] = "auto",
+    skipped: Annotated[
+        Path | None,
+        typer.Option(help="Write what is left out to this CSV file, with the reasons."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the index; the dataset's and split's by default.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also replace an index that was made from something else.")
+    ] = False,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     model: ModelOption = None,
     factory: Annotated[
@@ -39,18 +60,38 @@ def build_index(
     """
     import time
 
-    from simsearch.data.datasets import load_split
+    from simsearch.data.collection import summary, write_skipped
+    from simsearch.data.datasets import load_split, split_name
+    from simsearch.files import check_target
     from simsearch.index.build import build_index as build
+    from simsearch.index.catalog import check_source
     from simsearch.show.terminal import terminal
 
+    if skipped is not None:
+        check_target(skipped)
     opened = open_chosen_model(model, threads)
-    gallery = load_split(dataset, split, input=opened.encoder.input, data_dir=data_dir, note=terminal.note)
-    for skipped in gallery.skipped:
-        terminal.note(f"skipped {skipped}")
+    place, chosen = (dataset, split) if split else split_name(dataset)
+    gallery = load_split(
+        place,
+        chosen,
+        input=opened.encoder.input,
+        labels=labels,
+        data_dir=data_dir,
+        processes=threads,
+        note=terminal.note,
+    )
+    for line in summary(gallery.skipped):
+        terminal.note(line)
+    if skipped is not None:
+        write_skipped(skipped, gallery.skipped)
     folder = index_folder(index_dir, name or gallery.name)
+    if not replace:
+        check_source(folder, gallery)
     limit_threads(threads)
     started = time.perf_counter()
     with terminal.progress("Encoding", len(gallery)) as advance:
         manifest = build(gallery, opened, folder, factory=factory, on_progress=advance)
     seconds = time.perf_counter() - started
-    typer.echo(f"{folder}: {manifest.count:,} images by model {manifest.model} in {seconds:.1f} s")
+    classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
+    about = f"{manifest.count:,} images{classes} by model {manifest.model} in {seconds:.1f} s"
+    typer.echo(f"{folder}: {about}")

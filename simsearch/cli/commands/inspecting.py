@@ -33,17 +33,20 @@ def info(
 
     from simsearch.encode.model_folder import read_model_card
     from simsearch.index.bundle import read_manifest
+    from simsearch.index.catalog import class_counts
     from simsearch.show.terminal import terminal, views
 
     if model is not None:
         card = read_model_card(model)
-        value, facts = card.to_json(), views.model_facts(card)
+        document, facts = json.loads(card.to_json()), views.model_facts(card)
     else:
         folder = index.folder()
         manifest = read_manifest(folder)
-        value, facts = manifest.to_json(), views.index_facts(folder, manifest)
+        counts = class_counts(folder, manifest)
+        document = {**json.loads(manifest.to_json()), "class_counts": counts}
+        facts = views.index_facts(folder, manifest, counts)
     if as_json:
-        terminal.print_json(json.loads(value))
+        terminal.print_json(document)
     else:
         terminal.results().print(views.facts_view(facts))
 

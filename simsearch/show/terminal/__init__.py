@@ -2,6 +2,7 @@
 
 terminal.py      stdout, stderr and progress bars
 views.py         results -> tables
+catalog_view.py  a list of indexes
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
 answer_parts.py  hits and classes as tiles, tables and lines

@@ -18,7 +18,7 @@ from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
 from simsearch.stats.verification import Verification
-from simsearch.text import percent
+from simsearch.text import listed, percent, printable
 
 BAR_WIDTH = 24
 HEADLINE = ("MAP@R", "R-precision")
@@ -94,12 +94,15 @@ def facts_view(facts: dict[str, str]) -> RenderableType:
     return table
 
 
-def index_facts(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """What an index is, for people."""
+def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> dict[str, str]:
+    """What an index is, for people; `counts` is how many items each class has."""
     size = sum(entry.size for entry in manifest.files.values())
+    root = f" in {printable(manifest.root)}" if manifest.root else ""
+    classes = listed((f"{printable(name)} ({count:,})" for name, count in counts.items()), most=20)
     return {
         "index": f"{manifest.name} in {folder}",
-        "items": f"{manifest.count:,} from {manifest.dataset}, {len(manifest.classes)} classes",
+        "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
+        **({"classes": classes} if counts else {}),
         "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",

@@ -1,0 +1,178 @@
+"""What lies in a folder now: the files that may be pictures, in natural order, and what was passed over.
+
+A file whose suffix says nothing is taken if its first bytes are those of a picture; whether a file can be
+decoded shows when it is. Hidden files are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from simsearch.errors import BadDatasetError
+from simsearch.files import open_regular, write_atomically
+from simsearch.prepare.formats import HEAD_BYTES, SUFFIXES, kind_of
+from simsearch.text import printable
+
+NOT_FOLLOWED = "a link to a folder, not followed"
+NO_PICTURE = "not a picture"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file that may be a picture."""
+
+    path: str  # below the collection's root, with / between its parts
+    size: int  # bytes
+    mtime_ns: int
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders it lies in and its name, in the Unicode form in which names are compared."""
+        return tuple(comparable(self.path).split("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file or folder that was passed over."""
+
+    path: str  # below the root; bytes that are no UTF-8 are escaped
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What lies in a folder and below it."""
+
+    root: Path
+    items: tuple[Item, ...]  # in natural order: "9" before "10"
+    skipped: tuple[Skipped, ...]
+
+    def file(self, item: Item) -> Path:
+        """Where an item lies."""
+        return self.root / item.path
+
+
+def scan(root: Path) -> Collection:
+    """Look through a folder and all folders below it, without following links to folders.
+
+    :raises BadDatasetError: If the folder cannot be read.
+    """
+    items: list[Item] = []
+    skipped: list[Skipped] = []
+    waiting = list(reversed(visible(root)))
+    while waiting:
+        path = waiting.pop()
+        found = _look_at(path, root)
+        if isinstance(found, Item):
+            items.append(found)
+        elif isinstance(found, str):
+            skipped.append(Skipped(name_below(path, root), found))
+        else:
+            waiting += reversed(found)
+    return Collection(root, tuple(items), tuple(skipped))
+
+
+def visible(folder: Path) -> list[Path]:
+    """The folder's entries without the hidden ones, "9" before "10".
+
+    :raises BadDatasetError: If the folder cannot be read.
+    """
+    try:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise BadDatasetError(f"{folder} cannot be read: {error.strerror}") from error
+    return sorted(entries, key=lambda path: natural(path.name))
+
+
+def natural(name: str) -> tuple[list[int | str], str]:
+    """The key that sorts "9" before "10"."""
+    parts = re.split(r"(\d+)", comparable(name).casefold())
+    return [int(part) if part.isdecimal() else part for part in parts], name
+
+
+def comparable(name: str) -> str:
+    """A name in the Unicode form in which names are compared (NFC): file systems deliver several."""
+    return unicodedata.normalize("NFC", name)
+
+
+def name_below(path: Path, base: Path) -> str:
+    """The path below the given folder; bytes that are no UTF-8 are escaped."""
+    return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
+
+
+def content_hash(file: Path) -> str:
+    """XXH3-128 of a file's content, as hexadecimal digits: equal for copies, whatever they are called.
+
+    :raises OSError: If it cannot be read.
+    """
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, xxhash.xxh3_128).hexdigest()
+
+
+def summary(skipped: Sequence[Skipped], base: str = "") -> Iterator[str]:
+    """A line for each reason, the most frequent first, with an example.
+
+    :param base: What stands before the paths, `photos/`.
+    """
+    by_reason: dict[str, list[Skipped]] = {}
+    for entry in skipped:
+        by_reason.setdefault(re.sub(r"\d[\d,.]*", "0", entry.reason), []).append(entry)
+    for entries in sorted(by_reason.values(), key=len, reverse=True):
+        example = f"{printable(base + entries[0].path)}: {entries[0].reason}"
+        yield f"skipped {example}" if len(entries) == 1 else f"skipped {len(entries):,} files, as {example}"
+
+
+def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
+    """Write what was passed over as CSV, a line each.
+
+    :raises BadInputError: If the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "reason"))
+    writer.writerows((entry.path, entry.reason) for entry in skipped)
+    write_atomically(path, text.getvalue().encode())
+
+
+def _look_at(path: Path, root: Path) -> Item | str | list[Path]:
+    """What an entry is: an item, why it is passed over, or the entries of a folder."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        return "a link that leads nowhere" if path.is_symlink() else _unreadable(error)
+    if stat.S_ISDIR(state.st_mode):
+        if path.is_symlink():
+            return NOT_FOLLOWED
+        try:
+            return visible(path)
+        except BadDatasetError as error:
+            return _unreadable(error.__cause__)
+    if not stat.S_ISREG(state.st_mode):
+        return "not a regular file"
+    name = path.relative_to(root).as_posix()
+    if name_below(path, root) != name:
+        return "its name is not valid UTF-8"
+    if path.suffix.lower() not in SUFFIXES:
+        try:
+            with open_regular(path) as file:
+                if kind_of(file.read(HEAD_BYTES)) is None:
+                    return NO_PICTURE
+        except OSError as error:
+            return _unreadable(error)
+    return Item(name, state.st_size, state.st_mtime_ns)
+
+
+def _unreadable(error: BaseException | None) -> str:
+    reason = (error.strerror if isinstance(error, OSError) else None) or os.strerror(5)
+    return f"cannot be read: {reason.lower()}"

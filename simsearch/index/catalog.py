@@ -1,0 +1,163 @@
+"""The indexes of a folder and the shipped one: listed, renamed, deleted, protected from being mixed up."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from simsearch.data.splits import Split
+from simsearch.errors import (
+    BadInputError,
+    BrokenBundleError,
+    MissingBundleError,
+    SimsearchError,
+    cannot_write,
+)
+from simsearch.files import LOCK, sweep_temporaries, sync_folder, write_atomically
+from simsearch.index.bundle import MANIFEST, bundle_lock, open_checked, read_manifest, sweep
+from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
+from simsearch.index.manifest import Manifest, is_data_file
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One index of a list; where it cannot be read, `problem` says why, and the rest is None."""
+
+    name: str
+    folder: Path
+    manifest: Manifest | None
+    problem: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(entry.size for entry in self.manifest.files.values()) if self.manifest else 0
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was made, if it says when."""
+        try:
+            created = datetime.fromisoformat(self.manifest.created if self.manifest else "")
+            return (datetime.now(UTC) - created).total_seconds()
+        except (ValueError, TypeError):  # TypeError: without a time zone
+            return None
+
+
+def catalog(index_dir: Path) -> Iterator[Listing]:
+    """Every index that a name finds: those of a folder, and the shipped one."""
+    for name in list_indexes(index_dir):
+        try:
+            folder = find_index(name, index_dir)
+        except MissingBundleError:
+            continue
+        try:
+            yield Listing(name, folder, read_manifest(folder))
+        except SimsearchError as error:
+            yield Listing(name, folder, None, error.message)
+
+
+def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
+    """How many items each class has; empty for an index without labels.
+
+    :raises BrokenBundleError: If its labels are damaged.
+    """
+    entry = manifest.files.get("labels")
+    if entry is None:
+        return {}
+    try:
+        with open_checked(folder, entry) as file:
+            labels = np.lib.format.read_array(file, allow_pickle=False)
+        counts = np.bincount(labels, minlength=len(manifest.classes))
+        return dict(zip(manifest.classes, counts.tolist(), strict=True))
+    except (OSError, ValueError, TypeError) as error:
+        raise BrokenBundleError(
+            f"the labels of {folder} cannot be read", hint="see `simsearch verify`"
+        ) from error
+
+
+def check_source(folder: Path, gallery: Split) -> None:
+    """Refuse to take the place of an index that was made from something else.
+
+    :raises BadInputError: If there is one in the folder.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except SimsearchError:  # none, or one that nobody can use
+        return
+    is_moved = None not in (manifest.root, gallery.root) and manifest.root != gallery.root
+    if manifest.dataset == gallery.name and not is_moved:
+        return
+    made_from = f"{manifest.dataset} ({manifest.root})" if manifest.root else manifest.dataset
+    raise BadInputError(
+        f"the index {folder} was made from {made_from}, not from {gallery.root or gallery.name}",
+        hint="choose another --name, or add --replace",
+    )
+
+
+def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
+    """Give an index of a folder another name; returns where it then is.
+
+    :raises BadInputError: If the name is taken or impossible, the index is the shipped one, or its folder
+        holds other files or cannot be written.
+    :raises MissingBundleError: If there is no such index.
+    :raises BusyError: If another process is writing it.
+    """
+    folder, target = own_folder(name, index_dir), index_folder(index_dir, new_name)
+    if target.exists():
+        raise BadInputError(f"there is {target} already", hint="choose another name")
+    manifest = read_manifest(folder)
+    try:
+        with bundle_lock(folder):
+            sweep_temporaries(folder)
+            for path in folder.iterdir():
+                if not (is_data_file(path.name) or path.name in (MANIFEST, LOCK)):
+                    raise BadInputError(
+                        f"{folder} also holds {path.name}", hint="move what is not the index's"
+                    )
+            write_atomically(folder / MANIFEST, msgspec.structs.replace(manifest, name=new_name).to_json())
+        folder.rename(target)
+        sync_folder(index_dir)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    return target
+
+
+def delete_index(name: str, index_dir: Path) -> Path:
+    """Delete the files of an index, and its folder if nothing else lies in it; returns where it was.
+
+    The manifest goes first, so that a kill leaves no half of an index.
+
+    :raises BadInputError: If it is the shipped index, or cannot be deleted.
+    :raises MissingBundleError: If there is no such index.
+    :raises BusyError: If another process is writing it.
+    """
+    folder = own_folder(name, index_dir)
+    try:
+        with bundle_lock(folder):
+            (folder / MANIFEST).unlink()
+            sync_folder(folder)
+            sweep(folder, keep=None)
+        (folder / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it holds something else
+            folder.rmdir()
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return folder
+
+
+def own_folder(name: str, index_dir: Path) -> Path:
+    """The folder of an index in this folder.
+
+    :raises BadInputError: If it is the shipped index that has this name.
+    """
+    folder = index_folder(index_dir, name)
+    found = folder if (folder / MANIFEST).is_file() else find_index(name, index_dir)
+    if is_shipped(found):
+        raise BadInputError(f"the index in {found} ships with simsearch", hint="it stays as it is")
+    return found

@@ -1,0 +1,116 @@
+"""Many files decoded in this process and in others: the same pixels, in the same order."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from strokes import draw, stroke
+
+from simsearch.data import decoding
+from simsearch.data.decoding import Decoders, decode_files
+from simsearch.prepare.inputs import Picture
+from simsearch.prepare.prepare import prepare_image
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Ten pictures, the fourth of them broken."""
+    for number in range(10):
+        draw(tmp_path / f"{number}.png", 9 + number)
+    (tmp_path / "3.png").write_bytes(b"not a picture")
+    return [tmp_path / f"{number}.png" for number in range(10)]
+
+
+def digit(file: Path) -> Picture:
+    """A decoder without faults."""
+    return prepare_image(file).pixels
+
+
+def fatal(file: Path) -> Picture:
+    """A decoder with a fault: it takes the process along."""
+    if file.name in ("2.png", "8.png"):
+        os._exit(9)
+    return digit(file)
+
+
+def talkative(file: Path) -> Picture:
+    """A decoder that prints, as some C libraries do."""
+    os.write(1, b"a remark\n")
+    return digit(file)
+
+
+def assert_these(found: list[Picture | str], but: dict[int, str]) -> None:
+    for number, pixels in enumerate(found):
+        if isinstance(pixels, str):
+            assert pixels == but.pop(number)
+        else:
+            assert np.array_equal(pixels, digit_of(number))
+    assert but == {}
+
+
+def digit_of(number: int) -> Picture:
+    return prepare_image(stroke(9 + number)).pixels
+
+
+BROKEN = {3: "cannot decode it: not a picture, or damaged"}
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_processes_give_pixels_and_reasons_in_order(files: list[Path], chunk: int) -> None:
+    with Decoders(talkative, 2) as decoders:
+        found = list(decoders.decode(files, chunk))
+        assert list(decoders.decode([], chunk)) == []
+    assert len(found) == 10
+    assert_these(found, dict(BROKEN))
+
+
+def test_a_file_on_which_a_process_dies_is_named_and_the_others_are_decoded(files: list[Path]) -> None:
+    died = "decoding it ended the process"
+    with Decoders(fatal, 2) as decoders:
+        assert_these(list(decoders.decode(files, 5)), {2: died, 8: died, **BROKEN})
+
+
+def test_no_process_is_left_when_the_reader_stops_early(files: list[Path]) -> None:
+    with Decoders(digit, 2) as decoders:
+        answers = decoders.decode(files, 1)
+        next(answers)
+        processes = list(decoders._all)
+    assert all(process.returncode is not None for process in processes)
+
+
+def test_a_process_ends_when_its_input_does(tmp_path: Path) -> None:
+    """Nothing is left behind by a parent that was killed: the system closes its pipes."""
+    command = [sys.executable, "-c", decoding._COMMAND]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_python_that_cannot_start_is_said(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_COMMAND", "raise SystemExit")
+    with Decoders(digit, 1) as decoders, pytest.raises(RuntimeError, match="cannot decode pictures"):
+        list(decoders.decode(files, 5))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_little_work_starts_no_process_and_much_starts_as_many_as_wanted(
+    files: list[Path], processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    monkeypatch.setattr(
+        decoding, "Decoders", lambda prepare, count: started.append(count) or Decoders(prepare, count)
+    )
+    assert_these(list(decode_files(files, digit, processes=processes)), dict(BROKEN))
+    assert started == []
+    monkeypatch.setattr(decoding, "_WORTH", 0.0)
+    monkeypatch.setattr(decoding, "_FIRST", 2)
+    assert_these(list(decode_files(files, digit, processes=processes)), dict(BROKEN))
+    assert started == [2] * (processes - 1)
+    assert threading.active_count() == 1
+
+
+def test_no_files_are_no_work() -> None:
+    assert list(decode_files([], digit)) == []
