@@ -40,6 +40,16 @@ def test_a_room_lists_its_files_a_line_each(room) -> None:
     assert len(listed) == len(set(listed))
 
 
+def test_the_size_of_a_digit_is_written_in_its_preparation_alone() -> None:
+    """Everything else takes it from the model's card."""
+    written = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"\b28 ?(, ?|x)28\b", path.read_text("utf-8"))
+    }
+    assert {file.split("/")[0] for file in written} == {"prepare"}
+
+
 def loaded_modules(*arguments: str) -> set[str]:
     """The modules that a command leaves loaded in its process."""
     code = (

@@ -90,7 +90,7 @@ class Preparation:
     preprocess: Annotated[
         Literal["auto", "mnist", "none"],
         typer.Option(
-            help="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was.",
+            help="auto: leave images alone that are like MNIST, prepare all others as MNIST was.",
             rich_help_panel=_PICTURES,
         ),
     ] = "auto"

@@ -21,7 +21,7 @@ from simsearch.errors import BadImageError
 from simsearch.prepare.normalize import SIDE
 from simsearch.prepare.prepare import Images, prepare_image
 
-_ENLARGED = 6  # times 28
+_ENLARGED = 6  # times the side
 _MARGIN = 45  # pixels of background around the enlarged picture
 _FORM = (4, 6)  # how many corruptions of the ink's form a picture gets, at least and at most
 _CAPTURE = (3, 4)  # and of the way it was captured
@@ -33,8 +33,8 @@ Rng = np.random.Generator
 def corrupt_images(images: Images, *, seed: int = 0) -> Images:
     """Corrupt every image its own way; the same seed gives the same pictures.
 
-    :param images: uint8 (N, 28, 28), light ink on dark.
-    :return: uint8 (N, 28, 28), as `prepare_image` gives them. A picture in which it finds no digit is
+    :param images: uint8 (N, H, W), light ink on dark.
+    :return: uint8 (N, H, W), as `prepare_image` gives them. A picture in which it finds no digit is
         only scaled down, so that every image has one.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -51,7 +51,7 @@ def _corrupt_and_prepare(image: NDArray[np.uint8], seed: int, row: int) -> NDArr
 
 
 def corrupt(image: NDArray[np.uint8], rng: Rng) -> Grey:
-    """One corrupted picture of a 28x28 image: grey, about 260 pixels a side, of either polarity."""
+    """One corrupted picture of an image: grey, about 260 pixels a side, of either polarity."""
     side = SIDE * _ENLARGED
     picture = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     picture = ImageOps.expand(picture, _MARGIN)

@@ -15,7 +15,9 @@ from simsearch.data.collection import visible
 from simsearch.data.splits import Split
 from simsearch.errors import BadDatasetError
 from simsearch.files import decompressed, open_regular, reason_of, sha256_of, size_of
+from simsearch.prepare.prepare import DIGIT
 
+_SIZE = "x".join(map(str, DIGIT.picture_shape))
 IDX_IMAGES = re.compile(r"(?P<stem>.*?)[-_.]?images[-.]idx3-ubyte(\.gz)?")
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _GZIP_MAX_RATIO = 1032  # deflate cannot pack tighter: a header that declares more lies
@@ -88,12 +90,12 @@ def _read_idx_header(stream: io.BufferedIOBase, path: Path) -> tuple[int, ...]:
 def split_from_idx(images_file: Path, labels_file: Path | None, name: str, split: str) -> Split:
     """Read images and, where there is a file of them, their labels.
 
-    :raises BadDatasetError: If they are not images of 28x28 pixels, or not one label each.
+    :raises BadDatasetError: If they are not images of the size of digits, or not one label each.
     """
     sha256: dict[str, str] = {}
     images, sha256[images_file.name] = _read_hashed(images_file)
-    if images.ndim != 3 or images.shape[1:] != (28, 28) or not len(images):
-        raise _bad_idx(images_file, f"must hold images of 28x28 pixels; its shape is {images.shape}")
+    if images.ndim != 3 or images.shape[1:] != DIGIT.picture_shape or not len(images):
+        raise _bad_idx(images_file, f"must hold images of {_SIZE} pixels; its shape is {images.shape}")
     labels = None
     if labels_file:
         found, sha256[labels_file.name] = _read_hashed(labels_file)
@@ -111,4 +113,4 @@ def split_from_idx(images_file: Path, labels_file: Path | None, name: str, split
 
 
 def _bad_idx(path: Path, problem: str) -> BadDatasetError:
-    return BadDatasetError(f"{path} {problem}", hint="replace the file by an undamaged copy of 28x28 images")
+    return BadDatasetError(f"{path} {problem}", hint=f"replace it by an undamaged copy of {_SIZE} images")

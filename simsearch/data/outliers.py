@@ -18,7 +18,7 @@ from simsearch.prepare.normalize import SIDE
 from simsearch.prepare.prepare import Images, prepare_image
 
 _CANVAS = 280
-_ENLARGED = 6  # times 28
+_ENLARGED = 6  # times the side
 _HALF = SIDE // 2
 _TRIES = 20  # a drawing in which nothing is found is drawn again, at most so often in a row
 
@@ -30,10 +30,10 @@ Maker = Callable[[Images, NDArray[np.int64], Rng], Picture]
 def make_outliers(images: Images, labels: NDArray[np.int64], each: int, *, seed: int = 0) -> Images:
     """Outliers of every kind in `KINDS`.
 
-    :param images: Known pictures, uint8 (N, 28, 28), of at least two classes.
+    :param images: Known pictures, uint8 (N, H, W), of at least two classes.
     :param labels: Their classes, int64 (N,).
     :param each: How many of each kind.
-    :return: uint8 (each x kinds, 28, 28), as `prepare_image` gives them, kind after kind.
+    :return: uint8 (each x kinds, H, W), as `prepare_image` gives them, kind after kind.
     """
     rng = np.random.default_rng(seed)
     return np.stack([_prepared(make, images, labels, rng) for make in KINDS.values() for _ in range(each)])

@@ -15,7 +15,7 @@ from simsearch.evaluate.saved_report import SavedReport
 from simsearch.index.bundle import Bundle
 from simsearch.index.stores.base import NOTHING
 
-Pixels = NDArray[np.uint8]  # (28, 28)
+Pixels = NDArray[np.uint8]  # (H, W)
 
 
 @dataclass(frozen=True, eq=False)

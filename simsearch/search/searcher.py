@@ -238,7 +238,7 @@ class Searcher:
         ]
 
     def thumbnail(self, item: int) -> NDArray[np.uint8]:
-        """The picture of the item of this id, uint8 (28, 28).
+        """The picture of the item of this id, uint8 (H, W).
 
         :raises ValueError: If there is no such item.
         """

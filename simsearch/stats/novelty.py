@@ -9,6 +9,7 @@ Outliers", SIGMOD 2000). `index/calibrate.py` fits how much each feature counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -18,8 +19,6 @@ NEIGHBORS = 20  # of the most similar class, that the features are taken of
 VECTOR_FEATURES = ("best", "density")
 FEATURES = (*VECTOR_FEATURES, "overlap", "likeness", "texture")  # the latter need the very pixels
 
-_SIDE = 28
-_COARSE = 14
 _BEST_OVERLAPS = 5
 _NO_LESS = {"vectors": 0.003, "pictures": 0.02, "texture": 0.05}  # below these, differences say nothing
 
@@ -32,7 +31,7 @@ class Neighbors:
     """The nearest items of Q queries, M each; `there` is False in places without one."""
 
     vectors: _Floats  # (Q, M, D), unit rows
-    pictures: NDArray[np.uint8] | None  # (Q, M, 28, 28); None where the pixels are not kept
+    pictures: NDArray[np.uint8] | None  # (Q, M, H, W); None where the pixels are not kept
     there: NDArray[np.bool_]  # (Q, M), at least one a query
 
     @property
@@ -59,7 +58,7 @@ def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8] | None, neare
     - `texture`: minus the standard deviations between the log of the query's total gradient and the items'.
 
     :param vectors: Unit rows, float32 (Q, D).
-    :param pictures: uint8 (Q, 28, 28), or None.
+    :param pictures: uint8 (Q, H, W), or None.
     :param nearest: The `NEIGHBORS` nearest items of the class that each query resembles most.
     """
     cosines = np.matmul(nearest.vectors, vectors[:, :, None])[..., 0]  # (Q, M)
@@ -132,7 +131,7 @@ def _texture(pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Nei
 
 
 def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
-    """Log of the total absolute difference between neighboring pixels: (..., 28, 28) -> (...)."""
+    """Log of the total absolute difference between neighboring pixels: (..., H, W) -> (...)."""
     grey = pictures.astype(np.int16)  # three times as fast as in float32
     across, down = np.abs(np.diff(grey, axis=-1)), np.abs(np.diff(grey, axis=-2))
     total = across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1))
@@ -140,30 +139,34 @@ def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
     return result
 
 
-def _pooling(shift: int) -> _Floats:
-    """The matrix (14, 28) that halves a side with the weights 1 3 3 1, after a shift by some pixels."""
-    matrix = np.zeros((_COARSE, _SIDE), np.float32)
-    for row in range(_COARSE):
+@lru_cache(maxsize=32)
+def _pooling(side: int, shift: int) -> _Floats:
+    """The matrix (side // 2, side) that halves a side by the weights 1 3 3 1, after a shift of pixels."""
+    matrix = np.zeros((side // 2, side), np.float32)
+    for row in range(side // 2):
         for offset, weight in enumerate((1, 3, 3, 1)):
             column = 2 * row - 1 + offset + shift
-            if 0 <= column < _SIDE:
+            if 0 <= column < side:
                 matrix[row, column] = weight / 8
     return matrix
 
 
-_SHIFTS = tuple(_pooling(shift) for shift in (0, -1, 1))
-
-
 def _coarse(pictures: NDArray[np.uint8]) -> _Floats:
-    """Pictures at half resolution as unit rows without their mean: (..., 28, 28) -> (..., 196)."""
-    halved = _SHIFTS[0] @ pictures.astype(np.float32) @ _SHIFTS[0].T
+    """Pictures at half resolution as unit rows without their mean: (..., H, W) -> (..., H * W / 4)."""
+    height, width = pictures.shape[-2:]
+    halved = _pooling(height, 0) @ pictures.astype(np.float32) @ _pooling(width, 0).T
     return _centered_unit(halved.reshape(*pictures.shape[:-2], -1))
 
 
 def _shifted(pictures: NDArray[np.uint8]) -> _Floats:
-    """The same of pictures shifted by up to one pixel each way: (Q, 28, 28) -> (Q, 9, 196)."""
-    grey = pictures.astype(np.float32)
-    views = [(rows @ grey @ columns.T).reshape(len(grey), -1) for rows in _SHIFTS for columns in _SHIFTS]
+    """The same of pictures shifted by up to one pixel each way: (Q, H, W) -> (Q, 9, H * W / 4)."""
+    grey, shifts = pictures.astype(np.float32), (0, -1, 1)
+    height, width = pictures.shape[-2:]
+    views = [
+        (_pooling(height, down) @ grey @ _pooling(width, across).T).reshape(len(grey), -1)
+        for down in shifts
+        for across in shifts
+    ]
     return _centered_unit(np.stack(views, axis=1))
 
 

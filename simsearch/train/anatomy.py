@@ -21,7 +21,7 @@ class Step:
     name: str
     detail: str  # "5x5"; empty where there is nothing to say
     parameters: int
-    shape: tuple[int, ...]  # (32, 28, 28)
+    shape: tuple[int, ...]  # (C, H, W)
     output: NDArray[np.float32]  # of that shape
 
 
@@ -32,7 +32,7 @@ class Anatomy:
     `towers` are the steps of both images; `shared` says whether both went through the same layers.
     """
 
-    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (28, 28) each
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (H, W) each
     towers: tuple[tuple[Step, ...], tuple[Step, ...]]
     head: tuple[Step, ...]  # after both towers have met
     shared: bool

@@ -37,7 +37,7 @@ class Augmentation:
         return any(asdict(self).values())
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Distort normalised images, float32 (N, 1, 28, 28); what moves in from outside is background.
+        """Distort normalised images, float32 (N, 1, H, W); what moves in from outside is background.
 
         Elastic distortion after Simard, Steinkraus, Platt: "Best Practices for Convolutional Neural
         Networks Applied to Visual Document Analysis", ICDAR 2003, with a coarse field of displacements.
@@ -45,7 +45,7 @@ class Augmentation:
         count = len(images)
         grid = F.affine_grid(self._matrices(count, generator), list(images.shape), align_corners=False)
         if self.perspective:
-            grid = grid / self._depths(grid, generator)  # (N, 28, 28, 2)
+            grid = grid / self._depths(grid, generator)  # (N, H, W, 2)
         if self.elastic:
             grid = grid + self._displacements(count, generator)
         ink = F.grid_sample(images - _BACKGROUND, grid.to(images.device), align_corners=False)
@@ -70,12 +70,12 @@ class Augmentation:
         return torch.stack(rows, dim=1)
 
     def _depths(self, grid: Tensor, generator: torch.Generator) -> Tensor:
-        """How far each point of a tilted plane is from the eye, 1 in the middle, float32 (N, 28, 28, 1)."""
+        """How far each point of a tilted plane is from the eye, 1 in the middle, float32 (N, H, W, 1)."""
         tilt = (torch.rand(len(grid), 1, 1, 2, generator=generator) * 2 - 1) * self.perspective
         return 1 + (grid * tilt).sum(dim=-1, keepdim=True)
 
     def _redraw(self, ink: Tensor, generator: torch.Generator) -> Tensor:
-        """Thinner or thicker strokes, and softer ones, as dark as before; float32 (N, 1, 28, 28)."""
+        """Thinner or thicker strokes, and softer ones, as dark as before; float32 (N, 1, H, W)."""
         drawn = torch.rand(2, len(ink), 1, 1, 1, generator=generator).to(ink.device)
         chosen = (torch.rand(2, len(ink), 1, 1, 1, generator=generator) < _CHANGED).to(ink)
         growth = chosen[0] * (drawn[0] * 2 - 1) * self.thickness
@@ -88,7 +88,7 @@ class Augmentation:
         return changed * (ink.amax((2, 3), keepdim=True) / changed.amax((2, 3), keepdim=True).clamp(min=0.1))
 
     def _displacements(self, count: int, generator: torch.Generator) -> Tensor:
-        """A smooth random field for each image, float32 (N, 28, 28, 2)."""
+        """A smooth random field for each image, float32 (N, H, W, 2)."""
         coarse = torch.randn(count, 2, _ELASTIC_CELLS, _ELASTIC_CELLS, generator=generator)
         field = F.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
         strength = torch.rand(count, 1, 1, 1, generator=generator) * self.elastic / _HALF

@@ -29,7 +29,7 @@ def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np
     Nothing is told of the model that its own `forward` did not do: `torch.fx` traces it, an interpreter
     runs the trace.
 
-    :param first: uint8 (28, 28); and `second`.
+    :param first: uint8 (H, W); and `second`.
     :raises ValueError: If what was traced is not two towers that meet in one cosine.
     """
     model = model.eval()

@@ -24,7 +24,7 @@ _OPSET = 20
 
 
 def export_onnx(network: EmbeddingNet) -> bytes:
-    """The encoder as one ONNX file: input `images` float32 (N, 1, 28, 28), output `vectors` float32 (N, 128).
+    """The encoder as one ONNX file: input `images` float32 (N, 1, H, W), output `vectors` float32 (N, 128).
 
     :raises SimsearchError: If any coordinate differs from torch's by more than 1e-5.
     """

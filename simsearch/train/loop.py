@@ -65,7 +65,7 @@ class Trainer:
     ) -> None:
         """Prepare data, model and optimiser.
 
-        :param images: The whole training split, uint8 (N, 28, 28); part of it is held out here.
+        :param images: The whole training split, uint8 (N, H, W); part of it is held out here.
         :param labels: Class of each image, int64 (N,).
         :param folder: Where `best_model.pt` and `last.pt` go.
         :param workers: Processes that assemble batches; 0 is fastest for images already in memory.
@@ -79,7 +79,7 @@ class Trainer:
         part = _hold_out(labels, recipe.held_out_images, seen)
         self._objective = make_objective(
             recipe,
-            torch.from_numpy(to_batch(images[part.train])),  # (55000, 1, 28, 28) for MNIST
+            torch.from_numpy(to_batch(images[part.train])),  # (55000, 1, H, W) for MNIST
             labels[part.train],
             seed=seed,
             device=self.device,
@@ -248,7 +248,7 @@ class Trainer:
 
 
 def embed(model: SimilarityModel, images: Tensor) -> Tensor:
-    """Unit vectors, float32 (N, 128), of normalised images (N, 1, 28, 28), in evaluation mode."""
+    """Unit vectors, float32 (N, 128), of normalised images (N, 1, H, W), in evaluation mode."""
     model.eval()
     with torch.inference_mode():
         return torch.cat([model.embedding(part) for part in torch.split(images, _EVALUATION_BATCH)])

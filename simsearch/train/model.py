@@ -28,7 +28,7 @@ class EmbeddingNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Embed normalised images.
 
-        :param images: float32 (N, 1, 28, 28), as `simsearch.prepare.prepare.to_batch` makes them.
+        :param images: float32 (N, 1, H, W), as `simsearch.prepare.prepare.to_batch` makes them.
         :return: Unit rows, float32 (N, 128), every coordinate >= 0.
         """
         x = F.relu(F.max_pool2d(self.norm1(self.conv1(images)), 2))  # (N, 32, 14, 14)

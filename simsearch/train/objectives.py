@@ -56,7 +56,7 @@ class SampledPairs:
         device: torch.device,
         workers: int,
     ) -> None:
-        """Draw pairs of normalised images, float32 (N, 1, 28, 28)."""
+        """Draw pairs of normalised images, float32 (N, 1, H, W)."""
         self._recipe, self._images, self._labels = recipe, images, labels
         self._seed, self._device, self._workers = seed, device, workers
         self._augment = augmentation(recipe)
@@ -109,7 +109,7 @@ class BatchPairs:
         seed: int,
         device: torch.device,
     ) -> None:
-        """Batch normalised images, float32 (N, 1, 28, 28).
+        """Batch normalised images, float32 (N, 1, H, W).
 
         :raises BadInputError: If there are fewer images than a batch holds.
         """

@@ -13,7 +13,7 @@ from simsearch.stats.pairs import PairTable
 
 
 class PairBatch(NamedTuple):
-    """B pairs: float32 (B, 1, 28, 28) twice, and float32 (B,), 1 for the same class, else 0."""
+    """B pairs: float32 (B, 1, H, W) twice, and float32 (B,), 1 for the same class, else 0."""
 
     first: Tensor
     second: Tensor

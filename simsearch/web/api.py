@@ -47,7 +47,7 @@ def _body(content: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How uploaded pictures become 28x28."""
+    """How uploaded pictures of digits are prepared."""
 
     preprocess: Preprocess = Preprocess.AUTO
     invert: bool | None = None
@@ -89,7 +89,7 @@ async def wishes(
 async def preparation(
     preprocess: Annotated[
         Preprocess,
-        Query(description="auto: leave MNIST-like 28x28 images alone, prepare all others as MNIST was."),
+        Query(description="auto: leave images alone that are like MNIST, prepare all others as MNIST was."),
     ] = Preprocess.AUTO,
     invert: Annotated[
         bool | None,

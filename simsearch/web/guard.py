@@ -205,7 +205,7 @@ _LIMIT = "the body is larger than {:g} MB"
 
 
 def _too_large(settings: Settings) -> Response:
-    return problem(413, _LIMIT.format(settings.max_body / 2**20), "make the picture smaller: 28x28 is enough")
+    return problem(413, _LIMIT.format(settings.max_body / 2**20), "make the picture smaller")
 
 
 def _digest(token: bytes) -> bytes:

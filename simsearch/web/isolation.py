@@ -25,7 +25,7 @@ _WAIT = 10.0  # times its allowance, until a process that computes nothing, or i
 _LOOK_S = 0.25  # between two looks at whether to wait on
 _READY = "ready"
 _OUT_OF_TIME: int | None = getattr(signal, "SIGPROF", None)  # Windows has no such timer
-_SMALLER = "send a smaller or simpler picture: 28x28 is enough"
+_SMALLER = "send a smaller or simpler picture"
 
 
 class Helper:

@@ -20,7 +20,7 @@ from simsearch.web.problems import PROBLEM, problem_document
 Json = dict[str, Any]
 
 _TEXT = {"type": "string"}
-_PICTURE = {"type": "string", "description": "A 28x28 PNG as a data: address."}
+_PICTURE = {"type": "string", "description": "A small PNG as a data: address."}
 _ID = {"type": "integer", "minimum": 0, "description": "Id of an item."}
 _PROBLEM = {
     "type": "object",
@@ -103,7 +103,7 @@ _EXAMPLES = {
     403: ("requests from pages of another origin are not answered", ""),
     404: ("there is no item 10000 in mnist-test", "ids are 0 to 9999"),
     408: ("the body took too long to arrive", ""),
-    413: ("the body is larger than 2 MB", "make the picture smaller: 28x28 is enough"),
+    413: ("the body is larger than 2 MB", "make the picture smaller"),
     415: ("a body of type 'text/plain' cannot be searched for", "send a picture as image/png"),
     421: ("this server does not answer to that Host", "name it with --allow-host"),
     422: ("no digit found in the picture", "pass one digit with a margin around it"),

@@ -53,7 +53,7 @@ class OpenIndex:
         return png_bytes(self.thumbnail(item))
 
     def thumbnail(self, item: int) -> NDArray[np.uint8]:
-        """An item's picture, uint8 (28, 28).
+        """An item's picture, uint8 (H, W).
 
         :raises NotFoundError: If there is no such item.
         """

@@ -21,7 +21,7 @@ class NearestPerClass:
     def __init__(self, store: VectorStore, pictures: Callable[[Ids], Images] | None = None) -> None:
         """Ask a store; without labels it has no classes.
 
-        :param pictures: Items' ids (N,) -> their pictures, uint8 (N, 28, 28); None where they are not kept.
+        :param pictures: Items' ids (N,) -> their pictures, uint8 (N, H, W); None where they are not kept.
         """
         self._store, self._pictures = store, pictures
 
@@ -40,7 +40,7 @@ class NearestPerClass:
         """The features of each query's novelty; see `novelty_features`.
 
         :param vectors: Unit rows, float32 (Q, D).
-        :param pictures: uint8 (Q, 28, 28); None where only vectors are compared.
+        :param pictures: uint8 (Q, H, W); None where only vectors are compared.
         :param tops: The class that each query resembles most, int64 (Q,), with an item beside `left_out`.
         """
         starts = range(0, max(1, len(vectors)), _BLOCK)

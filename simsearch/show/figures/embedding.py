@@ -27,7 +27,7 @@ class Map:
     """N items on a plane."""
 
     points: Plane  # (N, 2)
-    pixels: NDArray[np.uint8]  # (N, 28, 28)
+    pixels: NDArray[np.uint8]  # (N, H, W)
     labels: NDArray[np.int64] | None  # (N,)
     classes: tuple[str, ...]
     about: str  # how the points came to lie where they do

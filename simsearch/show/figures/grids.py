@@ -33,7 +33,7 @@ class Item:
     label: str | None
     score: float
     right: bool | None
-    pixels: NDArray[np.uint8]  # (28, 28)
+    pixels: NDArray[np.uint8]  # (H, W)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Row:
 
     title: str
     note: str
-    pixels: NDArray[np.uint8]  # (28, 28)
+    pixels: NDArray[np.uint8]  # (H, W)
     items: tuple[Item, ...]
 
 

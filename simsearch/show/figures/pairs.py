@@ -33,7 +33,7 @@ class Side:
 
     source: str
     label: str
-    pixels: NDArray[np.uint8]  # (28, 28)
+    pixels: NDArray[np.uint8]  # (H, W)
 
 
 @dataclass(frozen=True, eq=False)

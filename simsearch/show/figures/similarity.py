@@ -27,7 +27,7 @@ class Example:
     """A class's item that is most similar to the query."""
 
     label: str
-    pixels: NDArray[np.uint8]  # (28, 28)
+    pixels: NDArray[np.uint8]  # (H, W)
     score: float  # cosine similarity
     probability: float | None  # that query and item show the same class
 
@@ -53,7 +53,7 @@ def similarity_figure(
 ) -> Figure:
     """The query on the left, the examples in order of their cosine, a scale of the colors below.
 
-    :param query: The picture as the network sees it, uint8 (28, 28).
+    :param query: The picture as the network sees it, uint8 (H, W).
     :param examples: At least one; the first 20 are shown.
     :raises ValueError: If there is no example.
     """
