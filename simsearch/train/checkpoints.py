@@ -24,9 +24,14 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
     :raises BadInputError: If it cannot be written.
     """
+    write_atomically(path, checkpoint_bytes(state))
+
+
+def checkpoint_bytes(state: Mapping[str, Any]) -> bytes:
+    """The content of a checkpoint; the same for equal states."""
     buffer = io.BytesIO()
     torch.save(_contiguous(state), buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ weights as one that was never interrupted.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -23,9 +24,16 @@ from torch import Tensor
 from simsearch.data.splits import HoldOut, hold_out
 from simsearch.encode.history import EpochRecord
 from simsearch.encode.model_folder import BEST_CHECKPOINT
-from simsearch.errors import BadInputError, BrokenModelError
+from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
+from simsearch.files import write_atomically
 from simsearch.prepare.prepare import Images, to_batch
-from simsearch.train.checkpoints import check_form, load_model, read_checkpoint, save_checkpoint
+from simsearch.train.checkpoints import (
+    check_form,
+    checkpoint_bytes,
+    load_model,
+    read_checkpoint,
+    save_checkpoint,
+)
 from simsearch.train.model import SimilarityModel
 from simsearch.train.objectives import draw_training_pairs, make_objective
 from simsearch.train.optimization import make_average, make_optimizer, make_schedule, network_precision
@@ -75,7 +83,8 @@ class Trainer:
         self.recipe, self.folder, self.seed, self.workers = recipe, folder, seed, workers
         self.device = device or pick_device()
         self.history: list[EpochRecord] = []
-        self.best_epoch = 0
+        self.best_epoch, self.best_sha256 = 0, ""
+        self._data_sha256 = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
         part = _hold_out(labels, recipe.held_out_images, seen)
         self._objective = make_objective(
             recipe,
@@ -132,11 +141,13 @@ class Trainer:
                 )
             self.history.append(record)
             improved = epoch == 1 or record.val_loss < self.best.val_loss
+            best = checkpoint_bytes(self.kept_model.state_dict()) if improved else b""
             if improved:
-                self.best_epoch = epoch
-                save_checkpoint(self.folder / BEST_CHECKPOINT, self.kept_model.state_dict())
+                self.best_epoch, self.best_sha256 = epoch, hashlib.sha256(best).hexdigest()
             self._schedule.after_epoch(record.val_loss)
             save_checkpoint(self.folder / LAST_CHECKPOINT, self._state())
+            if improved:  # last: whoever is killed before it has these weights in the other file
+                write_atomically(self.folder / BEST_CHECKPOINT, best)
             on_epoch(record, improved)
 
     def resume(self) -> None:
@@ -148,12 +159,18 @@ class Trainer:
         """
         path = self.folder / LAST_CHECKPOINT
         state = read_checkpoint(path)
+        state = {"data_sha256": self._data_sha256, "best_sha256": "", **state}  # older ones recorded neither
         if state.keys() != self._state().keys() or not isinstance(state["history"], list):
             raise BrokenModelError(f"{path} is not the state of a training run")
         if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
             raise BadInputError(
                 f"{path} is of a run with another recipe or seed",
                 hint="resume with that run's own settings, or train into another folder",
+            )
+        if state["data_sha256"] != self._data_sha256:
+            raise BadInputError(
+                f"{path} is of a run on other images or labels",
+                hint="resume with that run's own dataset, or train into another folder",
             )
         reference = self._state_after(len(state["history"]))
         scaled = bool(state["scaler"] and reference["scaler"])
@@ -162,7 +179,6 @@ class Trainer:
         check_form(state, reference, f"{path}:")
         if not 1 <= state["best_epoch"] <= len(state["history"]) <= self.recipe.epochs:
             raise BrokenModelError(f"{path} has a best epoch or a history that cannot be")
-        load_model(self.folder / BEST_CHECKPOINT)  # missed now, not when the run is over
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
@@ -171,7 +187,20 @@ class Trainer:
         if scaled:
             self._scaler.load_state_dict(state["scaler"])
         self.history = [EpochRecord(**row) for row in state["history"]]
-        self.best_epoch = state["best_epoch"]
+        self.best_epoch, self.best_sha256 = state["best_epoch"], state["best_sha256"]
+        self._check_best()
+
+    def _check_best(self) -> None:
+        """Find out now, not when the run is over, whether `best_model.pt` is this run's.
+
+        A kill right after the epoch that was the best may have left the one before: it is written again.
+        """
+        try:
+            load_model(self.folder / BEST_CHECKPOINT, sha256=self.best_sha256 or None)
+        except (BrokenModelError, MissingModelError):
+            if not self.best_sha256 or self.best_epoch != len(self.history):
+                raise
+            save_checkpoint(self.folder / BEST_CHECKPOINT, self.kept_model.state_dict())
 
     def validate(self) -> LossAndAccuracy:
         """Loss and accuracy on the fixed validation pairs, embedding each validation image once."""
@@ -233,6 +262,8 @@ class Trainer:
             "scaler": self._scaler.state_dict(),
             "history": [asdict(record) for record in self.history],
             "best_epoch": self.best_epoch,
+            "best_sha256": self.best_sha256,
+            "data_sha256": self._data_sha256,
         }
 
     def _state_after(self, epochs: int) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _finish(folder: Path, trainer: Trainer, split: Split) -> ModelCard:
     Too few validation images leave the model without a calibration.
     """
     write_atomically(folder / HISTORY, history_csv(trainer.history))
-    model = load_model(folder / BEST_CHECKPOINT)
+    model = load_model(folder / BEST_CHECKPOINT, sha256=trainer.best_sha256 or None)
     card = _write_model(
         folder, model, name=f"{trainer.recipe.name}-seed{trainer.seed}", training=_provenance(trainer, split)
     )

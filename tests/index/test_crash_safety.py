@@ -362,7 +362,7 @@ def test_training_on_a_full_disk_is_refused_in_words_and_can_be_resumed(disk: Pa
     code, said = faults.do("train", disk / "new" / "run")
     assert (code, said) == (
         1,
-        f"BadInputError: cannot write {disk}/new/run/best_model.pt: no space left on device",
+        f"BadInputError: cannot write {disk}/new/run/last.pt: no space left on device",
     )
     assert names(disk) == ["ballast"]
 

@@ -21,6 +21,7 @@ from simsearch.stats.pairs import draw_pairs
 from simsearch.train import loop, objectives
 from simsearch.train.checkpoints import load_model, read_checkpoint, save_checkpoint
 from simsearch.train.loop import LossAndAccuracy, Trainer, configure_torch, embed, seeded
+from simsearch.train.model import SimilarityModel
 from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 
 TINY = replace(
@@ -188,7 +189,7 @@ KILLED = """
 
     def replace_or_die(source, target):
         replaced.append(target.name)
-        if replaced.count("last.pt") == 2:  # best_model.pt is of epoch 2, last.pt of epoch 1
+        if replaced.count("best_model.pt") == 2:  # last.pt is of epoch 2, best_model.pt of epoch 1
             os.kill(os.getpid(), signal.SIGKILL)
         replace_file(source, target)
 
@@ -217,7 +218,7 @@ def test_a_run_killed_between_its_two_checkpoints_resumes_as_if_never_stopped(tr
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     last = read_checkpoint(killed.folder / "last.pt")
-    assert len(last["history"]) == 1
+    assert len(last["history"]) == 2
     best = load_model(killed.folder / "best_model.pt")
     assert not torch.equal(best.projection.weight, last["model"]["projection.weight"])
 
@@ -469,25 +470,66 @@ def test_a_run_of_another_recipe_or_seed_is_not_resumed(trainer, changes):
     assert caught.value.hint == "resume with that run's own settings, or train into another folder"
 
 
-def test_there_is_nothing_to_resume_without_both_checkpoints(trainer):
-    made = trainer(epochs=1)
+def test_there_is_nothing_to_resume_without_the_last_checkpoint(trainer):
     with pytest.raises(MissingModelError, match=r"^there is no checkpoint at .*last.pt$"):
-        made.resume()
-    made.run()
-    (made.folder / "best_model.pt").unlink()
-
-    with pytest.raises(MissingModelError, match=r"^there is no checkpoint at .*best_model.pt$"):
         trainer(epochs=1).resume()
 
 
-def test_a_damaged_best_checkpoint_is_noticed_before_training_goes_on(trainer):
+def spoil(folder, how):
+    """Put something else in the place of a run's best weights."""
+    path = folder / "best_model.pt"
+    data = path.read_bytes()
+    path.unlink()
+    if how == "cut":
+        path.write_bytes(data[:-500])
+    elif how == "foreign":
+        torch.manual_seed(7)
+        save_checkpoint(path, SimilarityModel().state_dict())
+    return data
+
+
+@pytest.mark.parametrize("how", ["cut", "foreign", "missing"])
+def test_best_weights_that_are_not_the_runs_are_written_again_where_the_run_still_has_them(trainer, how):
     made = trainer(epochs=1)
     made.run()
-    data = (made.folder / "best_model.pt").read_bytes()
-    (made.folder / "best_model.pt").write_bytes(data[:-500])
+    right = spoil(made.folder, how)
 
-    with pytest.raises(BrokenModelError, match=r"best_model.pt is not a readable checkpoint"):
-        trainer(epochs=1).resume()
+    trainer(epochs=1).resume()
+
+    assert (made.folder / "best_model.pt").read_bytes() == right
+
+
+@pytest.mark.parametrize("how", ["cut", "foreign", "missing"])
+def test_best_weights_that_are_not_the_runs_are_refused_before_training_goes_on(trainer, how):
+    """Two epochs ago they were the best: nothing else holds them."""
+    made = trainer(epochs=2)
+    made.run()
+    state = read_checkpoint(made.folder / "last.pt")
+    save_checkpoint(made.folder / "last.pt", {**state, "best_epoch": 1})
+    spoil(made.folder, how)
+
+    with pytest.raises((BrokenModelError, MissingModelError), match=r"best_model.pt"):
+        trainer(epochs=2).resume()
+
+
+def test_a_run_on_other_images_or_labels_is_not_resumed(trainer, split):
+    """Another dataset of the same size was once taken for the same."""
+    made = trainer(epochs=1)
+    made.run()
+    for data in (
+        replace(split, images=split.images[::-1].copy()),
+        replace(split, labels=split.labels[::-1].copy()),
+    ):
+        with pytest.raises(BadInputError, match="is of a run on other images or labels"):
+            trainer(epochs=1, data=data).resume()
+
+
+def test_a_run_from_before_hashes_were_recorded_is_resumed(trainer):
+    made = trainer(epochs=1)
+    made.run()
+    state = read_checkpoint(made.folder / "last.pt")
+    save_checkpoint(made.folder / "last.pt", {k: v for k, v in state.items() if not k.endswith("sha256")})
+    trainer(epochs=1).resume()
 
 
 @pytest.fixture(scope="module")
