@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from simsearch.search.searcher import Searcher
 from simsearch.web.app import load_pages
-from simsearch.web.map import circle_of_classes
+from simsearch.web.map import Floats, circle_of_classes
 
 
 def show_map(page: Page) -> None:
@@ -28,38 +28,34 @@ def show_map(page: Page) -> None:
     expect(page.locator("#map-layouts button")).to_have_count(2)
 
 
-def pixel_of(page: Page, shipped: Searcher, item: int) -> tuple[float, float]:
-    """Where an item is on the circle of classes that the page shows whole."""
+def lonely(shipped: Searcher) -> tuple[int, Floats, Floats, Floats]:
+    """An item that is far from all others on the circle, its place, and the circle's box."""
     block = shipped.bundle.store.sample(10_000)
     assert block.labels is not None
-    layout = circle_of_classes(block.vectors, block.labels)
-    places = layout.place(block.vectors)
-    low, high = places.min(axis=0), places.max(axis=0)
-    box = page.locator("#map").bounding_box()
-    assert box is not None
-    size = np.array([box["width"], box["height"]]) - 2  # without its border
-    scale = (0.78 * size / (high - low)).min()
-    x, y = (places[item] - (low + high) / 2) * (scale, -scale) + size / 2 + 1
-    return box["x"] + x, box["y"] + y
+    places = circle_of_classes(block.vectors, block.labels).place(block.vectors)
+    gaps = np.abs(places[:, None] - places[:300]).max(axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    row = int(gaps.min(axis=0).argmax())
+    return int(block.ids[row]), places[row], places.min(axis=0), places.max(axis=0)
 
 
 def test_a_dot_shows_its_picture_and_is_searched_from(page: Page, shipped: Searcher) -> None:
     show_map(page)
-    places = shipped.bundle.store.sample(10_000)
-    assert places.labels is not None
-    circle = circle_of_classes(places.vectors, places.labels).place(places.vectors)
-    gaps = np.linalg.norm(circle[:, None] - circle[None, :1_000], axis=2)
-    np.fill_diagonal(gaps, np.inf)
-    alone = int(gaps.min(axis=0).argmax())  # of the first thousand the one farthest from all others
+    item, place, low, high = lonely(shipped)
     page.locator("#map").scroll_into_view_if_needed()
-    page.mouse.move(*pixel_of(page, shipped, alone), steps=2)
-    label = shipped.label(alone)
-    expect(page.locator("#map-name")).to_have_text(f"item {alone}, class {label}")
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    size = np.array([box["width"], box["height"]]) - 2  # without its border
+    scale = (0.78 * size / (high - low)).min()
+    x, y = (place - (low + high) / 2) * (scale, -scale) + size / 2 + 1
+    page.mouse.move(box["x"] + x, box["y"] + y, steps=2)
+    named = f"tem {item}, class {shipped.label(item)}"
+    expect(page.locator("#map-name")).to_have_text(f"i{named}")
     expect(page.locator("#map-picture")).to_have_attribute("src", re.compile("^blob:"))
     page.mouse.down()
     page.mouse.up()
-    expect(page).to_have_url(re.compile(f"id={alone}"))
-    expect(page.locator("#asked")).to_have_text(f"Item {alone}, class {label}")
+    expect(page).to_have_url(re.compile(f"id={item}"))
+    expect(page.locator("#asked")).to_have_text(f"I{named}")
 
 
 def test_the_point_of_a_drawing_lies_in_its_class_and_moves_with_it(page: Page) -> None:
