@@ -108,10 +108,10 @@ def test_an_impossible_name_is_refused(dataset):
 
 
 def test_an_unknown_split_is_refused_with_the_known_ones():
-    error = refusal("mnist", "validation")
+    error = refusal("mnist", "sample")
     assert (error.message, error.hint) == (
-        "there is no split 'validation'",
-        "choose one of: train, test, kept, held-out, distorted",
+        "there is no split 'sample'",
+        "choose one of: train, test, kept, validation, corrupted, held-out, distorted",
     )
     assert refusal("mnist", "Trian").hint.startswith("did you mean 'train'? choose one of: ")
 
