@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from simsearch.data.collection import comparable, visible
+from simsearch.data.collection import comparable, summary, visible
 from simsearch.data.corruptions import corrupt_images
 from simsearch.data.folders import load_image_folder
 from simsearch.data.idx import IDX_IMAGES, load_idx_folder, split_from_idx
@@ -51,7 +51,7 @@ def load_split(
     :param labels: Where the classes of a folder of images come from; see `simsearch.data.labels`.
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
     :param processes: How many decode a folder of images side by side; 0 uses every core.
-    :param note: Receives what was chosen where the arguments leave a choice.
+    :param note: Receives what was chosen where the arguments leave a choice, and what was left out.
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
     """
@@ -67,14 +67,11 @@ def load_split(
         _check_split(word, SPLITS)
         _check_labels(labels, dataset)
         return load_idx_folder(folder, word or "test")
-    splits = find_splits(folder)
-    if not splits:
-        if word:
-            note(f"{folder} has no split folders: all of it is taken")
-        return load_image_folder(folder, input, labels=labels, processes=processes)
-    chosen = _chosen_split(folder, splits, word, note)
-    loaded = load_image_folder(splits[chosen], input, labels=labels, processes=processes)
-    return replace(loaded, name=f"{comparable(folder.resolve().name)}-{chosen}")
+    name, folder = _place(folder, word, note)
+    loaded = load_image_folder(folder, input, labels=labels, processes=processes)
+    for line in summary(loaded.skipped):
+        note(line)
+    return replace(loaded, name=name)
 
 
 def load_named(
@@ -148,6 +145,17 @@ def _check_labels(labels: str, dataset: str) -> None:
         raise BadDatasetError(
             f"{dataset} has its own labels", hint="choose labels for a folder of images, or none at all"
         )
+
+
+def _place(folder: Path, word: str | None, note: Note) -> tuple[str, Path]:
+    """What a split of a folder of images is called, and where it lies: all of the folder if it has none."""
+    name, splits = comparable(folder.resolve().name), find_splits(folder)
+    if splits:
+        word = _chosen_split(folder, splits, word, note)
+        return f"{name}-{word}", splits[word]
+    if word:
+        note(f"{folder} has no split folders: all of it is taken")
+    return name, folder
 
 
 def _chosen_split(folder: Path, splits: Mapping[str, Path], word: str | None, note: Note) -> str:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from strokes import draw, stroke
 
 from simsearch.data import decoding
 from simsearch.data.decoding import Decoders, decode_files
-from simsearch.prepare.inputs import Picture
+from simsearch.data.folders import _pixels
+from simsearch.prepare.inputs import ImageInput, Picture
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import prepare_image
 
 
@@ -66,6 +69,15 @@ def test_processes_give_pixels_and_reasons_in_order(files: list[Path], chunk: in
         assert list(decoders.decode([], chunk)) == []
     assert len(found) == 10
     assert_these(found, dict(BROKEN))
+
+
+def test_what_an_input_takes_reaches_the_processes(files: list[Path]) -> None:
+    colored = ImageInput("photo", 1, 32, 24, 3, (0.5,) * 3, (0.5,) * 3)
+    with Decoders(partial(_pixels, colored), 1) as decoders:
+        found = [pixels for pixels in decoders.decode(files, 4) if not isinstance(pixels, str)]
+    expected = [prepare_picture(file, colored).pixels for file in files if file.name != "3.png"]
+    assert np.array_equal(found, expected)
+    assert found[0].shape == (24, 32, 3)
 
 
 def test_a_file_on_which_a_process_dies_is_named_and_the_others_are_decoded(files: list[Path]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from strokes import draw
 
 from simsearch.data.collection import Skipped
-from simsearch.data.datasets import load_split
+from simsearch.data.datasets import load_named, load_split
 from simsearch.errors import BadDatasetError
 
 
@@ -69,6 +69,14 @@ def test_pictures_beside_the_class_folders_are_left_out_unless_classes_are_not_w
     assert [entry.path for entry in split.skipped] == ["loose.png"]
     every = load_split(str(tmp_path), labels="none")
     assert (every.sources, every.labels, every.classes) == (("cat/a.png", "loose.png"), None, ())
+
+
+def test_what_is_left_out_is_said_whoever_loads(tmp_path):
+    draw(tmp_path / "1.png", 18)
+    (tmp_path / "notes.txt").write_text("no picture")
+    said: list[str] = []
+    load_named(str(tmp_path), note=said.append)
+    assert said == ["skipped notes.txt: not a picture"]
 
 
 def test_classes_without_a_readable_picture_are_none(tmp_path):

@@ -60,7 +60,7 @@ def build_index(
     """
     import time
 
-    from simsearch.data.collection import summary, write_skipped
+    from simsearch.data.collection import write_skipped
     from simsearch.data.datasets import load_split, split_name
     from simsearch.files import check_target
     from simsearch.index.build import build_index as build
@@ -80,8 +80,6 @@ def build_index(
         processes=threads,
         note=terminal.note,
     )
-    for line in summary(gallery.skipped):
-        terminal.note(line)
     if skipped is not None:
         write_skipped(skipped, gallery.skipped)
     folder = index_folder(index_dir, name or gallery.name)

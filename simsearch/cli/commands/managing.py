@@ -70,4 +70,5 @@ def _agreed(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
+        typer.echo(err=True)
         raise BadInputError("nobody answered, so nothing was deleted", hint="add --yes") from None
