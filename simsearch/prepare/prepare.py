@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.canvas import MIN_CONTRAST, Canvas, lay_out
-from simsearch.prepare.choose import NARROW
-from simsearch.prepare.color import best_grey
 from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
 from simsearch.prepare.inputs import ImageInput
-from simsearch.prepare.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
-from simsearch.prepare.page import find_on_page
-from simsearch.prepare.plain import Drawing, find_plain
-from simsearch.prepare.steps import ALL, Steps
+from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
+from simsearch.prepare.paper.choose import NARROW
+from simsearch.prepare.paper.color import best_grey
+from simsearch.prepare.paper.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
+from simsearch.prepare.paper.page import find_on_page
+from simsearch.prepare.paper.plain import Drawing, find_plain
+from simsearch.prepare.paper.steps import ALL, Steps
 
 MEAN = 0.1307
 STD = 0.3081
@@ -122,7 +122,7 @@ def _digit(
         raise _no_digit(name)
     if found.choice.several:
         raise BadImageError(f"several digits or drawings in {name}", "crop one of them")
-    pixels = normalize(found.ink * 255, found.ink > 0.2 * found.ink.max(), found.noise * 255)
+    pixels = normalize(found.ink, found.ink > 0.2 * found.ink.max(), found.noise)
     if pixels is None:
         raise _no_digit(name)
     return PreparedImage(pixels, (*notes, *([_INVERTED] if found.dark else [])))

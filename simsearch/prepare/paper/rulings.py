@@ -9,9 +9,8 @@ Comparative Study of Staff Removal Algorithms", IEEE TPAMI 30(5), 2008).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.prepare.components import Mask, filled, find_runs
+from simsearch.prepare.paper.components import Mask, filled, find_runs
 
 _SLOPES = np.tan(np.radians(np.linspace(-13, 13, 53)))  # from a side of the picture
 _LEAST = 0.42  # of the side, that a line covers

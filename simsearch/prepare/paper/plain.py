@@ -10,12 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from simsearch.prepare.canvas import MIN_CONTRAST
-from simsearch.prepare.choose import choose
-from simsearch.prepare.components import Mask, grown
-from simsearch.prepare.normalize import Ink, bounds
-from simsearch.prepare.shapes import is_drawing
-from simsearch.prepare.surface import Grey, fit_paper
+from simsearch.prepare.paper.canvas import MIN_CONTRAST
+from simsearch.prepare.paper.choose import choose
+from simsearch.prepare.paper.components import Mask, grown
+from simsearch.prepare.paper.normalize import Ink, bounds
+from simsearch.prepare.paper.shapes import is_drawing
+from simsearch.prepare.paper.surface import Grey, fit_paper
 
 _MIN_SIGNAL = 6  # standard deviations of the paper's noise between paper and ink
 _MIN_INK_SIDE = 5  # ink shorter than this is a lit pixel, a speck of dust

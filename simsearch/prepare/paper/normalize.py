@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from simsearch.prepare.surface import edge
+from simsearch.prepare.paper.surface import edge
 
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
 Ink = NDArray[np.float32]  # (H, W), grey levels above the paper; the paper is 0 plus noise
