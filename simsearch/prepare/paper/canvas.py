@@ -1,4 +1,4 @@
-"""A decoded picture -> upright pixels of a working size, transparency laid on the backdrop that shows the ink."""
+"""A decoded picture -> upright pixels of a working size, transparency laid on what shows the ink."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def edge_support(view: Grey, paper: Grey, inside: Mask, gone: Mask) -> float:
 
 
 def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> float:
-    """The share of a band around the digit, some way off, that is lighter than the ink: there paper goes on."""
+    """The share of a band around the digit, some way off, that is lighter than the ink: paper goes on."""
     assert choice.mask is not None
     top, bottom, left, right = choice.box
     rows, columns = around(choice, view.shape, round(_BAND * max(bottom - top, right - left)))

@@ -29,7 +29,11 @@ _SUPPORT, _CLEAR = 0.75, 2.0  # the least evidence of ink
 _SURE, _GOES_ON = 0.9, 0.85  # and so much that the other polarity need not be tried
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
-_FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
+_SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
+FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
+
+
+INVERTED = "dark ink on a light background: inverted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +48,26 @@ class Found:
     choice: Choice
     evidence: Evidence
     lines: float  # thickness of rulings that were taken out, in pixels; 0 without any
+    cleared: Mask  # (H, W), all ink without rulings
 
     @property
     def dark(self) -> bool:
         """Whether the ink is darker than the paper."""
         return self.layer.dark
+
+    def notes(self) -> tuple[str, ...]:
+        """What was done that the user may not expect."""
+        paper = self.layer.paper[::4, ::4]
+        low, high = np.percentile(paper if self.dark else 255 - paper, (5, 95))
+        said = {
+            INVERTED: self.dark,
+            "uneven light evened out": self.dark and low < _SHADE * high,
+            "lines across the page left out": bool(self.lines),
+            "what lies at the edge left out": self.choice.edge,
+            "what is drawn around the digit left out": self.choice.around,
+            "what lies beside the digit left out": self.choice.beside,
+        }
+        return tuple(note for note, holds in said.items() if holds)
 
     @property
     def score(self) -> float:
@@ -110,7 +129,7 @@ def _look(layer: Layer, steps: Steps) -> Found | None:
         if peak < least:
             return None
         mask = left > max(least, _STRONG * peak)
-        lines, masks = 0.0, [mask]
+        lines, cleared, masks = 0.0, mask, [mask]
         first = choose(mask, strength, parts=steps.parts)
         if steps.rulings and (first.mask is None or first.edge or first.alone < _MOST):
             cleared, lines = remove_rulings(mask)
@@ -118,7 +137,9 @@ def _look(layer: Layer, steps: Steps) -> Found | None:
         for cut in (False, True):
             choices = (choose(one, strength, cut=cut, parts=steps.parts) for one in masks)
             found = max(
-                _seen(layer, choices, mask, gone, lines, steps), key=lambda one: one.score, default=None
+                _seen(layer, choices, mask, cleared, gone, lines, steps),
+                key=lambda one: one.score,
+                default=None,
             )
             if found:
                 return found
@@ -128,7 +149,7 @@ def _look(layer: Layer, steps: Steps) -> Found | None:
 
 
 def _seen(
-    layer: Layer, choices: Iterator[Choice], mask: Mask, gone: Mask, lines: float, steps: Steps
+    layer: Layer, choices: Iterator[Choice], mask: Mask, cleared: Mask, gone: Mask, lines: float, steps: Steps
 ) -> Iterator[Found]:
     """Those choices that look like a digit, and for which there is evidence."""
     for choice in choices:
@@ -141,7 +162,7 @@ def _seen(
         evidence = weigh(layer, choice, chosen, mask, gone, lines)
         if not steps.support or (evidence.support > _SUPPORT and evidence.clear > _CLEAR):
             ink = _ink_of(layer, chosen, mask)
-            yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines)
+            yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
 
 
 def _ink_of(layer: Layer, chosen: Mask, mask: Mask) -> Ink:
@@ -149,5 +170,5 @@ def _ink_of(layer: Layer, chosen: Mask, mask: Mask) -> Ink:
     own = grown(chosen, 2)
     own &= ~grown(mask & ~chosen, 1) | chosen
     ink = np.where(own, 255 * layer.share, np.float32(0))
-    top, bottom, left, right = bounds(ink > _FULL * ink.max())
+    top, bottom, left, right = bounds(ink > FULL * ink.max())
     return ink[top:bottom, left:right]

@@ -1,4 +1,4 @@
-"""The plain case: one thing drawn on paper that is level or lit smoothly. Most pictures are; it is decided fast."""
+"""The plain case: one thing drawn on paper that is level or lit smoothly. Most are; it is decided fast."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
 
 
 def _is_level(ink: Ink, mask: Mask, noise: float) -> bool:
-    """Whether the paper away from the ink, in shares of the strongest, differs from the surface by next to nothing."""
+    """Whether the paper away from the ink differs from the surface by next to nothing.
+
+    :param ink: In shares of the strongest, as is the noise.
+    """
     small, away = _small(ink), ~grown(_small(mask) > _COVERED, _AWAY)
     rest = np.abs(small[away])
     faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size

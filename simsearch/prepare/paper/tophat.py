@@ -59,7 +59,7 @@ def lay_paper(grey: Grey, side: int, dark: bool) -> Layer:
 
 
 def _grain(grey: Grey) -> float:
-    """The standard deviation of noise, from steps between neighbors, of which edges are the few large ones."""
+    """The standard deviation of noise, from steps between neighbors; the few large ones are edges."""
     steps = np.abs(np.diff(grey[::3].astype(np.int16), axis=1))[:, ::3]
     return 0.886 * float(np.mean(np.minimum(steps, 3 * np.median(steps) + 2)))
 
