@@ -372,7 +372,6 @@ def underlined(digit: Digit, rng: Rng) -> bytes:
 def circled(digit: Digit, rng: Rng) -> bytes:
     """A circle drawn around the digit."""
     page = page_of(rng, 150, 1000)
-    height, width = page.shape[:2]
     shade = ink_color(rng)
     top, left, tall, wide = put(page, digit, rng, shade, (0.3, 0.5))
     t = np.linspace(0, 2 * np.pi * rng.uniform(0.97, 1.05), 60) + rng.uniform(0, 2 * np.pi)

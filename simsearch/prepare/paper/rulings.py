@@ -30,7 +30,7 @@ def remove_rulings(mask: Mask) -> tuple[Mask, float]:
 
 
 def _lines(mask: Mask) -> tuple[Mask, float]:
-    """The pixels of nearly vertical lines, runs whose middles lie on a line with many others, and their width."""
+    """The pixels of nearly vertical lines, runs whose middles lie on a line with others, and their width."""
     height, width = mask.shape
     rows, starts, ends = find_runs(mask)
     thickest = max(3, round(_THICKEST * max(mask.shape)))
