@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.paper.normalize import SIDE
 from simsearch.prepare.prepare import Images, prepare_image
 
 _ENLARGED = 6  # times the side

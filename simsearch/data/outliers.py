@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.paper.normalize import SIDE
 from simsearch.prepare.prepare import Images, prepare_image
 
 _CANVAS = 280

@@ -69,7 +69,7 @@ def read_image_file(path: Path) -> bytes:
 def decode_image(data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE) -> Image.Image:
     """Decode the first frame of a picture to at most `MAX_PIXELS` pixels, of a kind that `formats.py` names.
 
-    Larger JPEGs are decoded at a half, a quarter or an eighth of their size, which costs no memory for the rest.
+    Larger JPEGs are decoded at a half, a quarter or an eighth of their size; the rest costs no memory.
 
     :param side: Pixels that both sides of a reduced JPEG still have.
     :raises BadImageError: On anything else; one too large or too dear is refused before.

@@ -8,6 +8,7 @@ give other pixels.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.canvas import MIN_CONTRAST, Canvas, lay_out
-from simsearch.prepare.choose import NARROW
-from simsearch.prepare.color import best_grey
 from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
 from simsearch.prepare.inputs import ImageInput
-from simsearch.prepare.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
-from simsearch.prepare.page import find_on_page
-from simsearch.prepare.plain import Drawing, find_plain
-from simsearch.prepare.steps import ALL, Steps
+from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
+from simsearch.prepare.paper.choose import NARROW
+from simsearch.prepare.paper.color import best_grey
+from simsearch.prepare.paper.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
+from simsearch.prepare.paper.page import FULL, INVERTED, Found, find_on_page
+from simsearch.prepare.paper.plain import Drawing, find_plain
+from simsearch.prepare.paper.steps import ALL, Steps
 
 MEAN = 0.1307
 STD = 0.3081
@@ -35,9 +36,15 @@ DIGIT = ImageInput("digit", PREPROCESSING_VERSION, SIDE, SIDE, 1, (MEAN,), (STD,
 
 _MIN_SIDE = 4  # a picture narrower than this shows no digit
 _CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
+_SEVERAL = "cut the picture to one of them"
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
+Watch = Callable[[str, Grey], None]
 Source = bytes | Path | str | Image.Image | NDArray[np.uint8]
+
+
+def _unwatched(_step: str, _pixels: Grey) -> None:
+    """The `watch` of a caller who wants only the result."""
 
 
 def is_readable(version: int, input: ImageInput) -> bool:
@@ -67,6 +74,7 @@ def prepare_image(
     preprocess: Preprocess = Preprocess.AUTO,
     invert: bool | None = None,
     steps: Steps = ALL,
+    watch: Watch = _unwatched,
 ) -> PreparedImage:
     """Turn a picture into the 28x28 pixels the network was trained on.
 
@@ -75,8 +83,9 @@ def prepare_image(
     :param invert: Whether to invert the greys; None decides from the picture, and keeps them for
         `Preprocess.NONE`.
     :param steps: Which steps are taken, for an ablation.
+    :param watch: Receives the name and the pixels, uint8 (H, W), of each step that is taken.
     :return: Pixels uint8 (28, 28), and notes for the user.
-    :raises BadImageError: If the picture cannot be read, is too large, or shows nothing.
+    :raises BadImageError: If the picture cannot be read, is too large, or shows nothing, or several digits.
     :raises ValueError: If an array has another shape or dtype.
     """
     preprocess = Preprocess(preprocess)
@@ -97,42 +106,54 @@ def prepare_image(
     if preprocess is Preprocess.AUTO and looks_like_mnist(grey):
         return PreparedImage(grey, tuple(notes))
     if preprocess is Preprocess.AUTO and invert is None and looks_like_mnist(255 - grey):
-        return PreparedImage(255 - grey, (*notes, _INVERTED))
-    return _digit(canvas, grey, None if invert is None else False, name, notes, steps)
-
-
-_INVERTED = "dark ink on a light background: inverted"
+        return PreparedImage(255 - grey, (*notes, INVERTED))
+    return _digit(canvas, grey, None if invert is None else False, name, notes, steps, watch)
 
 
 def _digit(
-    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps
+    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
 ) -> PreparedImage:
     """The digit of a drawing, of a page, or of a strip that was cut to an upright 1."""
-    if np.ptp(grey) >= MIN_CONTRAST and (plain := find_plain(grey, dark)):
-        return _plain_digit(plain, name, notes)
+    watch("grey", grey)
+    if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
+        return _plain_digit(plain, name, notes, watch)
     hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
-    grey = grey if hidden is None else hidden
+    if hidden is not None:
+        grey = hidden
+        watch("color", grey)
+        notes.append("ink and paper of one grey: told apart by color")
     if np.ptp(grey) < MIN_CONTRAST:
         raise _no_digit(name)
     found = find_on_page(grey, dark=dark, steps=steps)
     if found is None:
         narrow = grey.shape[0] > NARROW * grey.shape[1]
         if narrow and (plain := find_plain(grey, dark, checked=False)):
-            return _plain_digit(plain, name, notes)
+            return _plain_digit(plain, name, notes, watch)
         raise _no_digit(name)
-    if found.choice.several:
-        raise BadImageError(f"several digits or drawings in {name}", "crop one of them")
-    pixels = normalize(found.ink * 255, found.ink > 0.2 * found.ink.max(), found.noise * 255)
+    _show(found, watch)
+    if found.choice.several and steps.several:
+        raise BadImageError(f"several digits or drawings side by side in {name}", _SEVERAL)
+    pixels = normalize(found.ink, found.ink > FULL * found.ink.max(), found.noise)
     if pixels is None:
         raise _no_digit(name)
-    return PreparedImage(pixels, (*notes, *([_INVERTED] if found.dark else [])))
+    return PreparedImage(pixels, (*notes, *found.notes()))
 
 
-def _plain_digit(plain: Drawing, name: str, notes: list[str]) -> PreparedImage:
+def _plain_digit(plain: Drawing, name: str, notes: list[str], watch: Watch) -> PreparedImage:
+    watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
     pixels = normalize(plain.ink, plain.mask, plain.noise)
     if pixels is None:
         raise _no_digit(name)
-    return PreparedImage(pixels, (*notes, *([_INVERTED] if plain.dark else [])))
+    return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
+
+
+def _show(found: Found, watch: Watch) -> None:
+    layer = found.layer
+    watch("paper", layer.paper if layer.dark else 255 - layer.paper)
+    watch("ink", (255 * layer.share).clip(0, 255).astype(np.uint8))
+    if found.lines:
+        watch("without lines", np.where(found.cleared, np.uint8(255), np.uint8(0)))
+    watch("digit", np.where(found.chosen, np.uint8(255), np.uint8(0)))
 
 
 def to_batch(images: Images) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from simsearch.prepare.normalize import SIDE
+from simsearch.prepare.paper.normalize import SIDE
 from simsearch.prepare.prepare import MEAN, STD
 
 _BACKGROUND = -MEAN / STD  # a black pixel, normalised

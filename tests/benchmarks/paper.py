@@ -42,7 +42,7 @@ def digit_of(split: Split, number: int, rng: np.random.Generator) -> Digit:
 
 
 def plain(searcher: Searcher, split: Split) -> Split:
-    """The digits that the index knows and names rightly as they are: what then goes wrong is the picture's doing."""
+    """The digits that the index names rightly as they are: what then goes wrong is the picture's doing."""
     assert split.labels is not None
     answers = searcher.query_prepared([PreparedImage(image) for image in split.images[:_MOST]], k=1)
     found = [answer.verdict.label if answer.verdict else None for answer in answers]

@@ -16,7 +16,8 @@ _FINE = 3  # times the resolution, at which strokes are drawn
 
 # Control points (x, y) of each stroke, in a box of height 1; a stroke that starts with "|" has corners.
 _LOOP = [
-    (0.32, 0.0), (0.12, 0.12), (0.02, 0.42), (0.06, 0.75), (0.28, 1.0), (0.5, 0.82), (0.58, 0.5), (0.5, 0.14), (0.32, 0.0),
+    (0.32, 0.0), (0.12, 0.12), (0.02, 0.42), (0.06, 0.75), (0.28, 1.0), (0.5, 0.82), (0.58, 0.5), (0.5, 0.14),
+    (0.32, 0.0),
 ]  # fmt: skip
 _ELEVEN = [(0.02, 0.22), (0.28, 0.0), (0.56, 0.25), (0.4, 0.55), (0.0, 1.0)]
 STROKES: dict[int, list[list[tuple[str, list[Point]]]]] = {

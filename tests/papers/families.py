@@ -202,14 +202,12 @@ def in_a_square(digit: Digit, rng: Rng) -> bytes:
     thick = rng.uniform(0.8, 2.0) * max(1, min(height, width) / 500)
     shade = page[0, 0] * (color(0.7, 0.8, 0.92) if rng.random() < 0.6 else color(0.65, 0.65, 0.65))
     row, column = (int(0.5 * side / pitch) for side in (height, width))
-    for turn, place, span in ((0, row, height), (np.pi / 2, column, width)):
-        # a line every pitch from the top left corner
+    for turn, span in ((0, height), (np.pi / 2, width)):  # a line every pitch from the top left corner
         lay(
             page,
             sheets.stripes(height, width, pitch, thick, turn, span / 2 if turn == 0 else -span / 2),
             shade,
         )
-        _ = place
     ink = digit.ink(max(12, int(pitch * rng.uniform(0.5, 0.75))), rng, rng.uniform(0.07, 0.14))
     top = round((row + 0.5) * pitch - ink.shape[0] / 2)
     left = round((column + 0.5) * pitch - ink.shape[1] / 2)
@@ -262,7 +260,7 @@ def eraser(digit: Digit, rng: Rng) -> bytes:
     height, width = size(rng, 150, 800)
     page, alpha = sheets.blank(height, width, color(0, 0, 0)), np.zeros((height, width), np.float32)
     place = np.zeros((height, width, 3), np.float32)
-    top, left, tall, wide = put(place, digit, rng, color(1, 1, 1), (0.4, 0.7))
+    put(place, digit, rng, color(1, 1, 1), (0.4, 0.7))
     ink = place[:, :, 0]
     page[:] = ink_color(rng)
     alpha = np.maximum(alpha, ink)
@@ -274,7 +272,6 @@ def eraser(digit: Digit, rng: Rng) -> bytes:
         stroke = whole[:, :, 0] * (ink < 0.02)  # the ink was drawn again over it
         page += stroke[:, :, None] * (255 - page)
         alpha = np.maximum(alpha, stroke)
-    _ = top, left, tall, wide
     buffer = io.BytesIO()
     pixels = np.dstack([page, alpha * 255]).round().clip(0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -357,7 +354,6 @@ def text_beside(digit: Digit, rng: Rng) -> bytes:
 def underlined(digit: Digit, rng: Rng) -> bytes:
     """One or two lines drawn under the digit, which they do not touch."""
     page = page_of(rng, 150, 1000)
-    height, width = page.shape[:2]
     shade = ink_color(rng)
     top, left, tall, wide = put(page, digit, rng, shade, (0.35, 0.6))
     span = max(wide, tall // 2)
@@ -376,7 +372,6 @@ def underlined(digit: Digit, rng: Rng) -> bytes:
 def circled(digit: Digit, rng: Rng) -> bytes:
     """A circle drawn around the digit."""
     page = page_of(rng, 150, 1000)
-    height, width = page.shape[:2]
     shade = ink_color(rng)
     top, left, tall, wide = put(page, digit, rng, shade, (0.3, 0.5))
     t = np.linspace(0, 2 * np.pi * rng.uniform(0.97, 1.05), 60) + rng.uniform(0, 2 * np.pi)
@@ -390,7 +385,6 @@ def circled(digit: Digit, rng: Rng) -> bytes:
         round(top + tall / 2 - ring.shape[0] / 2),
         round(left + wide / 2 - ring.shape[1] / 2),
     )
-    _ = height, width
     return captured(page, rng)
 
 
@@ -411,8 +405,9 @@ FAMILIES: Mapping[str, Maker] = MappingProxyType(
     {
         make.__name__: make
         for make in (
-            clean, board, tight, photo, pencil, frame, part_frame, desk, squared, ruled, in_a_square, hard_shadow,
-            soft_shadow, equal_grey, colored, eraser, small_cell, phone, thumb, text_beside, underlined, circled, dusty,
+            clean, board, tight, photo, pencil, frame, part_frame, desk, squared, ruled, in_a_square,
+            hard_shadow, soft_shadow, equal_grey, colored, eraser, small_cell, phone, thumb, text_beside,
+            underlined, circled, dusty,
         )
     }
 )  # fmt: skip

@@ -126,7 +126,7 @@ def whiteboard(digit: Digit, rng: Rng) -> bytes:
 def screenshot(digit: Digit, rng: Rng) -> bytes:
     """A drawing program: a bar along the top with buttons, a grey surround."""
     page = sheets.blank(*size(rng, 250, 1000), light_color(rng))
-    height, width = page.shape[:2]
+    height = page.shape[0]
     put(page, digit, rng, ink_color(rng), (0.35, 0.6))
     bar = max(6, int(rng.uniform(0.05, 0.1) * height))
     page[:bar] = rng.uniform(40, 225)
@@ -171,8 +171,8 @@ UNSEEN: Mapping[str, Maker] = MappingProxyType(
     {
         make.__name__: make
         for make in (
-            sticky_note, dotted_paper, squared_in_shadow, ruled_on_desk, form, stained, whiteboard, screenshot,
-            two_shadows, colored_frame, board_with_ledge,
+            sticky_note, dotted_paper, squared_in_shadow, ruled_on_desk, form, stained, whiteboard,
+            screenshot, two_shadows, colored_frame, board_with_ledge,
         )
     }
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,12 @@ from simsearch.cli.options import (
 )
 from simsearch.errors import BadInputError
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simsearch.prepare.prepare import Preprocess
+
 
 def query(
     *,
@@ -40,6 +46,13 @@ def query(
     programs: Programs,
     index: IndexChoice,
     preparation: Preparation,
+    show_prepared: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a PNG with the steps of preparing the one picture: paper, ink, digit, 28x28.",
+        ),
+    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Find the nearest images to yours, by cosine similarity, and rank the classes.
@@ -51,6 +64,8 @@ def query(
     Example: simsearch query mine.png --like yours.png --unlike theirs.png
 
     Example: simsearch query 'scans/*.png' --jsonl > answers.jsonl
+
+    Example: simsearch query photo.jpg --show-prepared steps.png
     """
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
@@ -70,6 +85,8 @@ def query(
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
     encoder = searcher.bundle.encoder
+    if show_prepared is not None:
+        _write_steps(images or [], show_prepared, way, invert)
     outcomes = answer_queries(
         searcher,
         gathered,
@@ -83,6 +100,31 @@ def query(
     )
     if print_answers(searcher, outcomes, total, form, screen):
         raise typer.Exit(BadInputError.exit_code)
+
+
+def _write_steps(images: list[str], target: Path, way: Preprocess, invert: bool | None) -> None:
+    """Write the steps of preparing one picture; also where none of them finds a digit."""
+    from simsearch.errors import BadImageError
+    from simsearch.files import write_atomically
+    from simsearch.prepare.decode import read_image_file
+    from simsearch.prepare.prepare import prepare_image
+    from simsearch.show.prepared import steps_sheet
+
+    if len(images) != 1 or not Path(images[0]).is_file():
+        raise BadInputError("--show-prepared shows the steps of one picture", hint="name one file")
+    seen: list[tuple[str, NDArray[np.uint8]]] = []
+    try:
+        prepared = prepare_image(
+            read_image_file(Path(images[0])),
+            preprocess=way,
+            invert=invert,
+            watch=lambda name, pixels: seen.append((name, pixels)),
+        )
+        seen.append(("28x28", prepared.pixels))
+    except BadImageError:
+        if not seen:
+            raise
+    write_atomically(target, steps_sheet(seen))
 
 
 def similarity(

@@ -1,16 +1,17 @@
 """Straight rulings of squared and lined paper: found as lines, and taken out of the ink.
 
 Lines are found by voting for slope and intercept (Duda and Hart, "Use of the Hough Transformation to Detect
-Lines and Curves in Pictures", Communications of the ACM 15(1), 1972), and removed where the ink across them is
-no thicker than they are, as staff lines are removed from scores (Dalitz, Droettboom, Pranzas and Fujinaga, "A
-Comparative Study of Staff Removal Algorithms", IEEE TPAMI 30(5), 2008).
+Lines and Curves in Pictures", Communications of the ACM 15(1), 1972), and removed where the ink across them
+is no thicker than they are, as staff lines are removed from scores (Dalitz, Droettboom, Pranzas and Fujinaga,
+"A Comparative Study of Staff Removal Algorithms", IEEE Transactions on Pattern Analysis and Machine
+Intelligence 30(5), 2008).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from simsearch.prepare.components import Mask, filled, find_runs
+from simsearch.prepare.paper.components import Mask, filled, find_runs
 
 _SLOPES = np.tan(np.radians(np.linspace(-13, 13, 53)))  # from a side of the picture
 _LEAST = 0.42  # of the side, that a line covers
@@ -29,7 +30,7 @@ def remove_rulings(mask: Mask) -> tuple[Mask, float]:
 
 
 def _lines(mask: Mask) -> tuple[Mask, float]:
-    """The pixels of nearly vertical lines: runs of rows, thin, whose middles lie on a line with many others."""
+    """The pixels of nearly vertical lines, runs whose middles lie on a line with others, and their width."""
     height, width = mask.shape
     rows, starts, ends = find_runs(mask)
     thickest = max(3, round(_THICKEST * max(mask.shape)))

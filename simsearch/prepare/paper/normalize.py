@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from simsearch.prepare.surface import edge
+from simsearch.prepare.paper.surface import edge
 
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
 Ink = NDArray[np.float32]  # (H, W), grey levels above the paper; the paper is 0 plus noise
@@ -40,7 +40,7 @@ def looks_like_mnist(grey: Grey) -> bool:
 
 
 def normalize(ink: Ink, mask: Mask, noise: float) -> Grey | None:
-    """Bring ink, cropped to a digit, to 28x28: longest side 20, no thin strokes, maximum 255, centred by mass.
+    """Bring ink, cropped to a digit, to 28x28: longest side 20, no thin strokes, centered by mass.
 
     :param ink: float32 (h, w), in levels of which 255 is the most.
     :param mask: bool (h, w), the ink of which the strokes' width is measured.

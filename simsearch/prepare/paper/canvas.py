@@ -1,4 +1,4 @@
-"""A decoded picture -> upright pixels of a working size, transparency laid on the backdrop that shows the ink."""
+"""A decoded picture -> upright pixels of a working size, transparency laid on what shows the ink."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from simsearch.prepare.components import Mask
-from simsearch.prepare.surface import Grey, two_greys
+from simsearch.prepare.paper.components import Mask
+from simsearch.prepare.paper.surface import Grey, two_greys
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 

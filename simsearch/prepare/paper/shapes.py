@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simsearch.prepare.components import Mask, find_components
+from simsearch.prepare.paper.components import Mask, find_components
 
 _FILLED = 0.36  # of the longer side: a square of this side fits into no pen's stroke
 _THICK = 0.45  # nor of this side into any handwriting's

@@ -10,12 +10,25 @@ alike.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Grey = NDArray[np.uint8]  # (H, W)
 Share = NDArray[np.float32]  # (H, W), 0 paper to 1 black
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A page as ink on paper."""
+
+    view: Grey  # (H, W), the ink dark
+    paper: Grey  # (H, W)
+    share: Share  # (H, W) of the paper's light that the ink takes
+    noise: float  # standard deviation, as a share of the light
+    dark: bool  # whether the ink is dark on the page itself
+
 
 _DARKEST = 0.35  # of the lightest paper: below it, noise would be divided by next to nothing
 
@@ -28,23 +41,35 @@ def closing(grey: Grey, side: int) -> Grey:
     return sliding(darkest.T, ahead, back, np.minimum, 255)
 
 
-def ink_share(grey: Grey, paper: Grey) -> tuple[Share, float]:
-    """The share of the paper's light that is missing at each pixel, and the standard deviation of its noise.
+def lay_paper(grey: Grey, side: int, dark: bool) -> Layer:
+    """Lay paper under the ink by a closing with a square of this side.
 
-    The closing lies above the middle of noisy paper; the median of what is missing, which is that of paper,
-    is taken off.
+    Closed paper lies above the middle of its noise; a low quartile of what is missing, which is that of paper
+    even where half of the page is ink, is taken off.
     """
-    missing = (paper - grey).astype(np.float32)
+    view = grey if dark else 255 - grey
+    paper = closing(view, side)
+    missing = (paper - view).astype(np.float32)
     least = np.float32(max(_DARKEST * float(np.percentile(paper[::4, ::4], 95)), 1))
     missing /= np.maximum(paper, least, dtype=np.float32)
-    steps = np.abs(np.diff(grey[::3].astype(np.int16), axis=1))[:, ::3]
-    noise = (
-        float(np.mean(np.minimum(steps, 3 * np.median(steps) + 2)))
-        * 0.886
-        / max(float(np.median(paper[::4, ::4])), float(least))
-    )
     missing -= np.percentile(missing[::3, ::3], 25)
-    return np.maximum(missing, 0, out=missing), noise
+    np.maximum(missing, 0, out=missing)
+    level = max(float(np.median(paper[::4, ::4])), float(least))
+    return Layer(view, paper, missing, _grain(view) / level, dark)
+
+
+def _grain(grey: Grey) -> float:
+    """The standard deviation of noise, from steps between neighbors; the few large ones are edges."""
+    steps = np.abs(np.diff(grey[::3].astype(np.int16), axis=1))[:, ::3]
+    return 0.886 * float(np.mean(np.minimum(steps, 3 * np.median(steps) + 2)))
+
+
+def mean_of_9(values: Share) -> Share:
+    """The mean of each pixel and its eight neighbors."""
+    framed = np.pad(values, 1, mode="edge")
+    rows = framed[:-2] + framed[1:-1] + framed[2:]
+    mean: Share = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
+    return mean
 
 
 def sliding(grey: Grey, back: int, ahead: int, extreme: Callable[..., Grey], outside: int) -> Grey:

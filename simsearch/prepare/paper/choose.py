@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.prepare.components import Components, Mask, find_components
+from simsearch.prepare.paper.components import Components, Mask, find_components
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
 _SPECK = 0.07  # of the digit's longer side: dust, crumbs of a ruling
@@ -41,29 +41,35 @@ class Choice:
     beside: bool = False  # something beside it
 
 
-def choose(mask: Mask, strength: NDArray[np.float32], *, cut: bool = False, frames: bool = True) -> Choice:
+def choose(
+    mask: Mask, strength: NDArray[np.float32], *, cut: bool = False, frames: bool = True, parts: bool = True
+) -> Choice:
     """Choose the digit in a mask of ink.
 
     :param mask: bool (H, W).
     :param strength: How strong the ink is, float32 (H, W).
     :param cut: Whether the digit may touch the edge: it does where a picture was cut close to it.
+    :param parts: Whether what lies at the edge, around and beside is left out; or all ink is the digit.
     :param frames: Whether what runs along the edge is left out; a 7 cut close runs along two sides.
     """
-    parts = find_components(mask)
-    if not len(parts):
+    found = find_components(mask)
+    if not len(found):
         return Choice(None)
-    height, width = parts.shape
-    tall, wide, side = parts.height, parts.width, np.maximum(parts.height, parts.width)
-    weight = parts.sums(strength)
+    if not parts:
+        box = (int(found.top.min()), int(found.bottom.max()), int(found.left.min()), int(found.right.max()))
+        return Choice(mask, box, alone=1.0, explained=1.0, pieces=len(found))
+    height, width = found.shape
+    tall, wide, side = found.height, found.width, np.maximum(found.height, found.width)
+    weight = found.sums(strength)
     large = side >= max(_LEAST * min(height, width), 4)
-    framing, touching = _at_edge(parts)
+    framing, touching = _at_edge(found)
     if not frames or height > NARROW * width:  # cut to an upright 1: no frame is so narrow
         framing[:] = False
-    around = _around(parts, large & ~framing)
+    around = _around(found, large & ~framing)
     flat = wide > 3.2 * tall
     usable = large & ~framing & ~around & ~flat
     if cut:
-        contact = parts.contact() / np.array([width, width, height, height])
+        contact = found.contact() / np.array([width, width, height, height])
         whole = (tall >= 0.8 * height) & (wide >= 0.8 * width) & (_ends(mask) <= _ENDS)
         usable &= (
             ~touching
@@ -74,20 +80,20 @@ def choose(mask: Mask, strength: NDArray[np.float32], *, cut: bool = False, fram
         usable &= ~touching
     if not usable.any():
         return Choice(None, edge=bool((framing | touching)[large].any()))
-    score = side * (weight / np.maximum(parts.area, 1)) ** 2
+    score = side * (weight / np.maximum(found.area, 1)) ** 2
     main = int(np.argmax(np.where(usable, score, -1)))
-    below = flat & (parts.top > parts.bottom[main] - 0.05 * tall[main])  # an underline, not the flag of a 5
+    below = flat & (found.top > found.bottom[main] - 0.05 * tall[main])  # an underline, not the flag of a 5
     pieces = ~framing & ~around & ~below & (~touching | cut)
-    members, several = _members(parts, main, pieces, weight)
+    members, several = _members(found, main, pieces, weight)
     box = (
-        int(parts.top[members].min()),
-        int(parts.bottom[members].max()),
-        int(parts.left[members].min()),
-        int(parts.right[members].max()),
+        int(found.top[members].min()),
+        int(found.bottom[members].max()),
+        int(found.left[members].min()),
+        int(found.right[members].max()),
     )
     counted = ~framing & ~around & (~touching | members)
     return Choice(
-        parts.mask(members),
+        found.mask(members),
         box,
         alone=float(weight[members].sum() / max(weight.sum(), 1e-6)),
         explained=float(weight[members].sum() / max(weight[counted].sum(), 1e-6)),

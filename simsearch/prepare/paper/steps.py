@@ -9,12 +9,14 @@ from dataclasses import dataclass
 class Steps:
     """Which steps are taken."""
 
+    plain: bool = True  # one thing on level paper is decided first, and fast
     color: bool = True  # ink is looked for in color where grey hides it
     eraser: bool = True  # white strokes on nothing are an eraser's
     closing: bool = True  # paper is what lies around ink, not one smooth surface
     polarity: bool = True  # both polarities are tried, and compared
     rulings: bool = True  # straight lines across the page are taken out
     parts: bool = True  # what lies at the edge, around and beside the digit is left out
+    several: bool = True  # things of one size side by side are refused
     shapes: bool = True  # filled areas, empty boxes and lattices are no digits
     support: bool = True  # ink must end at lighter paper
 

@@ -1,4 +1,4 @@
-"""The paper as a smooth surface of grey, so that a page lit unevenly is level afterwards; no shadows, no desk."""
+"""The paper as a smooth surface of grey, so that a page lit unevenly is level; no shadows, no desk."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _FLAT = 2  # grey levels by which the border of a drawing program's paper differ
 def fit_paper(grey: Grey) -> tuple[Levels, float]:
     """Fit a quadratic surface to the paper, so that a page lit unevenly is level afterwards.
 
-    Where the whole border is of one grey, so is the paper. Otherwise it is first taken to be all that lies near
-    the border's median; then, because a picture cropped to the ink has much ink there, what lies very near one of the picture's two greys: the one with more of the
-    border and of the whole. Of the two surfaces, the one that has more of both near it is returned.
+    Where the whole border is of one grey, so is the paper. Otherwise it is first taken to be all that lies
+    near the border's median; then, because a picture cropped to the ink has much ink there, what lies very
+    near one of the picture's two greys: the one with more of the border and of the whole. Of the two
+    surfaces, the one that has more of both near it is returned.
 
     :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
     """

@@ -1,4 +1,4 @@
-"""The plain case: one thing drawn on paper that is level or lit smoothly. Most pictures are; it is decided fast."""
+"""The plain case: one thing drawn on paper that is level or lit smoothly. Most are; it is decided fast."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from simsearch.prepare.canvas import MIN_CONTRAST
-from simsearch.prepare.choose import choose
-from simsearch.prepare.components import Mask, grown
-from simsearch.prepare.normalize import Ink, bounds
-from simsearch.prepare.shapes import is_drawing
-from simsearch.prepare.surface import Grey, fit_paper
+from simsearch.prepare.paper.canvas import MIN_CONTRAST
+from simsearch.prepare.paper.choose import choose
+from simsearch.prepare.paper.components import Mask, grown
+from simsearch.prepare.paper.normalize import Ink, bounds
+from simsearch.prepare.paper.shapes import is_drawing
+from simsearch.prepare.paper.surface import Grey, fit_paper
 
 _MIN_SIGNAL = 6  # standard deviations of the paper's noise between paper and ink
 _MIN_INK_SIDE = 5  # ink shorter than this is a lit pixel, a speck of dust
@@ -77,7 +77,10 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
 
 
 def _is_level(ink: Ink, mask: Mask, noise: float) -> bool:
-    """Whether the paper away from the ink, in shares of the strongest, differs from the surface by next to nothing."""
+    """Whether the paper away from the ink differs from the surface by next to nothing.
+
+    :param ink: In shares of the strongest, as is the noise.
+    """
     small, away = _small(ink), ~grown(_small(mask) > _COVERED, _AWAY)
     rest = np.abs(small[away])
     faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size

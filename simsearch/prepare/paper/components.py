@@ -1,7 +1,7 @@
 """Connected components of a mask: what belongs together, where it lies, how large it is. Pure numpy.
 
-Rows are cut into runs, and runs that touch are joined (Rosenfeld and Pfaltz, "Sequential Operations in Digital
-Picture Processing", Journal of the ACM 13(4), 1966), here all at once instead of one after the other.
+Rows are cut into runs, and runs that touch are joined (Rosenfeld and Pfaltz, "Sequential Operations in
+Digital Picture Processing", Journal of the ACM 13(4), 1966), here all at once instead of one after the other.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Components:
         return sums
 
     def contact(self) -> _Ints:
-        """How many pixels of each component lie on each edge of the picture: (C, 4) top, bottom, left, right."""
+        """How many pixels of each component lie on each edge: (C, 4) top, bottom, left, right."""
         lengths, count = self.ends - self.starts, len(self)
         height, width = self.shape
         weights = (

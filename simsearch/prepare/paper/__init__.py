@@ -1,0 +1,15 @@
+"""A digit on paper -> its ink alone -> 28x28 as MNIST has it. Arrays in, arrays out.
+
+canvas.py     decoded pictures -> upright pixels of a working size, transparency flattened
+surface.py    level paper: a smooth surface of grey
+plain.py      the plain case: one thing drawn on level paper
+page.py       everything else: the digit anywhere on a page
+tophat.py     ink against the paper around it, in light and shadow
+color.py      ink that only color shows
+rulings.py    straight lines across the page
+components.py what belongs together
+choose.py     which of it is the digit
+shapes.py     what no digit looks like
+normalize.py  28x28 as MNIST has it
+steps.py      the steps, each of which can be left out
+"""

@@ -1,0 +1,115 @@
+"""What speaks for a piece of a page being ink: where it ends, what goes on around it, how it stands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsearch.prepare.paper.choose import Choice
+from simsearch.prepare.paper.components import Mask, find_components, grown
+from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.tophat import Grey, Layer, sliding
+
+_RIM = 3  # pixels from the ink, at which there must be paper again
+_NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
+_LIGHTER = 0.4  # of the way from the ink's grey to the paper's
+_PIECE = 0.85  # of a piece's rim is paper, or it belongs to something else
+_BAND = 0.4  # of the digit's side: how far away paper must go on
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """On one choice of ink."""
+
+    support: float  # share of its rim that is lighter
+    clear: float  # times that it is as strong as what is left over
+    goes_on: float  # share of a band around it that is lighter
+    paper: float  # share of the page that is not ink
+
+    def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
+        """How well a choice explains a page: what is large, ends at paper, and leaves little over."""
+        top, bottom, left, right = choice.box
+        side = max(bottom - top, right - left) / max(shape)
+        usual = (1.2 if dark else 1.0) * (0.7 if choice.cut else 1.0)  # dark ink, away from the edge
+        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**4 * usual)
+
+
+def weigh(layer: Layer, choice: Choice, inside: Mask, mask: Mask, gone: Mask, lines: float) -> Evidence:
+    """Gather the evidence.
+
+    :param inside: The chosen ink, bool (H, W).
+    :param mask: All ink.
+    :param gone: What was looked at before and left out: no paper.
+    :param lines: The thickness of rulings, in pixels; 0 without any.
+    """
+    cut = around(choice, mask.shape)
+    rest = layer.share[::3, ::3][~grown(mask, 2)[::3, ::3]]
+    usual, most = np.percentile(rest, (80, 98)) if rest.size else (0.0, 0.0)
+    mean = float(layer.share[inside].mean())
+    clear = max(mean / max(most, 1e-3), mean / max(2 * usual, 1e-3))
+    if lines and _is_piece_of_line(inside[cut], lines):
+        clear = 0.0
+    return Evidence(
+        support=edge_support(layer.view[cut], layer.paper[cut], inside[cut], gone[cut]),
+        clear=clear,
+        goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
+        paper=1 - float(mask.mean()),
+    )
+
+
+def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple[slice, slice]:
+    """The rows and columns of a choice, and a few more."""
+    top, bottom, left, right = choice.box
+    return (
+        slice(max(top - margin, 0), min(bottom + margin, shape[0])),
+        slice(max(left - margin, 0), min(right + margin, shape[1])),
+    )
+
+
+def supported(layer: Layer, choice: Choice, gone: Mask) -> Mask:
+    """The chosen ink without those of its pieces that do not end at paper, bool (H, W)."""
+    assert choice.mask is not None
+    if choice.pieces < 2:
+        return choice.mask
+    cut = around(choice, choice.mask.shape)
+    parts = find_components(choice.mask[cut])
+    keep = parts.area == parts.area.max()
+    for piece in np.flatnonzero(~keep):
+        only = np.zeros(len(parts), bool)
+        only[piece] = True
+        keep[piece] = edge_support(layer.view[cut], layer.paper[cut], parts.mask(only), gone[cut]) > _PIECE
+    inside = np.zeros_like(choice.mask)
+    inside[cut] = parts.mask(keep)
+    return inside
+
+
+def edge_support(view: Grey, paper: Grey, inside: Mask, gone: Mask) -> float:
+    """The share of the surroundings of ink that is lighter than it, and not merely cut off by the closing."""
+    darkest = sliding(sliding(view, _NEAR, _NEAR, np.minimum, 255).T, _NEAR, _NEAR, np.minimum, 255).T
+    lightest = sliding(sliding(paper, _NEAR, _NEAR, np.maximum, 0).T, _NEAR, _NEAR, np.maximum, 0).T
+    rim = grown(inside, _RIM) & ~grown(inside, _RIM - 1)
+    if not rim.any():
+        return 0.0
+    low = darkest[rim].astype(np.float32)
+    return float(np.mean((view[rim] > low + _LIGHTER * (lightest[rim] - low)) & ~gone[rim]))
+
+
+def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> float:
+    """The share of a band around the digit, some way off, that is lighter than the ink: paper goes on."""
+    assert choice.mask is not None
+    top, bottom, left, right = choice.box
+    rows, columns = around(choice, view.shape, round(_BAND * max(bottom - top, right - left)))
+    y0, y1, x0, x1 = rows.start, rows.stop - 1, columns.start, columns.stop - 1
+    band = [(y0, columns), (y1, columns), (rows, x0), (rows, x1)]
+    greys, inked = (np.concatenate([of[place] for place in band]) for of in (view, mask))
+    if inked.mean() > 0.5:
+        return 0.0
+    ink, beside = (float(np.mean(of[choice.mask])) for of in (view, paper))
+    return float(np.mean(greys[~inked] > (ink + beside) / 2))
+
+
+def _is_piece_of_line(inside: Mask, lines: float) -> bool:
+    """Whether it is as thin as the rulings and as straight."""
+    thin = stroke_width(inside.astype(np.float32)) < 1.4 * lines
+    return thin and int(inside.sum()) < 2 * lines * max(inside.shape)

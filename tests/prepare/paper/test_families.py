@@ -1,0 +1,101 @@
+"""A digit on every kind of paper of `papers`: right, and nothing known where there is nothing to know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from papers.families import FAMILIES, NOTHING, Digit
+
+from simsearch.errors import BadImageError
+from simsearch.prepare.paper.steps import ALL
+from simsearch.prepare.prepare import prepare_image
+from simsearch.search.searcher import Searcher
+
+EACH = 5  # the benchmark looks at more
+
+
+def pictures(make, first: int = 0) -> list[tuple[bytes, Digit]]:
+    """Pictures of digits in strokes; `tests/benchmarks/paper.py` also has handwriting."""
+    found = []
+    for number in range(first, first + EACH):
+        digit = Digit(number * 7 % 10)
+        found.append((make(digit, np.random.default_rng([77, number])), digit))
+    return found
+
+
+def named(searcher: Searcher, picture: bytes, **options) -> str | None:
+    """The class that the picture is known to be of; None if unknown or refused."""
+    try:
+        verdict = searcher.query_prepared([prepare_image(picture, **options)], k=1)[0].verdict
+    except BadImageError:
+        return None
+    assert verdict is not None
+    return verdict.label
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_digits_are_named_on_every_kind_of_paper(family: str, shipped: Searcher) -> None:
+    found = [(named(shipped, picture), str(digit.label)) for picture, digit in pictures(FAMILIES[family])]
+    assert all(name in (None, label) for name, label in found)  # never known and wrong
+    assert sum(name == label for name, label in found) >= EACH - 1
+
+
+@pytest.mark.parametrize("family", [name for name in NOTHING if name.startswith("blank")])
+def test_empty_paper_is_never_known(family: str, shipped: Searcher) -> None:
+    assert [named(shipped, picture) for picture, _ in pictures(NOTHING[family])] == [None] * EACH
+
+
+def test_two_digits_are_said_to_be_several() -> None:
+    refused = 0
+    for picture, _ in pictures(NOTHING["two_digits"]):
+        try:
+            prepare_image(picture)
+        except BadImageError as error:
+            assert error.message == "several digits or drawings side by side in the picture"
+            assert error.hint == "cut the picture to one of them"
+            refused += 1
+    assert refused >= EACH - 1
+
+
+@pytest.mark.parametrize(
+    ("family", "note"),
+    [
+        ("frame", "lines across the page left out"),
+        ("circled", "what is drawn around the digit left out"),
+        ("soft_shadow", "uneven light evened out"),
+        ("equal_grey", "ink and paper of one grey: told apart by color"),
+        ("thumb", "what lies at the edge left out"),
+        ("eraser", "white strokes on nothing: taken for an eraser's"),
+    ],
+)
+def test_what_was_left_out_is_said(family: str, note: str) -> None:
+    said = [prepare_image(picture).notes for picture, _ in pictures(FAMILIES[family])]
+    assert sum(note in notes for notes in said) >= EACH - 2
+
+
+@pytest.mark.parametrize(
+    ("family", "without"),
+    [
+        ("equal_grey", {"color": False}),
+        ("eraser", {"eraser": False}),
+        ("soft_shadow", {"closing": False, "plain": False}),
+        ("frame", {"parts": False}),
+    ],
+)
+def test_a_step_left_out_is_missed(family: str, without: dict[str, bool], shipped: Searcher) -> None:
+    from dataclasses import replace
+
+    steps = replace(ALL, **without)
+    found = [named(shipped, picture, steps=steps) for picture, _ in pictures(FAMILIES[family])]
+    right = sum(
+        name == str(digit.label) for name, (_, digit) in zip(found, pictures(FAMILIES[family]), strict=True)
+    )
+    assert right <= EACH - 2
+
+
+def test_the_steps_are_shown_in_their_order() -> None:
+    seen: list[str] = []
+    picture = FAMILIES["squared"](Digit(3), np.random.default_rng(0))
+    prepare_image(picture, watch=lambda name, _: seen.append(name))
+    assert seen[0] == "grey"
+    assert [name for name in seen if name != "without lines"] == ["grey", "paper", "ink", "digit"]
