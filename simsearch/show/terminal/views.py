@@ -107,7 +107,7 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
         "learned logit": _projection(manifest.projection),
-        **_calibration_facts(manifest.calibration),
+        **_calibration_facts(manifest.calibration, manifest.projection),
         "preprocessing": f"version {manifest.preprocessing}",
         "created": manifest.created,
         "made with": _versions(manifest.versions),
@@ -121,7 +121,7 @@ def model_facts(card: ModelCard) -> dict[str, str]:
         "model": card.name,
         "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
         "learned logit": _projection(card.projection),
-        **_calibration_facts(card.calibration),
+        **_calibration_facts(card.calibration, card.projection),
         "preprocessing": f"version {card.preprocessing}",
         "trained on": str(card.training.get("dataset", "unknown")),
         "chosen": _chosen(best) if isinstance(best, dict) else "unknown",
@@ -221,11 +221,14 @@ def _chosen(best: Mapping[str, Any]) -> str:
 
 def _projection(projection: PlattScaling | None) -> str:
     if projection is None:
-        return "none: the model was not trained on pairs, so answers have scores and no probabilities"
+        return "none: the model was not trained on pairs"
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
 
 
-def _calibration_facts(calibration: Calibration | None) -> dict[str, str]:
+def _calibration_facts(calibration: Calibration | None, learned: PlattScaling | None) -> dict[str, str]:
+    """What the calibration says; without one, whose probabilities are shown, if any."""
+    if calibration is None and learned is None:
+        return {"calibration": "none: answers have scores and no probabilities; nothing is called unknown"}
     if calibration is None:
         return {"calibration": "none: probabilities are the network's own, and nothing is called unknown"}
     meanings = {MATCH: "match from cosine", F1: "best F1 from", UNKNOWN: "unknown below"}
