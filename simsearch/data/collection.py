@@ -116,7 +116,7 @@ def content_hash(file: Path) -> str:
 
     :raises OSError: If it cannot be read.
     """
-    with file.open("rb") as content:
+    with open_regular(file) as content:
         return hashlib.file_digest(content, xxhash.xxh3_128).hexdigest()
 
 

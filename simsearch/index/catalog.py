@@ -19,7 +19,7 @@ from simsearch.errors import (
     SimsearchError,
     cannot_write,
 )
-from simsearch.files import LOCK, sweep_temporaries, sync_folder, write_atomically
+from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, write_atomically
 from simsearch.index.bundle import MANIFEST, bundle_lock, open_checked, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
@@ -100,6 +100,7 @@ def check_source(folder: Path, gallery: Split) -> None:
     )
 
 
+@hold_signals()
 def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
     """Give an index of a folder another name; returns where it then is.
 
@@ -128,6 +129,7 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
     return target
 
 
+@hold_signals()
 def delete_index(name: str, index_dir: Path) -> Path:
     """Delete the files of an index, and its folder if nothing else lies in it; returns where it was.
 
