@@ -23,7 +23,7 @@ from simsearch.prepare.prepare import prepare_image
 def files(tmp_path: Path) -> list[Path]:
     """Ten pictures, the fourth of them broken."""
     for number in range(10):
-        draw(tmp_path / f"{number}.png", 9 + number)
+        draw(tmp_path / f"{number}.png", 12 + number)
     (tmp_path / "3.png").write_bytes(b"not a picture")
     return [tmp_path / f"{number}.png" for number in range(10)]
 
@@ -56,7 +56,7 @@ def assert_these(found: list[Picture | str], but: dict[int, str]) -> None:
 
 
 def digit_of(number: int) -> Picture:
-    return prepare_image(stroke(9 + number)).pixels
+    return prepare_image(stroke(12 + number)).pixels
 
 
 BROKEN = {3: "cannot decode it: not a picture, or damaged"}
