@@ -117,6 +117,8 @@ def _digit(
     watch("grey", grey)
     if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
         return _plain_digit(plain, name, notes, watch)
+    if grey.shape[0] > NARROW * grey.shape[1] and (plain := find_plain(grey, dark, checked=False)):
+        return _plain_digit(plain, name, notes, watch)
     hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
     if hidden is not None:
         grey = hidden
@@ -126,9 +128,6 @@ def _digit(
         raise _no_digit(name)
     found = find_on_page(grey, dark=dark, steps=steps)
     if found is None:
-        narrow = grey.shape[0] > NARROW * grey.shape[1]
-        if narrow and (plain := find_plain(grey, dark, checked=False)):
-            return _plain_digit(plain, name, notes, watch)
         raise _no_digit(name)
     _show(found, watch)
     if found.choice.several and steps.several:

@@ -15,6 +15,7 @@ from simsearch.prepare.paper.components import Components, Mask, find_components
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
 _SPECK = 0.07  # of the digit's longer side: dust, crumbs of a ruling
 _PART = 0.2  # of the digit's side, from which on what is near belongs to it wherever it is
+_CRUMBS = 3  # small pieces that a digit may have
 _EQUAL = 0.6  # of the digit's height, from which on another thing is a digit too
 _LEAST = 0.035  # of the picture's shorter side: smaller things are not looked at
 _CUT = 0.3  # of an edge, that a digit cut off by it covers
@@ -182,4 +183,7 @@ def _members(
             several = True
         elif max(across, down) < (0.2 if side[other] >= _PART * reach else 0.08) * reach:
             members[other] = True
+    crumbs = members & (side < _PART * side[main])
+    if crumbs.sum() > _CRUMBS:  # print beside the digit, what is left of a ruling
+        members &= ~crumbs
     return members, several

@@ -32,7 +32,7 @@ class Evidence:
         top, bottom, left, right = choice.box
         side = max(bottom - top, right - left) / max(shape)
         usual = (1.2 if dark else 1.0) * (0.7 if choice.cut else 1.0)  # dark ink, away from the edge
-        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**4 * usual)
+        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**8 * usual)
 
 
 def weigh(layer: Layer, choice: Choice, inside: Mask, mask: Mask, gone: Mask, lines: float) -> Evidence:
@@ -111,5 +111,5 @@ def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> floa
 
 def _is_piece_of_line(inside: Mask, lines: float) -> bool:
     """Whether it is as thin as the rulings and as straight."""
-    thin = stroke_width(inside.astype(np.float32)) < 1.4 * lines
-    return thin and int(inside.sum()) < 2 * lines * max(inside.shape)
+    width = stroke_width(inside.astype(np.float32))
+    return width < 1.4 * lines and int(inside.sum()) < 1.3 * width * max(inside.shape)

@@ -24,12 +24,12 @@ _OTHER = 0.35  # of the strongest ink: so strong, the other way, the paper is no
 _OTHER_SHARE = 0.002  # of all pixels
 _FAINT, _FAINT_SHARE = 0.1, 0.03  # of the strongest ink: where more of the paper is so dark, it is not level
 _TRACE, _TRACE_SHARE = 0.04, 0.35
-_DRAWN = 0.02  # grey levels: paper with less noise was never photographed
+_DRAWN = 8  # different greys: no photograph has so few
 _WHOLE = 0.92  # of the picture: cut to the ink, it shows too little paper to judge
 _WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
 _CORE = 60  # cells, to say anything
 _AWAY = 8  # cells from the ink, beyond which no blurred edge reaches
-_CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame beside it
+_CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or print beside it
 _CHECKED_SIDE = 160  # pixels a side at which it is checked that there is one thing
 _COVERED = 0.16  # of a cell, from which on it is ink
 _NEARLY_ALL = 0.99
@@ -70,7 +70,9 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
     drawing = Drawing(ink[top:bottom, left:right], mask[top:bottom, left:right], noise, dark)
     if not checked:
         return drawing
-    if not _is_one_thing(mask, box, drawn=noise < _DRAWN) or not _is_one_strength(ink / peak, mask):
+    if not _is_one_thing(
+        mask, box, drawn=np.count_nonzero(np.bincount(grey.ravel())) <= _DRAWN
+    ) or not _is_one_strength(ink / peak, mask):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
     return drawing if whole or _is_level(ink / peak, mask, noise / peak) else None
@@ -113,8 +115,10 @@ def _is_one_thing(mask: Mask, box: tuple[int, int, int, int], *, drawn: bool) ->
     choice = choose(small, small.astype(np.float32))
     if choice.edge or choice.mask is None:
         choice = choose(small, small.astype(np.float32), cut=True, frames=not drawn)
-        if choice.second > _CRUMB or (choice.edge and choice.alone < _NEARLY_ALL):
+        if choice.edge and choice.alone < _NEARLY_ALL:
             return False
+    if choice.second > _CRUMB:
+        return False
     if choice.mask is None or choice.several or choice.around or choice.alone < _ALONE:
         return False
     top, bottom, left, right = choice.box

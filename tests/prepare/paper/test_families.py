@@ -60,7 +60,7 @@ def test_two_digits_are_said_to_be_several() -> None:
 @pytest.mark.parametrize(
     ("family", "note"),
     [
-        ("frame", "lines across the page left out"),
+        ("desk", "uneven light evened out"),
         ("circled", "what is drawn around the digit left out"),
         ("soft_shadow", "uneven light evened out"),
         ("equal_grey", "ink and paper of one grey: told apart by color"),

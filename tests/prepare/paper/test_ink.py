@@ -60,7 +60,7 @@ def test_color_shows_what_grey_hides_and_is_not_asked_where_grey_shows_it() -> N
     ink = np.zeros((120, 120), bool)
     ink[30:90, 55:65] = True
     assert int(grey[~ink].min()) - int(grey[ink].max()) > 200
-    page[30:90, 55:65] = (0, 30, 0)
+    page[30:90, 55:65] = 255
     assert best_grey(page) is None
 
 
