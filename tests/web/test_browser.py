@@ -23,9 +23,7 @@ from pages import (  # noqa: F401
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 from servers import running
-from toys import toy_split
 
-from simsearch.prepare.prepare import png_bytes
 from simsearch.search.searcher import Searcher
 from simsearch.web.settings import Settings
 
@@ -184,7 +182,7 @@ def test_another_gallery_can_be_chosen_and_has_no_classes(page: Page) -> None:
     expect(page).to_have_url(re.compile("#index=plain$"))
     expect(page.locator("#hits li")).to_have_count(2)
     expect(page.get_by_role("heading", name="Classes")).to_be_hidden()
-    paste(page, png_bytes(toy_split([((90, 20, 0, 0), None)]).images[0]))
+    paste(page, DIGIT.read_bytes())
     expect(page.locator("#label")).to_have_text(re.compile(r"^item \d$"))
     expect(page.locator("#reason")).to_have_text(
         re.compile(r"^the most similar image, score 0\.\d{3}; 1 would be the same to the network$")
