@@ -1,0 +1,56 @@
+// What the map is painted with: colours read off the page, rings, lines and outlined texts.
+
+export function readLooks(canvas, classes) {
+  const style = getComputedStyle(canvas);
+  const read = (name) => style.getPropertyValue(name).trim();
+  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const colours = Array.from({ length: classes }, (_, i) => {
+    const lightness = (isDark ? 0.74 : 0.6) + (i % 2 ? 0.06 : -0.06);
+    return `oklch(${lightness} 0.16 ${(i * 360) / classes + 20})`;
+  });
+  const text = Number.parseFloat(style.fontSize);
+  return {
+    page: read("--page"), ink: read("--ink"), muted: read("--muted"), mark: read("--orange"),
+    colours, text, family: style.fontFamily, dot: Math.max(2, Math.min(4.5, canvas.clientWidth / 260)),
+  };
+}
+
+export function ring(context, { x, y }, radius, edge, fill) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = fill;
+  context.fill();
+  context.strokeStyle = edge;
+  context.lineWidth = 2;
+  context.stroke();
+}
+
+export function line(context, [from, to], colour, width, alpha) {
+  context.globalAlpha = alpha;
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.beginPath();
+  context.moveTo(from.x, from.y);
+  context.lineTo(to.x, to.y);
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+// A point moved so many pixels away from another.
+export function outwards({ x, y }, from, distance) {
+  const length = Math.hypot(x - from.x, y - from.y) || 1;
+  return { x: x + ((x - from.x) / length) * distance, y: y + ((y - from.y) / length) * distance };
+}
+
+export function outlined(context, text, { x, y }, ink, page) {
+  context.lineJoin = "round";
+  context.lineWidth = 5;
+  context.strokeStyle = page;
+  context.strokeText(text, x, y);
+  context.fillStyle = ink;
+  context.fillText(text, x, y);
+}
+
+export function ease(part) {
+  return 1 - (1 - part) ** 3;
+}
