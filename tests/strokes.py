@@ -9,9 +9,10 @@ from simsearch.prepare.prepare import prepare_image
 
 
 def stroke(height: int) -> np.ndarray:
-    """A bright bar of this height on black: different heights are different pictures."""
+    """A bright bar on black with a notch at this height: different heights are different pictures."""
     pixels = np.zeros((28, 28), np.uint8)
-    pixels[4 : 4 + height, 12:16] = 255
+    pixels[4:24, 13:16] = 255
+    pixels[height, [12, 16]] = 255
     return pixels
 
 
