@@ -212,6 +212,12 @@ def test_an_index_of_another_preprocessing_is_refused(build_toy):
     )
 
 
+def test_an_index_of_the_first_preprocessing_opens_because_its_pictures_compare(build_toy):
+    folder = build_toy(GALLERY)
+    (folder / MANIFEST).write_bytes(structs.replace(read_manifest(folder), preprocessing=1).to_json())
+    assert open_bundle(folder).manifest.preprocessing == 1
+
+
 # --- manifests whose checksums are right and whose content is not
 
 

@@ -1,11 +1,14 @@
+import io
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from PIL import Image, ImageDraw
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.decode import pillow_errors
+from simsearch.prepare.decode import decode_image, pillow_errors
+from simsearch.search.searcher import Searcher
 
 
 def test_threads_decode_at_the_same_time_in_silence_and_the_filters_come_back() -> None:
@@ -31,3 +34,35 @@ def test_the_filters_come_back_after_an_error_too() -> None:
     with pytest.raises(BadImageError, match="cannot decode x"), pillow_errors("x"):
         raise KeyError("anything that Pillow raises")
     assert list(warnings.filters) == before
+
+
+def photograph(width: int, height: int, **options: object) -> bytes:
+    """A 7 in dark ink on grey paper, as a JPEG."""
+    page = Image.new("L", (width, height), 225)
+    points = [(0.35, 0.25), (0.6, 0.25), (0.45, 0.8)]
+    ImageDraw.Draw(page).line([(x * width, y * height) for x, y in points], fill=30, width=height // 25)
+    buffer = io.BytesIO()
+    page.convert("RGB").save(buffer, "JPEG", quality=80, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def test_a_photograph_is_decoded_no_larger_than_it_is_needed() -> None:
+    data = photograph(4032, 3024)
+    assert decode_image(data).size == (1008, 756)
+    assert decode_image(data, side=1000).size == (2016, 1512)
+    assert decode_image(photograph(640, 480)).size == (640, 480)
+
+
+def test_a_photograph_of_12_megapixels_is_read_as_the_small_one_is(shipped: Searcher) -> None:
+    for size in ((4032, 3024), (504, 378)):
+        verdict = shipped.query(photograph(*size), k=1).verdict
+        assert verdict is not None
+        assert verdict.label == "7"
+
+
+def test_a_progressive_photograph_of_many_megapixels_is_refused_for_its_memory() -> None:
+    with pytest.raises(BadImageError) as caught:
+        decode_image(photograph(5000, 4000, progressive=True))
+    assert caught.value.message == (
+        "the picture is a progressive JPEG of 5000 x 4000 pixels, more than 16,000,000"
+    )

@@ -89,11 +89,12 @@ VIEWS: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {
 # --- MNIST itself ---------------------------------------------------------------------------------------
 
 
-def test_every_mnist_test_image_passes_through_auto_bit_for_bit(mnist_test: Any) -> None:
-    for digit in mnist_test.images:
-        prepared = prepare_image(digit)
-        assert np.array_equal(prepared.pixels, digit)
-        assert prepared.notes == ()
+def test_every_mnist_image_passes_through_auto_bit_for_bit(mnist_test: Any, mnist_train: Any) -> None:
+    for split in (mnist_test, mnist_train):
+        for digit in split.images:
+            prepared = prepare_image(digit)
+            assert prepared.notes == ()
+            assert prepared.pixels.tobytes() == digit.tobytes()
 
 
 def test_mnist_images_survive_png_and_a_file_bit_for_bit(mnist_test: Any, tmp_path: Path) -> None:
@@ -196,6 +197,9 @@ PICTURES: dict[str, tuple[Any, tuple[str, ...]]] = {
     "one-bit": (encoded(Image.fromarray(255 - BIG).convert("1")), (INVERTED,)),
     "sixteen-bit": (encoded(BIG.astype(np.uint16) * 257), ()),
     "twelve-bit": (encoded(BIG.astype(np.uint16) * 16), ()),
+    "eight-bits-in-sixteen": (encoded(BIG.astype(np.uint16)), ()),
+    "mask-in-sixteen-bits": (encoded((BIG // 255).astype(np.uint16)), ()),
+    "mask": (encoded(BIG // 255), ()),
     "rgb-array": (np.dstack([BIG] * 3), ()),
     "la": (encoded(Image.merge("LA", (Image.fromarray(BIG), Image.new("L", (300, 300), 255)))), ()),
     "alpha-only": (encoded(RGBA_SEVEN), ("drawn in transparency only: opaque used as ink",)),

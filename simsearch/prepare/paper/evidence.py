@@ -15,6 +15,7 @@ _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
 _LIGHTER = 0.4  # of the way from the ink's grey to the paper's
 _PIECE = 0.85  # of a piece's rim is paper, or it belongs to something else
+_LEAST_AROUND = 0.2  # cut close, nothing is seen around it
 _BAND = 0.4  # of the digit's side: how far away paper must go on
 
 
@@ -32,7 +33,8 @@ class Evidence:
         top, bottom, left, right = choice.box
         side = max(bottom - top, right - left) / max(shape)
         usual = (1.2 if dark else 1.0) * (0.7 if choice.cut else 1.0)  # dark ink, away from the edge
-        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**8 * usual)
+        around = max(self.goes_on, _LEAST_AROUND)
+        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**8 * around * usual)
 
 
 def weigh(layer: Layer, choice: Choice, inside: Mask, mask: Mask, gone: Mask, lines: float) -> Evidence:

@@ -71,7 +71,7 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
     if not checked:
         return drawing
     if not _is_one_thing(
-        mask, box, drawn=np.count_nonzero(np.bincount(grey.ravel())) <= _DRAWN
+        mask, box, drawn=int(np.count_nonzero(np.bincount(grey.ravel()))) <= _DRAWN
     ) or not _is_one_strength(ink / peak, mask):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
