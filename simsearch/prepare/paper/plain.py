@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ _CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or pri
 _CHECKED_SIDE = 160  # pixels a side at which it is checked that there is one thing
 _COVERED = 0.16  # of a cell, from which on it is ink
 _NEARLY_ALL = 0.99
+_SLACK = 0.04  # of the digit's side, between its box and that of all ink
 _ALONE = 0.97  # of all ink
 
 
@@ -70,60 +72,57 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
     drawing = Drawing(ink[top:bottom, left:right], mask[top:bottom, left:right], noise, dark)
     if not checked:
         return drawing
-    if not _is_one_thing(
-        mask, box, drawn=int(np.count_nonzero(np.bincount(grey.ravel()))) <= _DRAWN
-    ) or not _is_one_strength(ink / peak, mask):
+    cell = max(1, max(mask.shape) // _CHECKED_SIDE)
+    covered, strength = _reduced(mask, cell), _reduced(ink / peak, cell)
+    drawn = int(np.count_nonzero(np.bincount(grey.ravel()))) <= _DRAWN
+    if not _is_one_thing(covered > _COVERED, [edge / cell for edge in box], drawn=drawn):
+        return None
+    if not _is_one_strength(strength, covered):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
-    return drawing if whole or _is_level(ink / peak, mask, noise / peak) else None
+    return drawing if whole or _is_level(strength, covered > _COVERED, noise / peak) else None
 
 
-def _is_level(ink: Ink, mask: Mask, noise: float) -> bool:
-    """Whether the paper away from the ink differs from the surface by next to nothing.
-
-    :param ink: In shares of the strongest, as is the noise.
-    """
-    small, away = _small(ink), ~grown(_small(mask) > _COVERED, _AWAY)
-    rest = np.abs(small[away])
-    faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size
-    return bool(faint <= _FAINT_SHARE and trace <= _TRACE_SHARE)
-
-
-def _is_one_strength(ink: Ink, mask: Mask) -> bool:
-    """Whether the ink is as strong in most places: where it is not, half of it may be a shadow."""
-    small = _small(mask)
-    core = small[...] > 0.99
-    core &= ~grown(~core, 1)
-    weak = _small(ink)[core] < _WEAK
-    return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
-
-
-def _small(values: NDArray[Any]) -> Ink:
-    """Reduced by a whole factor, to where it is checked what there is: float32."""
-    cell = max(1, max(values.shape) // _CHECKED_SIDE)
+def _reduced(values: NDArray[Any], cell: int) -> Ink:
+    """Means over cells, which are looked at to check what there is: float32."""
     image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.reduce(cell) if cell > 1 else image)
 
 
-def _is_one_thing(mask: Mask, box: tuple[int, int, int, int], *, drawn: bool) -> bool:
+def _is_level(strength: Ink, mask: Mask, noise: float) -> bool:
+    """Whether the paper away from the ink differs from the surface by next to nothing."""
+    away = ~grown(mask, _AWAY)
+    rest = np.abs(strength[away])
+    faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size
+    return bool(faint <= _FAINT_SHARE and trace <= _TRACE_SHARE)
+
+
+def _is_one_strength(strength: Ink, covered: Ink) -> bool:
+    """Whether the ink is as strong in most places: where it is not, half of it may be a shadow."""
+    core = covered > 0.99
+    core &= ~grown(~core, 1)
+    weak = strength[core] < _WEAK
+    return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
+
+
+def _is_one_thing(mask: Mask, box: Sequence[float], *, drawn: bool) -> bool:
     """Whether the ink in the box is a drawing, and all the ink that there is.
 
+    :param box: Top, bottom, left, right, in cells.
     :param drawn: Whether no camera took the picture, so that no desk shows at its edge.
     """
-    cell = max(1, max(mask.shape) // _CHECKED_SIDE)
-    small = _small(mask) > _COVERED
-    choice = choose(small, small.astype(np.float32))
+    choice = choose(mask, mask.astype(np.float32))
     if choice.edge or choice.mask is None:
-        choice = choose(small, small.astype(np.float32), cut=True, frames=not drawn)
+        choice = choose(mask, mask.astype(np.float32), cut=True, frames=not drawn)
         if choice.edge and choice.alone < _NEARLY_ALL:
             return False
-    if choice.second > _CRUMB:
+    if choice.mask is None or choice.several or choice.around:
         return False
-    if choice.mask is None or choice.several or choice.around or choice.alone < _ALONE:
+    if choice.second > _CRUMB or choice.alone < _ALONE:
         return False
     top, bottom, left, right = choice.box
-    slack = 1 + 0.04 * max(bottom - top, right - left)
-    if any(abs(cell * ours - theirs) > cell * slack for ours, theirs in zip(choice.box, box, strict=True)):
+    slack = 1 + _SLACK * max(bottom - top, right - left)
+    if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
         return False
     return is_drawing(choice.mask[top:bottom, left:right])
 
