@@ -43,7 +43,7 @@ def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
     """
     try:
         data = read_small_file(path, MAX_CHECKPOINT_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise MissingModelError(f"there is no checkpoint at {path}") from None
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error

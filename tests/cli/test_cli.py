@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
 from rich.text import Text
+from strokes import draw
 from toys import quadrant_image, toy_split
 from typer.testing import CliRunner, Result
 
@@ -380,7 +381,7 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
 ) -> None:
     gallery = tmp_path / "gallery"
     gallery.mkdir()
-    Image.fromarray(quadrant_image(10, 200, 30, 0)).save(gallery / "1.png")
+    draw(gallery / "1.png")
     (tmp_path / "empty").mkdir()
     text = tmp_path / "text.png"
     text.write_text("hello")

@@ -188,7 +188,8 @@ def test_a_signal_that_the_parent_had_ignored_stays_ignored(start, gallery, tmp_
 def test_a_rebuild_leaves_the_old_index(start, gallery, build_toy, toy_gallery, tmp_path) -> None:
     folder = build_toy(toy_gallery)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    command = start("build-index", "--dataset", gallery, "--name", folder.name, "--index-dir", tmp_path)
+    options = ("--name", folder.name, "--index-dir", tmp_path, "--replace")
+    command = start("build-index", "--dataset", gallery, *options)
     command.wait_for(lambda: "Encoding" in command.shown)
     assert_ended(command, *SIGNALS[0])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -21,6 +21,7 @@ from simsearch.index.build import build_index
 from simsearch.index.bundle import Sources, open_bundle, read_manifest, write_array, write_data_file
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import PlattScaling
 
 
@@ -43,7 +44,7 @@ def test_the_manifest_says_what_was_built(toy_gallery, toy_model, tmp_path):
         factory="SQ8",
         model="toy",
         encoder=hashlib.sha256(toy_model.encoder.model).hexdigest(),
-        preprocessing=1,
+        preprocessing=PREPROCESSING_VERSION,
         projection=PlattScaling(10.0, -5.0),
         dataset="toy",
         data_sha256={"images": "d" * 64},

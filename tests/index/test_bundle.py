@@ -295,8 +295,8 @@ def test_an_array_with_a_giant_header_is_refused_in_one_line(build_toy):
 def test_a_file_larger_than_its_role_can_need_is_refused_unread(build_toy, role):
     folder = build_toy(GALLERY, factory="SQ8")
     manifest = read_manifest(folder)
-    entry = replace(manifest.files[role], size=2**40)
-    commit(folder, replace(manifest, files={**manifest.files, role: entry}))
+    entry = structs.replace(manifest.files[role], size=2**40)
+    commit(folder, structs.replace(manifest, files={**manifest.files, role: entry}))
     assert str(refusal(folder)) == f"{folder / MANIFEST} cannot be used: the size of {role} is {2**40}"
 
 

@@ -123,7 +123,7 @@ def test_the_difference_is_that_of_the_worst_coordinate(network, exported):
 
 
 def test_an_onnx_that_differs_from_torch_is_refused(network, exported, monkeypatch):
-    monkeypatch.setattr(export, "_convert", lambda _: perturbed(exported, 0.01))
+    monkeypatch.setattr(export, "to_onnx", lambda *_: perturbed(exported, 0.01))
 
     with pytest.raises(
         SimsearchError, match=r"^the exported encoder differs from torch by 0\.0\d+, more than 1e-05$"
@@ -134,7 +134,7 @@ def test_an_onnx_that_differs_from_torch_is_refused(network, exported, monkeypat
 
 
 def test_an_onnx_that_gives_nan_is_refused(network, exported, monkeypatch):
-    monkeypatch.setattr(export, "_convert", lambda _: perturbed(exported, np.nan))
+    monkeypatch.setattr(export, "to_onnx", lambda *_: perturbed(exported, np.nan))
 
     with pytest.raises(
         SimsearchError, match=r"^the exported encoder differs from torch by nan, more than 1e-05$"

@@ -29,7 +29,7 @@ from simsearch.encode.history import EpochRecord, history_csv
 from simsearch.encode.model_folder import FileRecord, open_model, read_model_card
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenModelError, BusyError, MissingModelError, SimsearchError
-from simsearch.prepare.prepare import PREPROCESSING_VERSION, to_batch
+from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION, to_batch
 from simsearch.train import export as export_module
 from simsearch.train import run
 from simsearch.train.checkpoints import load_model, read_checkpoint
@@ -279,8 +279,8 @@ def test_an_encoder_that_differs_from_torch_is_not_written(copy_of_finished, mon
     other = load_model(copy_of_finished / "best_model.pt").embedding
     with torch.no_grad():
         other.norm3.bias += 0.01
-    wrong = export_module._convert(other)
-    monkeypatch.setattr(export_module, "_convert", lambda _: wrong)
+    wrong = export_module.to_onnx(other, DIGIT.tensor_shape)
+    monkeypatch.setattr(export_module, "to_onnx", lambda *_: wrong)
 
     with pytest.raises(SimsearchError, match=r"^the exported encoder differs from torch by ") as caught:
         export(copy_of_finished)
