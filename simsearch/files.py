@@ -183,11 +183,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     :raises BadInputError: If it cannot be written; `path` is then what it was.
     """
     temporary = _temporary_beside(path)
-    with hold_signals():
+    with hold_signals() as signals:
         try:
             try:
                 with temporary.open("xb") as file:
-                    yield file
+                    with signals.released():  # what writes may take long
+                        yield file
                     file.flush()
                     os.fsync(file.fileno())
                 replace_file(temporary, path)
