@@ -152,7 +152,7 @@ def reason_of(error: BaseException) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by a file with this content: written aside, flushed to disk, then renamed.
 
-    :raises BadInputError: If it cannot be written; `path` is then what it was.
+    :raises BadInputError: If it cannot be written; see `open_atomically`.
     """
     with open_atomically(path) as file:
         file.write(data)
@@ -172,7 +172,8 @@ def write_durably(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             replace_file(temporary, path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of two errors the first is the one to tell
+                temporary.unlink(missing_ok=True)
             raise
 
 
@@ -180,7 +181,8 @@ def write_durably(path: Path, data: bytes) -> None:
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the place of `path` when the block ends without an error.
 
-    :raises BadInputError: If it cannot be written; `path` is then what it was.
+    :raises BadInputError: If it cannot be written; `path` is then what it was. If its folder alone cannot be
+        flushed, `path` is the new file, and a crash may bring back what it was.
     """
     temporary = _temporary_beside(path)
     with hold_signals() as signals:
@@ -192,9 +194,11 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
                     file.flush()
                     os.fsync(file.fileno())
                 replace_file(temporary, path)
-                sync_folder(path.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
+            except BaseException:
+                with contextlib.suppress(OSError):  # of two errors the first is the one to tell
+                    temporary.unlink(missing_ok=True)
+                raise
+            sync_folder(path.parent)
         except OSError as error:
             raise cannot_write(path, error) from error
 
@@ -258,6 +262,8 @@ def folder_lock(folder: Path, *, busy: str) -> Iterator[HeldSignals]:
         try:
             created = [path for path in (folder, *folder.parents) if not path.exists()]
             folder.mkdir(parents=True, exist_ok=True)
+            for path in created:  # else a crash could take the folder with all that was flushed in it
+                sync_folder(path.parent)
             held.enter_context(FileLock(folder / LOCK, timeout=0))
         except Timeout:
             raise BusyError(busy, hint="wait for it, then try again") from None

@@ -71,11 +71,12 @@ def build_index(
                 signals.heed()
                 on_progress(count)
 
+            before = _standing(folder)
             try:
                 return _build(split, model, folder, factory, heed_and_report)
             except BaseException:
                 with contextlib.suppress(OSError):
-                    _sweep_failed(folder)
+                    _sweep_failed(folder, before)
                 raise
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -166,11 +167,23 @@ def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _sweep_failed(folder: Path) -> None:
-    """Delete what a failed build left, and nothing that an index needs, even one we cannot read."""
+def _standing(folder: Path) -> list[Manifest] | None:
+    """The index that is there, if there is one; None if it cannot be read, so that nobody knows its files."""
     try:
-        sweep(folder, keep=read_manifest(folder))
+        return [read_manifest(folder)]
     except MissingBundleError:
-        sweep(folder, keep=None)
+        return []
     except BrokenBundleError:
+        return None
+
+
+def _sweep_failed(folder: Path, before: list[Manifest] | None) -> None:
+    """Delete what a failed build left, and nothing that an index needs, even one we cannot read.
+
+    If only the last flush failed, the new index is in place, and a crash may bring back the one before.
+    """
+    now = _standing(folder)
+    if before is None or now is None:
         sweep_temporaries(folder)
+    else:
+        sweep(folder, keep=before + now)

@@ -181,12 +181,13 @@ def commit(folder: Path, manifest: Manifest) -> None:
     """Make the written files the index, in one step, and sweep what no manifest names any more."""
     sync_folder(folder)
     write_atomically(folder / MANIFEST, manifest.to_json())
-    sweep(folder, keep=manifest)
+    with contextlib.suppress(OSError):  # it is the index: what cannot be deleted now is swept next time
+        sweep(folder, keep=[manifest])
 
 
-def sweep(folder: Path, *, keep: Manifest | None) -> None:
-    """Delete leftovers of killed writers and files of former versions; the lock must be held."""
-    kept = {entry.name for entry in keep.files.values()} if keep else set()
+def sweep(folder: Path, *, keep: Sequence[Manifest]) -> None:
+    """Delete leftovers of killed writers and files that none of these name; the lock must be held."""
+    kept = {entry.name for manifest in keep for entry in manifest.files.values()}
     sweep_temporaries(folder)
     for path in folder.iterdir():
         if is_data_file(path.name) and path.name not in kept:

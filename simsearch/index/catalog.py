@@ -144,7 +144,7 @@ def delete_index(name: str, index_dir: Path) -> Path:
         with bundle_lock(folder):
             (folder / MANIFEST).unlink()
             sync_folder(folder)
-            sweep(folder, keep=None)
+            sweep(folder, keep=[])
         (folder / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds something else
             folder.rmdir()
