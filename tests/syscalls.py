@@ -1,7 +1,7 @@
 """Every call by which this process reads or changes files below a folder: watched, and made to fail.
 
-Python's own functions are replaced while `watched` lasts (`os.open`, `os.fsync`, ..., the raw file under every
-buffer, `flock`); the package knows nothing of it. What comes back from `before` and `after` decides.
+Python's own functions are replaced while `watched` lasts (`os.open`, `os.fsync`, ..., the raw file under
+every buffer, `flock`); the package knows nothing of it. What comes back from `before` and `after` decides.
 """
 
 from __future__ import annotations

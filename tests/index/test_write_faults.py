@@ -1,6 +1,6 @@
 """Each system call of a build fails in each way it can: the old index answers, and the next build tidies up.
 
-`SIMSEARCH_SLOW=1` also has the kernel fail them (through strace), where Python tries again by itself.
+Each call fails in one of its ways, in turn; with `SIMSEARCH_SLOW=1` in all of them.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class Failing(Watch):
 
 def faults_of(name: str, *, for_good: bool = False, stride: int = 1) -> Iterator[Failing]:
     """One fault after another, until a build ends before its turn comes."""
-    numbers = FAULTS[name]
+    numbers = [
+        number for number in FAULTS[name] if not (for_good and number == errno.EINTR)
+    ]  # tried for ever
     for step in range(0, 1_000, 1 if SLOW else stride):
         for turn in range(len(numbers) if SLOW else 1):
             failing = Failing(name, numbers[(step + turn) % len(numbers)], step, for_good=for_good)
-            if not (for_good and failing.number == errno.EINTR):  # Python would try for ever
-                yield failing
+            yield failing
         if failing.failed is None:
             assert step > 0, "no such call was ever made"
             return
@@ -88,12 +89,16 @@ def refused(model: Model, folder: Path, failing: Failing) -> str | None:
         with watched(folder.parent, failing):
             build_index(OTHER, model, folder)
     except BadInputError as error:
-        assert error.exit_code == 2
-        assert error.message.startswith("cannot write ")
-        assert error.message.endswith(os.strerror(failing.number).lower())
-        assert "\n" not in error.message
-        return error.message
+        return line_of(error, failing)
     return None
+
+
+def line_of(error: BadInputError, failing: Failing) -> str:
+    assert error.exit_code == 2
+    assert error.message.startswith("cannot write ")
+    assert error.message.endswith(os.strerror(failing.number).lower())
+    assert "\n" not in error.message
+    return error.message
 
 
 def names(folder: Path) -> set[str]:
