@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
 from rich.text import Text
-from strokes import draw
+from strokes import draw, stroke
 from toys import quadrant_image, toy_split
 from typer.testing import CliRunner, Result
 
@@ -720,3 +720,16 @@ def test_answers_fit_80_columns_and_stay_plain_in_a_pipe(toy_index: Path, pictur
         result = run(*command, "--index", toy_index, COLUMNS="80")
         assert max(map(len, result.stdout.splitlines())) <= 80
         assert "\x1b" not in result.stdout
+
+
+def test_show_prepared_writes_the_steps_of_one_picture(tmp_path: Path) -> None:
+    picture, target = tmp_path / "stroke.png", tmp_path / "steps.png"
+    Image.fromarray(stroke(10)).resize((280, 280)).save(picture)
+    result = run("query", picture, "--show-prepared", target, "--json")
+    assert result.exit_code == 0
+    with Image.open(target) as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.height == 18 + 224 + 16  # a caption, a tile, margins
+    refused = run("query", picture, picture, "--show-prepared", target)
+    assert refused.exit_code == 2
+    assert errors(refused)[0].endswith("--show-prepared shows the steps of one picture")

@@ -50,7 +50,7 @@ def query(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also write a PNG with the steps of preparing the one picture: paper, ink, digit, 28x28.",
+            help="Also write a PNG with the steps of preparing the one picture: paper, ink, digit.",
         ),
     ] = None,
     threads: ThreadsOption = 0,
@@ -120,7 +120,7 @@ def _write_steps(images: list[str], target: Path, way: Preprocess, invert: bool 
             invert=invert,
             watch=lambda name, pixels: seen.append((name, pixels)),
         )
-        seen.append(("28x28", prepared.pixels))
+        seen.append(("prepared", prepared.pixels))
     except BadImageError:
         if not seen:
             raise
