@@ -206,9 +206,13 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 def check_target(path: Path) -> None:
     """Refuse a file that could not be written, before work is spent on its content.
 
-    :raises BadInputError: If it is a folder, or its folder does not exist.
+    :raises BadInputError: If it is a folder, its folder does not exist, or there can be no such file.
     """
-    if path.is_dir() or not path.parent.is_dir():
+    try:
+        refused = path.is_dir() or not path.parent.is_dir()
+    except OSError as error:  # a name that is too long, for example
+        raise cannot_write(path, error) from error
+    if refused:
         raise BadInputError(
             f"cannot write {path}: {'it' if path.is_dir() else path.parent} is "
             f"{'a folder' if path.is_dir() else 'no folder'}"

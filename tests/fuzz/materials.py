@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
-from PIL import Image
-from toys import TOY_CALIBRATION, quadrant_image, toy_encoder, toy_split
+from PIL import Image, ImageOps
+from toys import TOY_CALIBRATION, toy_encoder, toy_split
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import (
@@ -102,15 +102,14 @@ def toy_model() -> Model:
 
 def pictures() -> dict[str, bytes]:
     """A digit-like shape in each accepted format, in its modes and variants."""
-    grey = Image.fromarray(np.kron(quadrant_image(0, 250, 120, 30), np.ones((2, 2), np.uint8)))
     shape = np.zeros((40, 32), np.uint8)
-    shape[6:34, 12:18] = 255
-    shape[6:12, 10:26] = 200
+    shape[6:34, 13:18] = 255
+    shape[6:11, 8:18] = 255
     digit = Image.fromarray(shape)
     alpha = Image.merge("LA", (Image.new("L", digit.size, 0), digit)).convert("RGBA")
     turned = Image.Exif()
     turned[0x0112] = 6
-    frames = {"save_all": True, "append_images": [grey.resize(digit.size)], "duration": 40}
+    frames = {"save_all": True, "append_images": [ImageOps.mirror(digit)], "duration": 40}
     made: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
         "grey.png": (digit, "PNG", {}),
         "rgb.png": (digit.convert("RGB"), "PNG", {}),
@@ -122,7 +121,7 @@ def pictures() -> dict[str, bytes]:
         "animated.png": (digit, "PNG", frames),
         "grey.jpg": (digit, "JPEG", {}),
         "rgb.jpg": (digit.convert("RGB"), "JPEG", {"exif": turned}),
-        "progressive.jpg": (grey.convert("RGB"), "JPEG", {"progressive": True}),
+        "progressive.jpg": (digit.resize((64, 80)).convert("RGB"), "JPEG", {"progressive": True}),
         "cmyk.jpg": (digit.convert("CMYK"), "JPEG", {}),
         "lossy.webp": (digit.convert("RGB"), "WEBP", {}),
         "lossless.webp": (alpha, "WEBP", {"lossless": True}),

@@ -101,9 +101,9 @@ def test_a_question_that_cannot_be_answered_is_an_error_and_the_engine_goes_on(
 ) -> None:
     engine = engines()
     with pytest.raises(ValueError, match="k must be at least 1"):
-        asyncio.run(engine.ask(Question(searcher, 0), [PICTURE]))
+        asyncio.run(engine.ask(Question(searcher, 0, preprocess=NONE), [PICTURE]))
     with pytest.raises(BadInputError, match="there is no class 'x' in toy"):
-        asyncio.run(engine.ask(Question(searcher, 1, labels=("x",)), [PICTURE]))
+        asyncio.run(engine.ask(Question(searcher, 1, labels=("x",), preprocess=NONE), [PICTURE]))
     assert ids(asyncio.run(engine.ask(Question(searcher, 1, preprocess=NONE), [PICTURE]))) == [[0]]
 
 
