@@ -208,6 +208,8 @@ def check_target(path: Path) -> None:
 
     :raises BadInputError: If it is a folder, its folder does not exist, or there can be no such file.
     """
+    if "\0" in str(path):
+        raise cannot_write(path, OSError(errno.EINVAL, "Invalid name"))
     try:
         refused = path.is_dir() or not path.parent.is_dir()
     except OSError as error:  # a name that is too long, for example

@@ -733,3 +733,17 @@ def test_show_prepared_writes_the_steps_of_one_picture(tmp_path: Path) -> None:
     refused = run("query", picture, picture, "--show-prepared", target)
     assert refused.exit_code == 2
     assert errors(refused)[0].endswith("--show-prepared shows the steps of one picture")
+
+
+def test_a_name_with_a_null_byte_is_one_line() -> None:
+    result = CliRunner().invoke(app, ["evaluate", "--index", str(SHIPPED_INDEX), "--per-query", "a\0b.csv"])
+    assert result.exit_code == 2
+    reason = "no file can have such a name: it holds a null byte"
+    assert result.stderr == f"error: {reason}\nhint: name another file\n"
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work() -> None:
+    long = "x" * 5_000 + ".csv"
+    result = CliRunner().invoke(app, ["evaluate", "--index", str(SHIPPED_INDEX), "--per-query", long])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: cannot write {long}: file name too long\n")
