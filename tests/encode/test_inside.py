@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-import torch
-import torch.nn.functional as F
 from onnx import helper
 from toys import quadrant_image
 
@@ -15,13 +13,17 @@ from simsearch.encode.model_folder import BEST_CHECKPOINT, PRETRAINED
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.onnx_check import read_graph
 from simsearch.search.searcher import Searcher
-from simsearch.train.checkpoints import load_model
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+F = torch.nn.functional
 
 
 def test_the_maps_are_those_that_torch_computes(shipped: Searcher) -> None:
     encoder = shipped.bundle.encoder
     picture = shipped.thumbnail(7)
     first, second = Layers(encoder).of(picture)
+    from simsearch.train.checkpoints import load_model
+
     net = load_model(PRETRAINED / BEST_CHECKPOINT).eval().embedding
     with torch.inference_mode():
         x = torch.from_numpy(encoder.input.to_batch(picture[None]))
