@@ -50,6 +50,17 @@ def test_the_size_of_a_digit_is_written_in_its_preparation_alone() -> None:
     assert {file.split("/")[0] for file in written} == {"prepare"}
 
 
+def test_functions_fit_a_screen() -> None:
+    lengths = {
+        f"{path.relative_to(PACKAGE)}:{node.name}": int(node.end_lineno or 0) - node.lineno + 1
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+    assert sorted(lengths.values())[len(lengths) // 2] < 10
+
+
 def loaded_modules(*arguments: str) -> set[str]:
     """The modules that a command leaves loaded in its process."""
     code = (

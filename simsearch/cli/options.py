@@ -130,6 +130,13 @@ class Queries:
             metavar="IMAGE", help="Subtract this picture's vector; repeatable.", rich_help_panel=_ASK
         ),
     ] = None
+    show_prepared: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a PNG with the steps of preparing the one picture: paper, ink, digit.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,19 @@ from simsearch.cli.options import (
 from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
 
-def build_index(
+@dataclass(frozen=True)
+class GallerySource:
+    """Which images are taken, and where their classes come from."""
+
     dataset: Annotated[
         str,
         typer.Option(
             help="mnist, a folder of images or of IDX files, or FOLDER:train, FOLDER:val or FOLDER:test."
         ),
-    ] = "mnist",
+    ] = "mnist"
     split: Annotated[
         str | None, typer.Option(help="train, val or test, where there are splits; test by default.")
-    ] = None,
+    ] = None
     labels: Annotated[
         str,
         typer.Option(
@@ -35,11 +39,17 @@ def build_index(
             help="Classes of a folder of images: folder (the first below it), last (the one that holds the "
             "file), none, or a CSV or Parquet file of path and label. By default folder, if there are any.",
         ),
-    ] = "auto",
+    ] = "auto"
     skipped: Annotated[
         Path | None,
         typer.Option(help="Write what is left out to this CSV file, with the reasons."),
-    ] = None,
+    ] = None
+    data_dir: DataDirOption = None
+
+
+def build_index(
+    *,
+    source: GallerySource,
     name: Annotated[
         str | None, typer.Option(help="Name of the index; the dataset's and split's by default.")
     ] = None,
@@ -51,7 +61,6 @@ def build_index(
     factory: Annotated[
         str, typer.Option(help="FAISS factory string, such as HNSW32 or IVF100,Flat.")
     ] = "Flat",
-    data_dir: DataDirOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Encode a gallery of images into an index; by default MNIST's 10,000 test images.
@@ -67,21 +76,21 @@ def build_index(
     from simsearch.index.catalog import check_source
     from simsearch.show.terminal import terminal
 
-    if skipped is not None:
-        check_target(skipped)
+    if source.skipped is not None:
+        check_target(source.skipped)
     opened = open_chosen_model(model, threads)
-    place, chosen = (dataset, split) if split else split_name(dataset)
+    place, chosen = (source.dataset, source.split) if source.split else split_name(source.dataset)
     gallery = load_split(
         place,
         chosen,
         input=opened.encoder.input,
-        labels=labels,
-        data_dir=data_dir,
+        labels=source.labels,
+        data_dir=source.data_dir,
         processes=threads,
         note=terminal.note,
     )
-    if skipped is not None:
-        write_skipped(skipped, gallery.skipped)
+    if source.skipped is not None:
+        write_skipped(source.skipped, gallery.skipped)
     folder = index_folder(index_dir, name or gallery.name)
     if not replace:
         check_source(folder, gallery)

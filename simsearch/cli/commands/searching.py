@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -24,10 +24,15 @@ from simsearch.cli.options import (
 from simsearch.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.compose import ComposedQuery
+    from simsearch.search.queries import Query
+    from simsearch.search.searcher import Searcher
 
 
 def query(
@@ -46,13 +51,6 @@ def query(
     programs: Programs,
     index: IndexChoice,
     preparation: Preparation,
-    show_prepared: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Also write a PNG with the steps of preparing the one picture: paper, ink, digit.",
-        ),
-    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Find the nearest images to yours, by cosine similarity, and rank the classes.
@@ -70,23 +68,18 @@ def query(
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
-    from simsearch.search.compose import read_composed_query
-    from simsearch.search.queries import gather
     from simsearch.search.searcher import Limits, Searcher
     from simsearch.show.terminal import terminal
 
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
-    like, unlike, items = queries.like or [], queries.unlike or [], queries.item or []
-    steered, note = bool(like or unlike), terminal.note
-    gathered, total = gather(images or [], items, queries.files_from, stdin, steered=steered, note=note)
+    gathered, total = _gather(images or [], queries, stdin)
     searcher = Searcher.open(index.folder(), threads=threads)
     limit_threads(threads)
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
-    encoder = searcher.bundle.encoder
-    if show_prepared is not None:
-        _write_steps(images or [], show_prepared, way, invert)
+    if steps := queries.show_prepared:
+        _write_steps(images or [], steps, way, invert)
     outcomes = answer_queries(
         searcher,
         gathered,
@@ -95,11 +88,33 @@ def query(
         limits=Limits(wanted.min_score, wanted.min_probability, wanted.unknown_below),
         preprocess=way,
         invert=invert,
-        composed=read_composed_query(like, unlike, encoder, stdin, way, invert) if steered else None,
+        composed=_composed(queries, searcher, preparation),
         threads=threads,
     )
     if print_answers(searcher, outcomes, total, form, screen):
         raise typer.Exit(BadInputError.exit_code)
+
+
+def _composed(queries: Queries, searcher: Searcher, preparation: Preparation) -> ComposedQuery | None:
+    """The pictures that are added to each query and taken from it, if there are any."""
+    from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.compose import read_composed_query
+
+    like, unlike = queries.like or [], queries.unlike or []
+    if not (like or unlike):
+        return None
+    way, encoder = Preprocess(preparation.preprocess), searcher.bundle.encoder
+    return read_composed_query(like, unlike, encoder, sys.stdin.buffer, way, preparation.invert)
+
+
+def _gather(images: list[str], queries: Queries, stdin: BinaryIO) -> tuple[Iterator[Query], int | None]:
+    """The queries that the command line names, and how many there are, if that is known."""
+    from simsearch.search.queries import gather
+    from simsearch.show.terminal import terminal
+
+    steered = bool(queries.like or queries.unlike)
+    items, listed = queries.item or [], queries.files_from
+    return gather(images, items, listed, stdin, steered=steered, note=terminal.note)
 
 
 def _write_steps(images: list[str], target: Path, way: Preprocess, invert: bool | None) -> None:

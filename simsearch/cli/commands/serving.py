@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,35 @@ def check_root_path(path: str) -> None:
         raise BadInputError(f"{path!r} cannot be the server's path", hint="give one such as /digits")
 
 
+@dataclass(frozen=True)
+class Access:
+    """Whom the server answers, and under which path."""
+
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer only requests that carry this token; the variable hides it from other users.",
+            envvar="SIMSEARCH_TOKEN",
+            rich_help_panel=_WHO,
+        ),
+    ] = None
+    insecure: Annotated[
+        bool,
+        typer.Option("--insecure", help="Listen beyond this machine without a token.", rich_help_panel=_WHO),
+    ] = False
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further name to answer to, such as that of a proxy; repeatable.", rich_help_panel=_WHO
+        ),
+    ] = None
+    root_path: Annotated[
+        str, typer.Option(help="Path below which a proxy offers the server, such as /digits.")
+    ] = ""
+
+
 def serve(
+    *,
     index: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,27 +91,7 @@ def serve(
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 chooses a free one.")] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            help="Answer only requests that carry this token; the variable hides it from other users.",
-            envvar="SIMSEARCH_TOKEN",
-            rich_help_panel=_WHO,
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool,
-        typer.Option("--insecure", help="Listen beyond this machine without a token.", rich_help_panel=_WHO),
-    ] = False,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A further name to answer to, such as that of a proxy; repeatable.", rich_help_panel=_WHO
-        ),
-    ] = None,
-    root_path: Annotated[
-        str, typer.Option(help="Path below which a proxy offers the server, such as /digits.")
-    ] = "",
+    access: Access,
     threads: ThreadsOption = 0,
 ) -> None:
     """Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C.
@@ -96,15 +105,15 @@ def serve(
     from simsearch.show.terminal import terminal
     from simsearch.web.settings import LOOPBACK_HOSTS, Settings, is_loopback
 
-    _check_access(host, token, open_to_all=is_loopback(host) or insecure)
-    check_root_path(root_path)
+    _check_access(host, access.token, open_to_all=is_loopback(host) or access.insecure)
+    check_root_path(access.root_path)
     chosen = [find_index(name, index_dir) for name in index] if index else all_indexes(index_dir)
     folders = named_folders(chosen)
     settings = Settings(
-        hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(allow_host or ()))},
+        hosts=LOOPBACK_HOSTS | {name.lower() for name in (host, *(access.allow_host or ()))},
         any_address=not is_loopback(host),
-        token=token,
-        root_path=root_path,
+        token=access.token,
+        root_path=access.root_path,
         warm=True,
         workers=threads or os.cpu_count() or 1,
     )
@@ -113,6 +122,8 @@ def serve(
     limit_threads(1)  # a request computes in one thread; several requests share the cores
 
     def say(url: str) -> None:
-        terminal.note(f"serving {', '.join(folders)} at {url}{'#token=...' if token else ''}  (Ctrl-C stops)")
+        terminal.note(
+            f"serving {', '.join(folders)} at {url}{'#token=...' if access.token else ''}  (Ctrl-C stops)"
+        )
 
     run(folders, settings, address=host, port=port, on_start=say)

@@ -57,8 +57,8 @@ def choose(
     if not len(found):
         return Choice(None)
     if not parts:
-        box = (int(found.top.min()), int(found.bottom.max()), int(found.left.min()), int(found.right.max()))
-        return Choice(mask, box, alone=1.0, explained=1.0, pieces=len(found))
+        everything = np.ones(len(found), bool)
+        return Choice(mask, _box(found, everything), alone=1.0, explained=1.0, pieces=len(found))
     height, width = found.shape
     tall, wide, side = found.height, found.width, np.maximum(found.height, found.width)
     weight = found.sums(strength)
@@ -70,13 +70,7 @@ def choose(
     flat = wide > 3.2 * tall
     usable = large & ~framing & ~around & ~flat
     if cut:
-        contact = found.contact() / np.array([width, width, height, height])
-        whole = (tall >= 0.8 * height) & (wide >= 0.8 * width) & (_ends(mask) <= _ENDS)
-        usable &= (
-            ~touching
-            | whole
-            | (((contact > 0).sum(1) == 1) & (contact.sum(1) < _CUT) & (side >= 0.25 * min(height, width)))
-        )
+        usable &= ~touching | _may_be_cut(found, mask)
     else:
         usable &= ~touching
     if not usable.any():
@@ -86,16 +80,10 @@ def choose(
     below = flat & (found.top > found.bottom[main] - 0.05 * tall[main])  # an underline, not the flag of a 5
     pieces = ~framing & ~around & ~below & (~touching | cut)
     members, several = _members(found, main, pieces, weight)
-    box = (
-        int(found.top[members].min()),
-        int(found.bottom[members].max()),
-        int(found.left[members].min()),
-        int(found.right[members].max()),
-    )
     counted = ~framing & ~around & (~touching | members)
     return Choice(
         found.mask(members),
-        box,
+        _box(found, members),
         alone=float(weight[members].sum() / max(weight.sum(), 1e-6)),
         explained=float(weight[members].sum() / max(weight[counted].sum(), 1e-6)),
         pieces=int(members.sum()),
@@ -106,6 +94,22 @@ def choose(
         around=bool(around.any()),
         beside=bool((large & ~members & counted).any()),
     )
+
+
+def _box(found: Components, members: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """The first and last row and column of these components."""
+    top, bottom = found.top[members].min(), found.bottom[members].max()
+    return int(top), int(bottom), int(found.left[members].min()), int(found.right[members].max())
+
+
+def _may_be_cut(found: Components, mask: Mask) -> NDArray[np.bool_]:
+    """Which components may be a digit that the edge cuts: all of the picture, or little of one side."""
+    height, width = found.shape
+    contact = found.contact() / np.array([width, width, height, height])
+    whole = (found.height >= 0.8 * height) & (found.width >= 0.8 * width) & (_ends(mask) <= _ENDS)
+    large = np.maximum(found.height, found.width) >= 0.25 * min(height, width)
+    little: NDArray[np.bool_] = ((contact > 0).sum(1) == 1) & (contact.sum(1) < _CUT) & large
+    return whole | little
 
 
 def _ends(mask: Mask) -> int:
