@@ -40,8 +40,7 @@ from simsearch.files import (
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
-from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.stores.faiss_index import parse_index
+from simsearch.index.stores.opening import open_store
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
@@ -240,7 +239,7 @@ def _parse(
         vectors = _load(files["vectors"], np.float32, (count, dim), private) if "vectors" in files else None
         sources = _load_sources(files["sources"], files["source_ends"], count)
         thumbnails = _load_thumbnails(files, manifest, private)
-        store = FaissStore(parse_index(files["index"], dim=dim, count=count), ids, labels, vectors)
+        store = open_store(files["index"], ids, labels, vectors, dim=dim)
         if not all(is_unit(block.vectors) for block in store.scan()):
             raise ValueError("a stored vector is not finite and of length 1")
         content = files["encoder"].read()

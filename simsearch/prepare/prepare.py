@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,12 @@ from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pill
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
-from simsearch.prepare.paper.color import best_grey
 from simsearch.prepare.paper.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
-from simsearch.prepare.paper.page import FULL, INVERTED, Found, find_on_page
-from simsearch.prepare.paper.plain import Drawing, find_plain
+from simsearch.prepare.paper.plain import INVERTED, Drawing, find_plain
 from simsearch.prepare.paper.steps import ALL, Steps
+
+if TYPE_CHECKING:
+    from simsearch.prepare.paper.page import Found
 
 MEAN = 0.1307
 STD = 0.3081
@@ -113,12 +115,22 @@ def prepare_image(
 def _digit(
     canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
 ) -> PreparedImage:
-    """The digit of a drawing, of a page, or of a strip that was cut to an upright 1."""
+    """The digit of a drawing, of a strip that was cut to an upright 1, or of a page."""
     watch("grey", grey)
     if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
         return _plain_digit(plain, name, notes, watch)
     if grey.shape[0] > NARROW * grey.shape[1] and (plain := find_plain(grey, dark, checked=False)):
         return _plain_digit(plain, name, notes, watch)
+    return _digit_on_page(canvas, grey, dark, name, notes, steps, watch)
+
+
+def _digit_on_page(
+    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
+) -> PreparedImage:
+    """The digit of a page; what looks for it is loaded when the first such picture comes."""
+    from simsearch.prepare.paper.color import best_grey
+    from simsearch.prepare.paper.page import FULL, find_on_page
+
     hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
     if hidden is not None:
         grey = hidden

@@ -75,6 +75,7 @@ def build_index(
     from simsearch.index.build import build_index as build
     from simsearch.index.catalog import check_source
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
 
     if source.skipped is not None:
         check_target(source.skipped)
@@ -96,7 +97,7 @@ def build_index(
         check_source(folder, gallery)
     limit_threads(threads)
     started = time.perf_counter()
-    with terminal.progress("Encoding", len(gallery)) as advance:
+    with progress("Encoding", len(gallery)) as advance:
         manifest = build(gallery, opened, folder, factory=factory, on_progress=advance)
     seconds = time.perf_counter() - started
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""

@@ -53,13 +53,14 @@ def evaluate(
     from simsearch.index.bundle import PRIVATE_BYTES, open_bundle
     from simsearch.show import evaluation_files as outputs
     from simsearch.show.terminal import terminal, views
+    from simsearch.show.terminal.progress import progress
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
     bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
     limit_threads(threads)
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
-    with terminal.progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
+    with progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
         result = evaluation.evaluate(
             bundle,
             split,

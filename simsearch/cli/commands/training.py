@@ -34,13 +34,14 @@ def train(
     require("torch", "train")
     from simsearch.data.datasets import load_split
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import training_progress
     from simsearch.train.recipes import configure
     from simsearch.train.run import train as run
 
     configured = configure(recipe, settings or [])
     folder = out or Path("runs") / f"{recipe}-seed{seed}"
     split = load_split(dataset, "train", data_dir=data_dir, note=terminal.note)
-    with terminal.training_progress(configured.epochs) as show:
+    with training_progress(configured.epochs) as show:
         card = run(
             configured,
             split,

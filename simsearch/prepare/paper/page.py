@@ -12,6 +12,7 @@ from simsearch.prepare.paper.choose import Choice, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.evidence import Evidence, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
+from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_drawing
 from simsearch.prepare.paper.steps import ALL, Steps
@@ -31,9 +32,6 @@ _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper unde
 _WHOLE_RIM = 0.96
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
 FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
-
-
-INVERTED = "dark ink on a light background: inverted"
 
 
 @dataclass(frozen=True, eq=False)

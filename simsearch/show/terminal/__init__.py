@@ -1,7 +1,9 @@
 """Answers and tables in a terminal.
 
-terminal.py      stdout, stderr and progress bars
+terminal.py      stdout and stderr
+progress.py      progress bars
 views.py         results -> tables
+tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window

@@ -17,13 +17,14 @@ from numpy.testing import assert_array_equal
 
 from simsearch.index.stores.base import NOTHING, Hits, VectorStore, gather
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.flat import FlatStore
 
 Make = Callable[..., VectorStore]
 STORES: dict[str, Make] = {
     factory: partial(FaissStore.build, factory=factory)
     for factory in ("Flat", "HNSW8", "IVF2,Flat", "PQ1x2", "SQ8")
-}
-EXACT = {"Flat"}
+} | {"arrays": lambda vectors, ids, labels=None: FlatStore(ids, labels, vectors)}
+EXACT = {"Flat", "arrays"}
 
 IDS = np.array([2, 3, 5, 8, 13, 21])
 LABELS = np.array([0, 4, 4, 7, 4, 0])  # items 2 and 21; 3, 5 and 13; 8
