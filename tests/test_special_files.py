@@ -170,7 +170,7 @@ WRITTEN_OR_OWN = {
     "cli/options.py": {"SCHEMA.read_text"},
     "cli/signals.py": {"open", "os.open"},
     "data/mnist_sources.py": {"archive.open", "target.open", "tarfile.open"},  # written; of an open file
-    "data/decoding.py": {"pickle.load"},  # from processes of its own
+    "data/decoding.py": {"pickle.load"},  # in a process of its own, of what it was asked
     "data/corruptions.py": {"Image.open"},  # of bytes
     "files.py": {"open", "os.open", "temporary.open"},
     "index/build.py": {"read_index"},  # ours

@@ -1,14 +1,16 @@
 """Many picture files -> pixels, in order, side by side where that pays.
 
 Threads that decode small files wait for each other, so this is done by processes of their own: each is sent
-the names of a chunk of files and sends back pixels or reasons. They end when their input does, whatever
-becomes of this process; a file on which one dies is named, and the others are decoded nonetheless.
+the names of a chunk of files and sends back pixels or reasons, in messages that hold no code. They end when
+their input does, whatever becomes of this process; a file on which one dies is named, and the others are
+decoded nonetheless.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import time
@@ -17,10 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import IO, TypeAlias
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.inputs import Picture
+from simsearch.prepare.prepare import PreparedImage
+from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, result_from_bytes, result_to_bytes
 
 Decoded: TypeAlias = Picture | str  # uint8 pixels, or why there are none
 Prepare: TypeAlias = Callable[[Path], Picture]  # importable by its name; raises BadImageError
@@ -31,6 +35,7 @@ _CHUNK_SECONDS = 0.25
 _MOST_FILES = 256  # in a chunk
 _AHEAD = 2  # chunks a process: those that wait take memory
 _COMMAND = "from simsearch.data.decoding import serve; serve()"
+_LENGTH = struct.Struct("<I")  # before each message; 0 stands after those of a request
 _DIED = "decoding it ended the process"
 
 
@@ -106,8 +111,8 @@ class Decoders:
         """Have a process decode files; halve those on which it dies, until one is left."""
         process = self._idle.get()
         try:
-            return _exchange(process, (self._prepare, files))
-        except (EOFError, OSError):
+            return _exchange(process, self._prepare, files)
+        except (OSError, ValueError):
             process = self._replace(process)
         finally:
             self._idle.put(process)
@@ -126,8 +131,8 @@ class Decoders:
             return dead
         process = self._start()
         try:
-            _exchange(process, (self._prepare, []))
-        except (EOFError, OSError) as error:
+            _exchange(process, self._prepare, [])
+        except (OSError, ValueError) as error:
             raise RuntimeError(f"{sys.executable} cannot decode pictures in a process of its own") from error
         return process
 
@@ -145,13 +150,41 @@ class Decoders:
         return process
 
 
-def _exchange(process: subprocess.Popen[bytes], request: Any) -> list[Decoded]:
+def _exchange(process: subprocess.Popen[bytes], prepare: Prepare, files: Sequence[Path]) -> list[Decoded]:
+    """What a process makes of files.
+
+    :raises OSError: If it is gone.
+    :raises ValueError: If it sends anything else than pictures and reasons, one a file.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
-    pickle.dump(request, process.stdin)
+    pickle.dump((prepare, files), process.stdin)
     process.stdin.flush()
-    decoded: list[Decoded] = pickle.load(process.stdout)
+    decoded = [_received(process.stdout) for _ in files]
+    if _message(process.stdout):
+        raise ValueError("more messages than files")
     return decoded
+
+
+def _received(answers: IO[bytes]) -> Decoded:
+    result = result_from_bytes(_message(answers))
+    if isinstance(result, RuntimeError):
+        raise ValueError(str(result))
+    return result.pixels if isinstance(result, PreparedImage) else result.message
+
+
+def _message(answers: IO[bytes]) -> bytes:
+    (length,) = _LENGTH.unpack(_exactly(answers, _LENGTH.size))
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length:,} bytes")
+    return _exactly(answers, length)
+
+
+def _exactly(answers: IO[bytes], size: int) -> bytes:
+    data = answers.read(size)
+    if len(data) < size:
+        raise ConnectionError("the process has ended")
+    return data
 
 
 def serve() -> None:
@@ -160,8 +193,13 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:
         while True:
-            prepare, files = pickle.load(sys.stdin.buffer)
-            pickle.dump([pixels_or_reason(file, prepare) for file in files], answers)
+            prepare, files = pickle.load(sys.stdin.buffer)  # from the process that started this one
+            for file in files:
+                found = pixels_or_reason(file, prepare)
+                result = BadImageError(found) if isinstance(found, str) else PreparedImage(found)
+                message = result_to_bytes(result)
+                answers.write(_LENGTH.pack(len(message)) + message)
+            answers.write(_LENGTH.pack(0))
             answers.flush()
     except (EOFError, BrokenPipeError):
         return

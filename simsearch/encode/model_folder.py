@@ -24,6 +24,7 @@ from simsearch.stats.calibration import Calibration, PlattScaling
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
 BEST_CHECKPOINT = "best_model.pt"
+LAST_CHECKPOINT = "last.pt"  # where a run goes on from; no part of the model
 FORMAT_VERSION = 2  # the first that says what pictures an encoder takes
 _DIGITS_FORMAT = 1  # still written for digits, so that earlier versions read them
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

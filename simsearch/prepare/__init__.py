@@ -7,5 +7,6 @@ paper/      a digit on paper -> its ink alone -> 28x28
 photo.py    photographs: upright, flattened, fitted to size
 cost.py     what decoding costs, counted before it begins
 formats.py  which kinds of picture are read, told by their bytes
+transfer.py what a process that decodes sends back, without code
 decode.py   files and bytes -> decoded pictures
 """
