@@ -8,5 +8,6 @@ photo.py    photographs: upright, flattened, fitted to size
 cost.py     what decoding costs, counted before it begins
 formats.py  which kinds of picture are read, told by their bytes
 transfer.py what a process that decodes sends back, without code
+large_png.py PNGs of more pixels than are decoded at once, made smaller strip by strip
 decode.py   files and bytes -> decoded pictures
 """

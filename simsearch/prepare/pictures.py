@@ -53,7 +53,7 @@ def prepare_picture(
         image = source
     else:
         data = source if isinstance(source, bytes) else read_image_file(Path(source))
-        image = decode_image(data, name, side=max(DRAFT_SIDE, input.width, input.height))
+        image = decode_image(data, name, side=max(DRAFT_SIDE, input.width, input.height), reduce=True)
     with pillow_errors(name):
         check_size(image, name)
         return PreparedImage(*prepare_photo(image, input))

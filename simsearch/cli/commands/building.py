@@ -26,7 +26,8 @@ class GallerySource:
     dataset: Annotated[
         str,
         typer.Option(
-            help="mnist, a folder of images or of IDX files, or FOLDER:train, FOLDER:val or FOLDER:test."
+            help="mnist, fashion-mnist or another by name, a folder of images or of IDX files, or "
+            "FOLDER:train, FOLDER:val or FOLDER:test."
         ),
     ] = "mnist"
     split: Annotated[

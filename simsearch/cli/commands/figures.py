@@ -48,11 +48,13 @@ def pairs(
         check_target(csv)
     from simsearch.data.datasets import load_named
     from simsearch.files import write_atomically
+    from simsearch.prepare.prepare import DIGIT
     from simsearch.show.figures.pairs import pairs_csv, pairs_figure, sample_pairs
     from simsearch.show.terminal import terminal
 
-    split = load_named(dataset, data_dir=data_dir, note=terminal.note)
     opened = open_chosen_model(model) if predict else None
+    takes = opened.encoder.input if opened else DIGIT
+    split = load_named(dataset, input=takes, data_dir=data_dir, note=terminal.note)
     drawn = sample_pairs(split, count, seed=seed, model=opened)
     about = f"{len(drawn)} random pairs of {split.name}, seed {seed}"
     if opened is not None:

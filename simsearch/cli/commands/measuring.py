@@ -23,7 +23,7 @@ def evaluate(
     index: IndexChoice,
     queries: Annotated[
         str | None,
-        typer.Option(help="Query with these instead: mnist:train, or a folder of images or IDX files."),
+        typer.Option(help="Query with these instead: mnist:train, another dataset, or a folder."),
     ] = None,
     k: Annotated[
         int, typer.Option("--k", "-k", min=1, max=2**31 - 1, help="Cut of P@k, hit@k, recall@k and nDCG@k.")
@@ -59,7 +59,11 @@ def evaluate(
     outputs.check(wanted)
     bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
     limit_threads(threads)
-    split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
+    split = None
+    if queries is not None:
+        split = load_named(
+            queries, input=bundle.encoder.input, data_dir=data_dir, processes=threads, note=terminal.note
+        )
     with progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
         result = evaluation.evaluate(
             bundle,

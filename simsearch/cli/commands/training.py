@@ -24,7 +24,9 @@ def train(
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that assemble batches.")] = 0,
     threads: ThreadsOption = 0,
-    dataset: Annotated[str, typer.Option(help="mnist, or a folder of images or IDX files.")] = "mnist",
+    dataset: Annotated[
+        str, typer.Option(help="mnist, fashion-mnist or another by name, or a folder of images or IDX files.")
+    ] = "mnist",
     data_dir: DataDirOption = None,
 ) -> None:
     """Train the Siamese network on a training split and export its encoder.
