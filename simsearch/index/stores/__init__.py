@@ -3,6 +3,7 @@
 base.py         the contract, and what a search gives
 exact.py        exact scores, whatever the engine
 faiss.py        the default store
+segments.py     several stores as one, less what was removed
 faiss_index.py  FAISS indexes: made, written, and read within limits
 faiss_check.py  whether a FAISS index keeps to its own memory
 by_class.py     each class's nearest items
