@@ -313,8 +313,15 @@ def _approximation(bundle: Bundle, queries: Queries, gallery: Vectors, k: int) -
 
 def gallery_fingerprint(bundle: Bundle) -> str:
     """Equal for indexes of the same images under the same ids and labels, whatever encoded them."""
-    files = bundle.manifest.files
-    checksums = [files[role].xxh3_128 for role in ("ids", "thumbnails", "labels") if role in files]
+    manifest = bundle.manifest
+    files = [
+        part.files[role]
+        for part in manifest.parts
+        for role in ("ids", "thumbnails", "labels")
+        if role in part.files
+    ]
+    files += [entry for role, entry in manifest.shared.items() if role == "removed"]
+    checksums = [entry.xxh3_128 for entry in files] + [str(number) for number in manifest.class_numbers or ()]
     return xxhash.xxh3_128_hexdigest(" ".join([*checksums, *bundle.manifest.classes]).encode())
 
 

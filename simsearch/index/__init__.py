@@ -3,6 +3,9 @@
 packed.py     sources and small pictures, with random access
 build.py      dataset + model -> bundle
 bundle.py     one index on disk
+segment.py    one segment's files, opened
+writing.py    one segment's files, written
+rows.py       rows of several segments as one sequence
 manifest.py   what an index says about itself
 locations.py  where indexes are
 catalog.py    which indexes there are: listed, renamed, deleted

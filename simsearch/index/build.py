@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +14,18 @@ from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import (
     BadDatasetError,
-    BadInputError,
     BrokenBundleError,
     MissingBundleError,
     cannot_write,
 )
 from simsearch.files import sweep_temporaries
-from simsearch.index.bundle import (
-    Writer,
-    bundle_lock,
-    commit,
-    read_manifest,
-    sweep,
-    write_array,
-    write_data_file,
-)
+from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep, write_data_file
 from simsearch.index.calibrate import fit_gallery, suit_gallery
-from simsearch.index.manifest import FileEntry, Manifest
-from simsearch.index.packed import SmallPictures, Sources
-from simsearch.index.stores.base import gather
+from simsearch.index.manifest import Manifest
 from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.stores.faiss_index import FLAT, check_factory, read_index
-from simsearch.prepare.inputs import ImageInput
+from simsearch.index.stores.faiss_index import FLAT, check_factory
+from simsearch.index.writing import Described, explained, write_bytes, write_segment
 
-_KEPT_SIDE = 64  # pixels
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
 
 
@@ -62,7 +50,7 @@ def build_index(
     """
     if not len(split):
         raise BadDatasetError(f"{split.name} holds no images")
-    with _explained():
+    with explained():
         check_factory(factory, model.encoder.dim)  # before the work of encoding
     try:
         with bundle_lock(folder) as signals:
@@ -87,8 +75,10 @@ def _build(
 ) -> Manifest:
     ids = np.arange(len(split), dtype=np.int64)
     vectors = model.encoder.encode(split.images, on_progress=on_progress)
-    with _explained():
+    with explained():
         store = FaissStore.build(vectors, ids, split.labels, factory=factory)
+    segment = write_segment(folder, store, Described.of(split.images, split.sources), factory=factory)
+    encoder = write_data_file(folder, "encoder", lambda path: write_bytes(path, model.encoder.model))
     calibration = model.card.calibration
     manifest = Manifest(
         name=folder.name,
@@ -104,7 +94,7 @@ def _build(
         data_sha256=dict(split.sha256),
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
-        files=_write_files(split, model, folder, store),
+        files={**segment.files, "encoder": encoder},
         input=model.encoder.input,
         output=model.encoder.output,
         root=split.root,
@@ -112,59 +102,6 @@ def _build(
     )
     commit(folder, manifest)
     return manifest
-
-
-def keeps_input(input: ImageInput) -> bool:
-    """Whether an index keeps the very pixels that it encoded; of larger pictures it keeps small ones."""
-    return max(input.width, input.height) <= _KEPT_SIDE
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turn a store's refusal of a factory string into the user's error."""
-    try:
-        yield
-    except ValueError as error:
-        hint = "`Flat`, `HNSW32` and `IVF100,Flat` work on most galleries"
-        raise BadInputError(str(error), hint) from error
-
-
-def _write_files(split: Split, model: Model, folder: Path, store: FaissStore) -> dict[str, FileEntry]:
-    writers = {
-        "index": lambda path: _write_index(path, store),
-        "encoder": lambda path: _write_bytes(path, model.encoder.model),
-        "ids": write_array(store.ids),
-        **_picture_writers(split, model.encoder.input),
-        **_source_writers(split),
-    }
-    if split.labels is not None:
-        writers["labels"] = write_array(split.labels)
-    if not store.is_exact:
-        writers["vectors"] = write_array(gather(store).vectors)
-    return {role: write_data_file(folder, role, write) for role, write in writers.items()}
-
-
-def _picture_writers(split: Split, input: ImageInput) -> dict[str, Writer]:
-    if keeps_input(input):
-        return {"thumbnails": write_array(split.images)}
-    content, ends = SmallPictures.pack(split.images)
-    return {"pictures": lambda path: _write_bytes(path, content), "picture_ends": write_array(ends)}
-
-
-def _source_writers(split: Split) -> dict[str, Writer]:
-    text, ends = Sources.pack(split.sources)
-    return {"sources": lambda path: _write_bytes(path, text), "source_ends": write_array(ends)}
-
-
-def _write_index(path: Path, store: FaissStore) -> None:
-    """Write the FAISS index, and read it back: FAISS builds and writes some that it refuses to read."""
-    store.write(path)
-    with _explained():
-        read_index(path, dim=store.dim, count=len(store))
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
 
 
 def _standing(folder: Path) -> list[Manifest] | None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import os
 import tempfile
 import tokenize
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,11 @@ from simsearch.files import (
     write_atomically,
 )
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.index.packed import SmallPictures, Sources
-from simsearch.index.stores.base import Ids, VectorStore, is_unit, positions
-from simsearch.index.stores.opening import open_store
+from simsearch.index.packed import SmallPictures
+from simsearch.index.rows import JoinedRows
+from simsearch.index.segment import Files, Items, load_removed, open_items, open_part
+from simsearch.index.stores.base import Ids, VectorStore, positions
+from simsearch.index.stores.segments import SegmentedStore
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
@@ -62,7 +63,7 @@ class Bundle:
     encoder: OnnxEncoder
     ids: Ids  # (N,)
     labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
-    thumbnails: Pictures | SmallPictures  # N; see `keeps_input`
+    thumbnails: Pictures | SmallPictures | JoinedRows  # N; see `keeps_input`
     sources: Sequence[str]  # N
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
@@ -75,7 +76,7 @@ class Bundle:
     @property
     def keeps_input(self) -> bool:
         """Whether the thumbnails are the very pixels that were encoded, uint8 (N, *input.picture_shape)."""
-        return isinstance(self.thumbnails, np.ndarray)
+        return "thumbnails" in self.manifest.files
 
     @property
     def keeps_digits(self) -> bool:
@@ -87,7 +88,7 @@ class Bundle:
 
         :raises ValueError: If there is no such item, or only smaller pictures are kept.
         """
-        if not isinstance(self.thumbnails, np.ndarray):
+        if not self.keeps_input:
             raise ValueError(f"the index {self.manifest.name} keeps small pictures only")
         return np.asarray(self.thumbnails[self.rows(ids)])
 
@@ -112,6 +113,36 @@ def open_bundle(folder: Path, *, threads: int = 0, private: int = 0) -> Bundle:
                 raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
             manifest = current
     raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
+
+
+def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
+    """What each segment says of its items, from its ids and the files of these roles; no vector is read.
+
+    :raises BrokenBundleError: If a file is missing or damaged.
+    """
+    try:
+        with contextlib.ExitStack() as held, _explained(folder):
+            files = [
+                {
+                    role: held.enter_context(open_checked(folder, entry))
+                    for role, entry in part.files.items()
+                    if role in ("ids", *roles)
+                }
+                for part in manifest.parts
+            ]
+            shared = {
+                role: held.enter_context(open_checked(folder, entry))
+                for role, entry in manifest.shared.items()
+                if role == "removed"
+            }
+            removed = load_removed(shared, manifest)
+            return [
+                open_items(opened, part.count, manifest, removed)
+                for opened, part in zip(files, manifest.parts, strict=True)
+            ]
+    except FileNotFoundError as error:
+        name = Path(error.filename or "a file").name
+        raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -186,7 +217,7 @@ def commit(folder: Path, manifest: Manifest) -> None:
 
 def sweep(folder: Path, *, keep: Sequence[Manifest]) -> None:
     """Delete leftovers of killed writers and files that none of these name; the lock must be held."""
-    kept = {entry.name for manifest in keep for entry in manifest.files.values()}
+    kept = {entry.name for manifest in keep for entry in manifest.all_files}
     sweep_temporaries(folder)
     for path in folder.iterdir():
         if is_data_file(path.name) and path.name not in kept:
@@ -220,45 +251,68 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
 
 def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundle:
     with contextlib.ExitStack() as held:
-        files = {
-            role: held.enter_context(open_checked(folder, entry)) for role, entry in manifest.files.items()
-        }
-        return _parse(folder, manifest, files, threads, private)
+        shared, *parts = (
+            {role: held.enter_context(open_checked(folder, entry)) for role, entry in files.items()}
+            for files in (manifest.shared, *(part.files for part in manifest.parts))
+        )
+        with _explained(folder):
+            return _parse(folder, manifest, shared, parts, threads, private)
 
 
-def _parse(
-    folder: Path, manifest: Manifest, files: Mapping[str, io.BufferedReader], threads: int, private: int
-) -> Bundle:
-    """The index in these files, whose sizes and checksums are right."""
-    count, dim = manifest.count, manifest.dim
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What does not fit, as the user's error."""
     try:
-        ids = _load(files["ids"], np.int64, (count,))
-        labels = _load(files["labels"], np.int64, (count,)) if "labels" in files else None
-        if labels is not None and not 0 <= labels.min() <= labels.max() < len(manifest.classes):
-            raise ValueError("a label is not the number of a class")
-        vectors = _load(files["vectors"], np.float32, (count, dim), private) if "vectors" in files else None
-        sources = _load_sources(files["sources"], files["source_ends"], count)
-        thumbnails = _load_thumbnails(files, manifest, private)
-        store = open_store(files["index"], ids, labels, vectors, dim=dim)
-        if not all(is_unit(block.vectors) for block in store.scan()):
-            raise ValueError("a stored vector is not finite and of length 1")
-        content = files["encoder"].read()
-        encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
-        if (encoder.fingerprint, encoder.dim) != (manifest.encoder, dim):
-            raise ValueError("its encoder is not the one that made its vectors")
+        yield
+    except FileNotFoundError:
+        raise
     except (ValueError, OSError, EOFError, tokenize.TokenError, BrokenModelError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy explains at length
         raise BrokenBundleError(f"the index in {folder} is inconsistent: {reason}", hint=REBUILD) from error
-    return Bundle(folder, manifest, store, encoder, ids, labels, thumbnails, sources)
 
 
-def _load_thumbnails(
-    files: Mapping[str, io.BufferedReader], manifest: Manifest, private: int
-) -> NDArray[np.uint8] | SmallPictures:
-    count = manifest.count
-    if "thumbnails" in files:
-        return _load(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), private)
-    return SmallPictures(files["pictures"].read(), _load(files["picture_ends"], np.int64, (count,)))
+def _parse(
+    folder: Path, manifest: Manifest, shared: Files, files: Sequence[Files], threads: int, private: int
+) -> Bundle:
+    """The index in these files, whose sizes and checksums are right.
+
+    :param files: Of each segment.
+    :raises ValueError, BrokenModelError: If they do not fit each other.
+    """
+    removed = load_removed(shared, manifest)
+    parts = [
+        open_part(opened, segment.count, manifest, removed, private)
+        for opened, segment in zip(files, manifest.parts, strict=True)
+    ]
+    content = shared["encoder"].read()
+    encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
+    if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
+        raise ValueError("its encoder is not the one that made its vectors")
+    if not manifest.is_changed:
+        [part] = parts
+        items = part.items
+        return Bundle(
+            folder,
+            manifest,
+            part.store,
+            encoder,
+            items.ids,
+            items.labels,
+            part.thumbnails,
+            items.sources or (),
+        )
+    every, kept = [part.items for part in parts], [part.items.kept for part in parts]
+    labeled = [items.labels[items.rows] for items in every if items.labels is not None]
+    return Bundle(
+        folder,
+        manifest,
+        SegmentedStore([part.store for part in parts], removed),
+        encoder,
+        np.concatenate([items.ids[items.rows] for items in every]),
+        np.concatenate(labeled) if labeled else None,
+        JoinedRows([part.thumbnails for part in parts], kept),
+        JoinedRows([items.sources for items in every], kept),
+    )
 
 
 @contextlib.contextmanager
@@ -280,28 +334,3 @@ def open_checked(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
         if damaged:
             raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
         yield file
-
-
-def _load(
-    file: io.BufferedReader, dtype: type, shape: tuple[int, ...], most_read: float = math.inf
-) -> NDArray[Any]:
-    """The array in an open `.npy` file: read, or, of more bytes than that, mapped, which outlives `file`."""
-    name = Path(file.name).name
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError(f"{name} is of another version of NumPy's format")
-    found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
-    if (kind, found, by_columns) != (np.dtype(dtype), shape, False):
-        raise ValueError(f"{name} holds {kind} {found}, not {np.dtype(dtype)} {shape}")
-    start, expected = file.tell(), np.dtype(dtype).itemsize * math.prod(shape)
-    if size_of(file) != start + expected:
-        raise ValueError(f"{name} has {size_of(file) - start:,} bytes of numbers, not {expected:,}")
-    if expected <= most_read:
-        array: NDArray[Any] = np.empty(shape, dtype)
-        if file.readinto(array.data.cast("B")) != expected:
-            raise ValueError(f"{name} was cut short while it was read")
-        return array
-    return np.memmap(file, dtype, "r", start, shape)
-
-
-def _load_sources(text_file: io.BufferedReader, ends_file: io.BufferedReader, count: int) -> Sources:
-    return Sources(text_file.read(), _load(ends_file, np.int64, (count,)))

@@ -14,13 +14,12 @@ import numpy as np
 from simsearch.data.splits import Split
 from simsearch.errors import (
     BadInputError,
-    BrokenBundleError,
     MissingBundleError,
     SimsearchError,
     cannot_write,
 )
 from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import MANIFEST, bundle_lock, open_checked, read_manifest, sweep
+from simsearch.index.bundle import MANIFEST, bundle_lock, read_items, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
 
@@ -37,7 +36,7 @@ class Listing:
     @property
     def size(self) -> int:
         """Bytes of its files."""
-        return sum(entry.size for entry in self.manifest.files.values()) if self.manifest else 0
+        return sum(entry.size for entry in self.manifest.all_files) if self.manifest else 0
 
     @property
     def age(self) -> float | None:
@@ -67,18 +66,13 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
 
     :raises BrokenBundleError: If its labels are damaged.
     """
-    entry = manifest.files.get("labels")
-    if entry is None:
+    if "labels" not in manifest.files:
         return {}
-    try:
-        with open_checked(folder, entry) as file:
-            labels = np.lib.format.read_array(file, allow_pickle=False)
-        counts = np.bincount(labels, minlength=len(manifest.classes))
-        return dict(zip(manifest.classes, counts.tolist(), strict=True))
-    except (OSError, ValueError, TypeError) as error:
-        raise BrokenBundleError(
-            f"the labels of {folder} cannot be read", hint="see `simsearch verify`"
-        ) from error
+    counts = np.zeros(len(manifest.classes), np.int64)
+    for items in read_items(folder, manifest, "labels"):
+        assert items.labels is not None
+        counts += np.bincount(items.labels[items.rows], minlength=len(counts))
+    return dict(zip(manifest.classes, counts.tolist(), strict=True))
 
 
 def check_source(folder: Path, gallery: Split) -> None:

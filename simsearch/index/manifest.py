@@ -1,9 +1,14 @@
-"""What one index says about itself: `manifest.json`, checked field by field when it is read."""
+"""What one index says about itself: `manifest.json`, checked field by field when it is read.
+
+An index is one segment, as it was built, and those that were added since; ids that were removed are listed.
+What the formats 1 and 2 can say is written in them, so that earlier versions read it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -16,7 +21,8 @@ from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
 from simsearch.stats.calibration import Calibration, PlattScaling
 
-_FORMATS = (1, FORMAT_VERSION)
+SEGMENTS_FORMAT = 3  # the first of indexes that have changed since they were built
+_FORMATS = (1, FORMAT_VERSION, SEGMENTS_FORMAT)
 MAX_MANIFEST_BYTES = 2**20
 _NPY_HEADER = 2**12
 _TRAINED = 2**28  # of a FAISS index: centroids, codebooks, rotations
@@ -34,13 +40,19 @@ ROLES = {
     "sources": "txt",
     "source_ends": "npy",
     "vectors": "npy",
+    "stamps": "npy",
+    "removed": "npy",
 }
-_REQUIRED_ROLES = frozenset({"index", "encoder", "ids", "sources", "source_ends"})
+_SHARED_ROLES = frozenset({"encoder", "removed"})  # of the whole index, not of a segment
+_REQUIRED_ROLES = frozenset({"index", "ids", "sources", "source_ends"})
 _SHOWN = (
     frozenset({"thumbnails"}),
     frozenset({"pictures", "picture_ends"}),
 )  # exact pixels, or small pictures
-_WHOLE_NUMBERS = ("ids", "labels", "source_ends", "picture_ends")
+_BYTES_AN_ITEM = {
+    **dict.fromkeys(("ids", "labels", "source_ends", "picture_ends", "removed"), 8),
+    "stamps": 32,
+}
 _FILE_NAME = re.compile(r"(?P<role>[a-z_]+)-(?P<hash>[0-9a-f]{32})\.(?P<suffix>[a-z]+)")
 
 
@@ -57,12 +69,20 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(f"{role}-{checksum}.{ROLES[role]}", size, checksum)
 
 
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Items that were written together, in ascending order of id, and never change."""
+
+    count: int  # of rows in its files, removed ones among them
+    factory: str  # of its FAISS index
+    files: Mapping[str, FileEntry]
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The description and the commit of one index."""
 
     name: str
     created: str
-    count: int
+    count: int  # of items, without those that were removed
     dim: int
     factory: str
     model: str
@@ -71,25 +91,64 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     projection: PlattScaling | None  # None where the network was not trained on pairs
     dataset: str
     data_sha256: Mapping[str, str]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # that have an item, in natural order
     versions: Mapping[str, str]
-    files: Mapping[str, FileEntry]
+    files: Mapping[str, FileEntry]  # of the whole index, and of its first segment
     dtype: str = "float32"
     metric: str = "inner_product"
     calibration: Calibration | None = None  # absent in indexes from before there was one
     input: ImageInput = DIGIT
     output: VectorOutput = AS_IS
     root: str | None = None  # the folder that the sources are read from; a manifest with one is of format 2
+    segments: tuple[Segment, ...] = ()  # those after the first
+    rows: int | None = None  # in the files of the first segment; None where they are `count`
+    next_id: int | None = None  # of the next item; None where it is one more than the largest id
+    class_numbers: tuple[int, ...] | None = None  # of the classes in files of labels; None for 0, 1, ...
+    labeling: str | None = None  # where classes come from, as `data/labels.py` takes it
+    changed: int = 0  # items added and removed since the calibration was checked
+    model_calibration: Calibration | None = None  # the model's own, where the gallery got another
 
     @property
     def pairs(self) -> PlattScaling | None:
         """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
         return self.projection if self.calibration is None else self.calibration.pairs
 
+    @property
+    def parts(self) -> tuple[Segment, ...]:
+        """All segments, the first among them, in ascending order of their ids."""
+        first = {role: entry for role, entry in self.files.items() if role not in _SHARED_ROLES}
+        return (Segment(self.count if self.rows is None else self.rows, self.factory, first), *self.segments)
+
+    @property
+    def shared(self) -> Mapping[str, FileEntry]:
+        """The files of the whole index: its encoder, and what was removed."""
+        return {role: entry for role, entry in self.files.items() if role in _SHARED_ROLES}
+
+    @property
+    def all_files(self) -> tuple[FileEntry, ...]:
+        """Every file of the index."""
+        return (*self.files.values(), *(entry for part in self.segments for entry in part.files.values()))
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether more than one segment is to be read, or not all of it."""
+        return bool(self.segments) or "removed" in self.files
+
     def to_json(self) -> bytes:
         """The content of `manifest.json`."""
-        calibration = self.calibration and store_calibration(self.calibration)
-        fields = msgspec.to_builtins({**msgspec.structs.asdict(self), "calibration": calibration})
+        fields = msgspec.to_builtins(
+            {
+                **msgspec.structs.asdict(self),
+                "calibration": self.calibration and store_calibration(self.calibration),
+                "model_calibration": self.model_calibration and store_calibration(self.model_calibration),
+            }
+        )
+        if any(getattr(self, name) != default for name, default in _SEGMENTS_FIELDS.items()) or (
+            self.files.keys() & {"stamps", "removed"}
+        ):
+            return with_checksum({"format": SEGMENTS_FORMAT, **fields})
+        for name in _SEGMENTS_FIELDS:
+            del fields[name]
         version = FORMAT_VERSION
         if self.root is None:
             del fields["root"]
@@ -105,11 +164,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         fields = parse_document(data)
         version = fields.get("format")
         if type(version) is not int or version not in _FORMATS:
-            read = " and ".join(map(str, _FORMATS))
+            read = " and ".join([", ".join(map(str, _FORMATS[:-1])), str(_FORMATS[-1])])
             raise ValueError(f"it has format {version!r}; this simsearch reads the formats {read}")
         check_checksum(fields)
         del fields["format"]
-        restore_calibration(fields, optional=version == FORMAT_VERSION)
+        restore_calibration(fields, optional=version >= FORMAT_VERSION)
+        if version == SEGMENTS_FORMAT:
+            _restore_segments(fields)
+        elif later := sorted(fields.keys() & _SEGMENTS_FIELDS.keys()):
+            raise ValueError(f"it is incomplete or malformed (it has the unknown field {later[0]!r})")
         if "files" in fields:
             fields["files"] = records_of(FileEntry, fields["files"], "files")
         manifest = record_of(cls, fields)
@@ -117,16 +180,39 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return manifest
 
 
-def _most_bytes(role: str, manifest: Manifest) -> int:
+_SEGMENTS_FIELDS: Mapping[str, object] = {
+    "segments": (),
+    "rows": None,
+    "next_id": None,
+    "class_numbers": None,
+    "labeling": None,
+    "changed": 0,
+    "model_calibration": None,
+}
+
+
+def _restore_segments(fields: dict[str, Any]) -> None:
+    """Put records in the places of what only the third format has.
+
+    :raises ValueError: If they are none.
+    """
+    model = {"calibration": fields.get("model_calibration")}
+    restore_calibration(model)
+    fields["model_calibration"] = model["calibration"]
+    segments: list[dict[str, Any]] = record_of(list, fields.get("segments", []), "segments")
+    fields["segments"] = [record_of(Segment, segment, "segments") for segment in segments]
+
+
+def _most_bytes(role: str, rows: int, dim: int) -> int:
     """How large a file in this role can be, before anything of it is read."""
-    numbers = {"vectors": 4 * manifest.dim, **dict.fromkeys(_WHOLE_NUMBERS, 8)}.get(role)
+    numbers = {"vectors": 4 * dim, **_BYTES_AN_ITEM}.get(role)
     if numbers is not None:
-        return manifest.count * numbers + _NPY_HEADER
+        return rows * numbers + _NPY_HEADER
     if role == "encoder":
         return MAX_MODEL_BYTES
     if role == "index":  # its vectors, the links of a graph, and what was trained
-        return manifest.count * (8 * manifest.dim + 2**12) + _TRAINED
-    return manifest.count * _MOST_BYTES_AN_ITEM + _NPY_HEADER
+        return rows * (8 * dim + 2**12) + _TRAINED
+    return rows * _MOST_BYTES_AN_ITEM + _NPY_HEADER
 
 
 def is_data_file(name: str) -> bool:
@@ -146,12 +232,43 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"{field} is {value!r}")
     if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
-    if not _REQUIRED_ROLES <= manifest.files.keys() <= ROLES.keys():
-        raise ValueError("it does not name the files that a bundle has")
-    if manifest.files.keys() & frozenset().union(*_SHOWN) not in _SHOWN:
-        raise ValueError("it does not name the files that a bundle has")
-    for role, entry in manifest.files.items():
-        if not 0 <= entry.size <= _most_bytes(role, manifest):
+    parts = manifest.parts
+    rows = sum(part.count for part in parts)
+    if not all(0 < part.count < 2**40 for part in parts) or not manifest.count <= rows < 2**40:
+        raise ValueError("its counts do not fit each other")
+    if (manifest.count < rows) != ("removed" in manifest.files):
+        raise ValueError("its counts do not fit what was removed")
+    numbers = manifest.class_numbers
+    if numbers is not None and (
+        len(set(numbers)) != len(manifest.classes) or not all(0 <= number < 2**31 for number in numbers)
+    ):
+        raise ValueError("it does not number its classes")
+    if manifest.changed < 0 or not 0 < (1 if manifest.next_id is None else manifest.next_id) < 2**62:
+        raise ValueError("it counts below nothing")
+    _check_roles(manifest)
+    _check_entries(manifest.shared, rows, 0)
+    for part in parts:
+        _check_entries(part.files, part.count, manifest.dim)
+
+
+def _check_roles(manifest: Manifest) -> None:
+    """Check that each segment has the files that a segment has, and the same as the others."""
+    parts, missing = manifest.parts, ValueError("it does not name the files that a bundle has")
+    shown = parts[0].files.keys() & frozenset().union(*_SHOWN)
+    if "encoder" not in manifest.files or shown not in _SHOWN:
+        raise missing
+    for part in parts:
+        roles = part.files.keys()
+        if not _REQUIRED_ROLES <= roles <= ROLES.keys() - _SHARED_ROLES:
+            raise missing
+        if roles & frozenset().union(*_SHOWN) != shown or ("labels" in roles) != ("labels" in manifest.files):
+            raise missing
+
+
+def _check_entries(files: Mapping[str, FileEntry], rows: int, dim: int) -> None:
+    """Check the sizes and names of files of so many rows."""
+    for role, entry in files.items():
+        if not 0 <= entry.size <= _most_bytes(role, rows, dim):
             raise ValueError(f"the size of {role} is {entry.size!r}")
         if not is_data_file(entry.name) or entry != FileEntry.of(role, entry.size, entry.xxh3_128):
             raise ValueError(f"the file name of {role} is {entry.name!r}")

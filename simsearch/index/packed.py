@@ -32,15 +32,15 @@ class _Packed:
         """
         if len(ends) and (ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] != len(content)):
             raise ValueError(self._UNCOVERED)
-        self._content, self._ends = content, ends
+        self.content, self.ends = content, ends
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     def _entry(self, row: int) -> bytes:
         row = range(len(self))[row]
-        start = int(self._ends[row - 1]) if row else 0
-        return self._content[start : int(self._ends[row])]
+        start = int(self.ends[row - 1]) if row else 0
+        return self.content[start : int(self.ends[row])]
 
 
 class Sources(_Packed, Sequence[str]):

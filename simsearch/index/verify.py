@@ -78,7 +78,7 @@ def _verify_index(
         return
     yield Check("manifest", True, f"{manifest.name}, {manifest.count:,} items, FAISS {manifest.factory}")
     files = [
-        guarded(role, partial(_check_bundle_file, folder, entry)) for role, entry in manifest.files.items()
+        guarded(_role_of(entry), partial(_check_bundle_file, folder, entry)) for entry in manifest.all_files
     ]
     yield from files
     if not all(check.passed for check in files):
@@ -118,6 +118,10 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
     if BEST_CHECKPOINT in card.files and all(check.passed for check in files):
         yield guarded("weights", partial(_check_weights, folder, content, card, random, threads))
         yield _check_run(folder, card)
+
+
+def _role_of(entry: FileEntry) -> str:
+    return entry.name.partition("-")[0]
 
 
 def _check_bundle_file(folder: Path, entry: FileEntry) -> str:

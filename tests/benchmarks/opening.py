@@ -51,7 +51,7 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES))
     manifest, opened = read_manifest(INDEX), open_bundle(INDEX, threads=1)
-    entries = manifest.files.values()
+    entries = manifest.all_files
     print(f"{INDEX.name}: {sum(entry.size for entry in entries) / 1e6:.1f} MB in {len(entries)} files")
 
     def hash_all() -> None:

@@ -76,7 +76,7 @@ class Run:
         assert self.faults.do("read_rounds", folder, rounds=1) == (0, "")
         assert open_bundle(folder, threads=1).manifest.dataset in (before, split)
         if code == 0:
-            named = {entry.name for entry in open_bundle(folder, threads=1).manifest.files.values()}
+            named = {entry.name for entry in open_bundle(folder, threads=1).manifest.all_files}
             assert {path.name for path in folder.iterdir()} == named | {"manifest.json", ".lock"}
 
     def train(self) -> None:

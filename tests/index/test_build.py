@@ -18,7 +18,8 @@ from simsearch import __version__
 from simsearch.errors import BadDatasetError, BadImageError, BadInputError
 from simsearch.index import bundle
 from simsearch.index.build import build_index
-from simsearch.index.bundle import Sources, open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.bundle import open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.packed import Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PREPROCESSING_VERSION

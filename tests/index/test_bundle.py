@@ -26,7 +26,6 @@ from simsearch.index import bundle as bundle_module
 from simsearch.index.build import build_index
 from simsearch.index.bundle import (
     MANIFEST,
-    Sources,
     bundle_lock,
     commit,
     open_bundle,
@@ -34,6 +33,7 @@ from simsearch.index.bundle import (
     write_array,
     write_data_file,
 )
+from simsearch.index.packed import Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 
@@ -70,7 +70,7 @@ def held(folder: Path) -> str:
 
 def assert_tidy(folder: Path, *foreign: str) -> None:
     """Nothing lies in the folder but the index, its lock and these."""
-    named = {entry.name for entry in read_manifest(folder).files.values()}
+    named = {entry.name for entry in read_manifest(folder).all_files}
     assert {path.name for path in folder.iterdir()} == named | {MANIFEST, ".lock", *foreign}
 
 
@@ -172,7 +172,7 @@ def test_a_damaged_file_is_named(build_toy, role):
         (b"[]", "cannot be used: it is not a JSON object"),
         (b"[" * 500_000, "cannot be used: it is nested too deeply"),
         (b"[" * 2**21, "is too large to be a manifest"),
-        (b'{"format": 3}', "cannot be used: it has format 3; this simsearch reads the formats 1 and 2"),
+        (b'{"format": 4}', "cannot be used: it has format 4; this simsearch reads the formats 1, 2 and 3"),
     ],
 )
 def test_a_damaged_manifest_is_named(build_toy, content, message):
@@ -366,11 +366,11 @@ def test_a_wrong_dimension_or_count_is_refused(build_toy):
 
 def test_a_rebuild_replaces_the_index_and_sweeps_the_old_files(build_toy):
     folder = build_toy(GALLERY)
-    before = {entry.name for entry in read_manifest(folder).files.values()}
+    before = {entry.name for entry in read_manifest(folder).all_files}
     assert build_toy(OTHER) == folder
     assert_holds(folder, OTHER)
     assert_tidy(folder)
-    after = {entry.name for entry in read_manifest(folder).files.values()}
+    after = {entry.name for entry in read_manifest(folder).all_files}
     assert {name.split("-")[0] for name in before & after} == {"encoder"}
 
 

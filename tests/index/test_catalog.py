@@ -45,7 +45,7 @@ def test_classes_are_counted(build_toy: Build, toy_gallery: Split) -> None:
     with pytest.raises(BrokenBundleError):
         class_counts(folder, manifest)
     (folder / manifest.files["labels"].name).unlink()
-    with pytest.raises(BrokenBundleError, match=r"the labels of .* cannot be read"):
+    with pytest.raises(BrokenBundleError, match="lacks labels-"):
         class_counts(folder, manifest)
 
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
-from simsearch.index.manifest import ROLES, FileEntry, Manifest, is_data_file
+from simsearch.index.manifest import ROLES, FileEntry, Manifest, Segment, is_data_file
 from simsearch.stats.calibration import PlattScaling
 
-FILES = [role for role in ROLES if not role.startswith("picture")]  # of an index that keeps exact pixels
+FILES = [
+    role for role in ROLES if not role.startswith(("picture", "stamps", "removed"))
+]  # of an index that keeps exact pixels
 MANIFEST = Manifest(
     name="toy",
     created="2026-01-02T03:04:05+00:00",
@@ -113,6 +115,98 @@ def test_a_manifest_that_names_its_root_is_of_the_second_format():
     assert "root" not in json.loads(MANIFEST.to_json())
 
 
+def entries(first: int, *roles: str) -> dict[str, FileEntry]:
+    return {role: FileEntry.of(role, 90, f"{first + row:032x}") for row, role in enumerate(roles)}
+
+
+TAIL = ("index", "ids", "labels", "thumbnails", "sources", "source_ends", "stamps")
+CHANGED = replace(
+    MANIFEST,
+    count=7,
+    rows=6,
+    files={**MANIFEST.files, **entries(100, "removed", "stamps")},
+    segments=(Segment(2, "Flat", entries(200, *TAIL)), Segment(1, "Flat", entries(300, *TAIL))),
+    next_id=20,
+    class_numbers=(4, 0, 7),
+    labeling="folder",
+    changed=3,
+    calibration=TOY_CALIBRATION,
+    model_calibration=TOY_CALIBRATION,
+)
+
+
+def changed(*path_and_value) -> bytes:
+    """The JSON of an index that has changed, with the value at a path replaced, or deleted."""
+    *path, last, value = path_and_value
+    raw = json.loads(CHANGED.to_json())
+    del raw["sha256"]
+    at = raw
+    for key in path:
+        at = at[key]
+    if value is DELETE:
+        del at[last]
+    else:
+        at[last] = value
+    return json.dumps(raw).encode()
+
+
+def test_a_manifest_of_an_index_that_has_changed_is_of_the_third_format_and_read_back_equal():
+    assert json.loads(CHANGED.to_json())["format"] == 3
+    assert Manifest.from_json(CHANGED.to_json()) == CHANGED
+    assert [part.count for part in CHANGED.parts] == [6, 2, 1]
+    assert CHANGED.shared.keys() == {"encoder", "removed"}
+    assert len(CHANGED.all_files) == len(FILES) + 2 + 2 * len(TAIL)
+
+
+@pytest.mark.parametrize(
+    "change", [{"next_id": 9}, {"labeling": "none"}, {"changed": 1}, {"class_numbers": (0, 1, 5)}]
+)
+def test_what_the_earlier_formats_cannot_say_is_said_in_the_third(change):
+    manifest = replace(MANIFEST, **change)
+    assert json.loads(manifest.to_json())["format"] == 3
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_an_earlier_format_has_no_segments():
+    assert refusal(edited("segments", [])) == malformed("it has the unknown field 'segments'")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (changed("count", 10), "its counts do not fit each other"),
+        (changed("count", 9), "its counts do not fit what was removed"),
+        (changed("rows", 0), "its counts do not fit each other"),
+        (changed("segments", 0, "count", 0), "its counts do not fit each other"),
+        (
+            changed("segments", 0, "count", "2"),
+            malformed("segments.count: expected a whole number, got text"),
+        ),
+        (changed("segments", 1, "files", "labels", DELETE), "it does not name the files that a bundle has"),
+        (changed("segments", 1, "files", "index", DELETE), "it does not name the files that a bundle has"),
+        (changed("segments", 1, "files", "encoder", A_FILE), "it does not name the files that a bundle has"),
+        (changed("segments", 1, "files", "ids", A_FILE), Manifest),
+        (changed("segments", 1, "files", "ids", "name", "../x"), "the file name of ids is '../x'"),
+        (changed("segments", 1, "files", "ids", "size", 2**20), f"the size of ids is {2**20}"),
+        (changed("files", "removed", "size", 2**20), f"the size of removed is {2**20}"),
+        (changed("segments", {}), malformed("segments: expected a list, got an object")),
+        (changed("segments", [5]), malformed("segments: expected an object, got a whole number")),
+        (changed("class_numbers", [0, 1]), "it does not number its classes"),
+        (changed("class_numbers", [0, 1, 1]), "it does not number its classes"),
+        (changed("class_numbers", [0, 1, -1]), "it does not number its classes"),
+        (changed("changed", -1), "it counts below nothing"),
+        (changed("next_id", 0), "it counts below nothing"),
+        (changed("next_id", 2**62), "it counts below nothing"),
+        (changed("model_calibration", {"pairs": {}}), malformed("calibration.pairs lacks 'weight'")),
+    ],
+)
+def test_each_of_these_changed_indexes_is_refused_with_this_message(data, message):
+    if message is Manifest:
+        assert isinstance(Manifest.from_json(data), Manifest)
+    else:
+        assert refusal(data) == message
+
+
 def test_the_json_is_this():
     raw = json.loads(MANIFEST.to_json())
     assert raw.pop("sha256") == hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
@@ -196,10 +290,10 @@ def test_a_table_of_something_else_than_texts_is_named(field, value):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (edited("format", 3), "it has format 3; this simsearch reads the formats 1 and 2"),
-        (edited("format", DELETE), "it has format None; this simsearch reads the formats 1 and 2"),
-        (edited("format", True), "it has format True; this simsearch reads the formats 1 and 2"),
-        (edited("format", "1"), "it has format '1'; this simsearch reads the formats 1 and 2"),
+        (edited("format", 4), "it has format 4; this simsearch reads the formats 1, 2 and 3"),
+        (edited("format", DELETE), "it has format None; this simsearch reads the formats 1, 2 and 3"),
+        (edited("format", True), "it has format True; this simsearch reads the formats 1, 2 and 3"),
+        (edited("format", "1"), "it has format '1'; this simsearch reads the formats 1, 2 and 3"),
         (edited("dtype", "float64"), "it holds float64 vectors under inner_product"),
         (edited("metric", "l2"), "it holds float32 vectors under l2"),
         (edited("classes", "abc"), malformed("classes: expected a list, got text")),
@@ -337,7 +431,8 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
-PLACES = list(places(unsealed()))
+DOCUMENTS = (unsealed(), json.loads(changed("name", "toy")))
+PLACES = [(number, *place) for number, raw in enumerate(DOCUMENTS) for place in places(raw)]
 
 
 def assert_manifest_or_value_error(data: bytes) -> None:
@@ -351,9 +446,9 @@ def assert_manifest_or_value_error(data: bytes) -> None:
 @settings(max_examples=400, deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), JUNK | st.just(DELETE)), min_size=1, max_size=3))
 def test_changed_values_give_a_manifest_or_a_value_error(changes):
-    raw = unsealed()
+    documents = json.loads(json.dumps(DOCUMENTS))
     for (*path, last), value in changes:
-        at = raw
+        at = documents
         try:
             for key in path:
                 at = at[key]
@@ -363,7 +458,8 @@ def test_changed_values_give_a_manifest_or_a_value_error(changes):
                 at[last] = value
         except (LookupError, TypeError):  # an earlier change removed this place
             continue
-    assert_manifest_or_value_error(json.dumps(raw).encode())
+    for raw in documents:
+        assert_manifest_or_value_error(json.dumps(raw).encode())
 
 
 @settings(max_examples=200, deadline=None)

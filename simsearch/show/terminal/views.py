@@ -94,7 +94,7 @@ def facts_view(facts: dict[str, str]) -> RenderableType:
 
 def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> dict[str, str]:
     """What an index is, for people; `counts` is how many items each class has."""
-    size = sum(entry.size for entry in manifest.files.values())
+    size = sum(entry.size for entry in manifest.all_files)
     root = f" in {printable(manifest.root)}" if manifest.root else ""
     classes = listed((f"{printable(name)} ({count:,})" for name, count in counts.items()), most=20)
     return {
@@ -102,7 +102,7 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
         **({"classes": classes} if counts else {}),
         "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
-        "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
+        "size": f"{size / 1e6:.1f} MB in {len(manifest.all_files)} files",
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
         "learned logit": _projection(manifest.projection),
         **_calibration_facts(manifest.calibration, manifest.projection),

@@ -18,13 +18,53 @@ from numpy.testing import assert_array_equal
 from simsearch.index.stores.base import NOTHING, Hits, VectorStore, gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.flat import FlatStore
+from simsearch.index.stores.segments import SegmentedStore
 
 Make = Callable[..., VectorStore]
+
+
+def segmented(vectors, ids, labels=None, *, factories=("Flat",)) -> VectorStore:
+    """The items in as many segments as there are factories, the last of two items if there are enough."""
+    ends = np.linspace(0, max(1, len(ids) - 2), len(factories) + 1).astype(int)[1:-1].tolist()
+    ends = [0, *sorted({end for end in ends if end < len(ids)} - {0}), len(ids)]
+    parts = []
+    for factory, start, end in zip(factories, ends[:-1], ends[1:], strict=False):
+        rows = slice(start, end)
+        parts.append(
+            FaissStore.build(
+                vectors[rows], ids[rows], None if labels is None else labels[rows], factory=factory
+            )
+        )
+    return SegmentedStore(parts)
+
+
+def with_removed(vectors, ids, labels=None, *, factories=("Flat", "Flat")) -> VectorStore:
+    """The same items, and a copy of each that was removed, under ids between them and after."""
+    count = len(ids)
+    free = np.setdiff1d(np.arange(ids[-1] + count + 1), ids)
+    gone = np.sort(np.random.default_rng(count).permutation(free)[:count])
+    everything = np.concatenate([ids, gone])
+    order = np.argsort(everything)
+    store = segmented(
+        np.concatenate([vectors, vectors])[order],
+        everything[order],
+        None if labels is None else np.concatenate([labels, labels])[order],
+        factories=factories,
+    )
+    return SegmentedStore(store._parts, gone)
+
+
 STORES: dict[str, Make] = {
     factory: partial(FaissStore.build, factory=factory)
     for factory in ("Flat", "HNSW8", "IVF2,Flat", "PQ1x2", "SQ8")
-} | {"arrays": lambda vectors, ids, labels=None: FlatStore(ids, labels, vectors)}
-EXACT = {"Flat", "arrays"}
+}
+STORES |= {
+    "arrays": lambda vectors, ids, labels=None: FlatStore(ids, labels, vectors),
+    "segments": partial(segmented, factories=("Flat",) * 3),
+    "segments, removed": with_removed,
+    "segments, approximate, removed": partial(with_removed, factories=("SQ8", "Flat")),
+}
+EXACT = {"Flat", "arrays", "segments", "segments, removed"}
 
 IDS = np.array([2, 3, 5, 8, 13, 21])
 LABELS = np.array([0, 4, 4, 7, 4, 0])  # items 2 and 21; 3, 5 and 13; 8

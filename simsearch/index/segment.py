@@ -1,0 +1,152 @@
+"""One segment's files, opened and parsed: vectors under ids, with classes, pictures, sources, and stamps."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.files import size_of
+from simsearch.index.manifest import Manifest
+from simsearch.index.packed import SmallPictures, Sources
+from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit
+from simsearch.index.stores.opening import open_store
+from simsearch.prepare.inputs import Pictures
+
+Files = Mapping[str, io.BufferedReader]
+
+# What a file was when it was read: bytes, time, and the XXH3-128 of its content as two numbers.
+STAMP = np.dtype([("size", "<i8"), ("mtime_ns", "<i8"), ("xxh3_128", "<u8", (2,))])
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """What a segment says of its items, row by row in ascending order of id; None where it was not read."""
+
+    ids: Ids  # (n,), removed ones among them
+    kept: NDArray[np.int64] | None  # the rows that are not removed; None for all
+    labels: Labels | None  # (n,), rows of manifest.classes; of removed items any
+    sources: Sequence[str] | None  # n
+    stamps: NDArray[np.void] | None  # (n,) of STAMP; also None where the items were not made of files
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows that are not removed."""
+        return np.arange(len(self.ids)) if self.kept is None else self.kept
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """An open segment."""
+
+    items: Items
+    store: VectorStore
+    thumbnails: Pictures | SmallPictures  # n
+
+
+def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> Items:
+    """Parse what these files of a segment of `count` rows say of its items; its ids are among them.
+
+    :param removed: Ids that are not answered, ascending, of this segment and others.
+    :raises ValueError: If they do not fit each other, or the manifest.
+    """
+    ids = load_array(files["ids"], np.int64, (count,))
+    kept = _kept_rows(ids, removed)
+    sources = None
+    if "sources" in files:
+        sources = Sources(files["sources"].read(), load_array(files["source_ends"], np.int64, (count,)))
+    stamps = load_array(files["stamps"], STAMP, (count,)) if "stamps" in files else None
+    return Items(ids, kept, _load_labels(files, count, manifest, kept), sources, stamps)
+
+
+def open_part(files: Files, count: int, manifest: Manifest, removed: Ids, private: int) -> Part:
+    """Parse a segment of `count` rows from files whose sizes and checksums are right.
+
+    :param private: Files of arrays of at most so many bytes are read, larger ones mapped.
+    :raises ValueError: As `open_items`.
+    """
+    items = open_items(files, count, manifest, removed)
+    vectors = None
+    if "vectors" in files:
+        vectors = load_array(files["vectors"], np.float32, (count, manifest.dim), private)
+    thumbnails = _load_thumbnails(files, count, manifest, private)
+    store = open_store(files["index"], items.ids, items.labels, vectors, dim=manifest.dim)
+    if not all(is_unit(block.vectors) for block in store.scan()):
+        raise ValueError("a stored vector is not finite and of length 1")
+    return Part(items, store, thumbnails)
+
+
+def load_removed(files: Files, manifest: Manifest) -> Ids:
+    """The ids that were removed, ascending.
+
+    :raises ValueError: If there are more or fewer than the manifest's counts say.
+    """
+    count = sum(part.count for part in manifest.parts) - manifest.count
+    if "removed" not in files:
+        return np.empty(0, np.int64)
+    removed: Ids = load_array(files["removed"], np.int64, (count,))
+    if (removed[1:] <= removed[:-1]).any():
+        raise ValueError("its removed ids do not ascend")
+    return removed
+
+
+def load_array(
+    file: io.BufferedReader, dtype: Any, shape: tuple[int, ...], most_read: float = math.inf
+) -> NDArray[Any]:
+    """The array in an open `.npy` file: read, or, of more bytes than that, mapped, which outlives `file`.
+
+    :raises ValueError: If it holds anything else.
+    """
+    name = Path(file.name).name
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{name} is of another version of NumPy's format")
+    found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+    if (kind, found, by_columns) != (np.dtype(dtype), shape, False):
+        raise ValueError(f"{name} holds {kind} {found}, not {np.dtype(dtype)} {shape}")
+    start, expected = file.tell(), np.dtype(dtype).itemsize * math.prod(shape)
+    if size_of(file) != start + expected:
+        raise ValueError(f"{name} has {size_of(file) - start:,} bytes of numbers, not {expected:,}")
+    if expected <= most_read:
+        array: NDArray[Any] = np.empty(shape, dtype)
+        if file.readinto(array.view(np.uint8).data.cast("B")) != expected:
+            raise ValueError(f"{name} was cut short while it was read")
+        return array
+    return np.memmap(file, dtype, "r", start, shape)
+
+
+def _kept_rows(ids: Ids, removed: Ids) -> NDArray[np.int64] | None:
+    """The rows of ids that are not removed, ascending; None where all are kept."""
+    gone = removed[np.searchsorted(removed, ids[0]) : np.searchsorted(removed, ids[-1], "right")]
+    return np.flatnonzero(np.isin(ids, gone, assume_unique=True, invert=True)) if len(gone) else None
+
+
+def _load_labels(
+    files: Files, count: int, manifest: Manifest, kept: NDArray[np.int64] | None
+) -> Labels | None:
+    """The class numbers, as rows of the manifest's classes."""
+    if "labels" not in files:
+        return None
+    labels: Labels = load_array(files["labels"], np.int64, (count,))
+    if manifest.class_numbers is not None:
+        numbers = np.array(manifest.class_numbers, np.int64)
+        order = np.argsort(numbers)
+        places = np.searchsorted(numbers[order], labels).clip(max=len(numbers) - 1)
+        labels = np.where(numbers[order][places] == labels, order[places], -1)
+    present = labels if kept is None else labels[kept]
+    if len(present) and not 0 <= present.min() <= present.max() < len(manifest.classes):
+        raise ValueError("a label is not the number of a class")
+    return labels if kept is None else labels.clip(0, len(manifest.classes) - 1)
+
+
+def _load_thumbnails(
+    files: Files, count: int, manifest: Manifest, private: int
+) -> NDArray[np.uint8] | SmallPictures:
+    if "thumbnails" in files:
+        return load_array(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), private)
+    return SmallPictures(files["pictures"].read(), load_array(files["picture_ends"], np.int64, (count,)))
