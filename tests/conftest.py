@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
+from simsearch.index.stores.base import VectorStore
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import PlattScaling
@@ -95,3 +96,22 @@ def build_toy(tmp_path: Path, toy_model: Model) -> Callable[..., Path]:
         return folder
 
     return build
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory) -> Iterator[str]:
+    """The address of a single Milvus server, which holds nothing at first; see `tests/engines`."""
+    from engines.single import URI, Single
+
+    server = Single(tmp_path_factory.mktemp("milvus"))
+    server.start()
+    yield URI
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def milvus_galleries(milvus: str) -> Callable[..., VectorStore]:
+    """Makes stores on the server, as the contract's tests need them."""
+    from engines.galleries import Refilled
+
+    return Refilled(milvus)
