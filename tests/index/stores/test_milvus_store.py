@@ -6,11 +6,13 @@ import logging
 
 import numpy as np
 import pytest
-from engines.galleries import items_of, sealed
 from numpy.testing import assert_array_equal
 
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
+
+pytest.importorskip("pymilvus")
+from engines.galleries import items_of, sealed
 
 pytestmark = pytest.mark.engine
 COUNT, DIM, CLASSES = 20_000, 16, 5
