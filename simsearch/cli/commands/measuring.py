@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -59,11 +60,8 @@ def evaluate(
     outputs.check(wanted)
     bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
     limit_threads(threads)
-    split = None
-    if queries is not None:
-        split = load_named(
-            queries, input=bundle.encoder.input, data_dir=data_dir, processes=threads, note=terminal.note
-        )
+    load = partial(load_named, data_dir=data_dir, processes=threads, note=terminal.note)
+    split = None if queries is None else load(queries, input=bundle.encoder.input)
     with progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
         result = evaluation.evaluate(
             bundle,
