@@ -94,7 +94,7 @@ def _build(
         data_sha256=dict(split.sha256),
         classes=split.classes,
         versions=installed_versions(*_LIBRARIES),
-        files={**segment.files, "encoder": encoder},
+        files={"encoder": encoder, **segment.files},
         input=model.encoder.input,
         output=model.encoder.output,
         root=split.root,

@@ -66,7 +66,7 @@ def failure(folder: Path, **options: bool) -> Check:
 
 def test_an_intact_index_passes_every_check(build_toy):
     checks = list(verify(build_toy(GALLERY)))
-    files = ["index", "encoder", "ids", "thumbnails", "sources", "source_ends", "labels"]
+    files = ["encoder", "index", "ids", "sources", "source_ends", "thumbnails", "labels"]
     names = ["manifest", *files, "contents", "sources", "vectors", "search", "pictures"]
     assert [check.name for check in checks] == names
     assert all(check.passed for check in checks)
