@@ -13,7 +13,7 @@ from simsearch.cli.commands import Listed, ListedGroup
 
 
 class SectionedCommand(TyperCommand):
-    """A command whose help lists its options under headings, in plain text: boxes take three times as long."""
+    """A command whose help lists options under headings, in plain text: boxes take three times as long."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, those of a panel together."""
