@@ -7,6 +7,8 @@ the fields in its place where Typer looks, and gathers their values again when t
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
@@ -275,6 +277,16 @@ def limit_threads(threads: int) -> None:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(threads)
+
+
+def start_no_threads() -> None:
+    """Have NumPy's BLAS start no threads of its own, for the rest of this process, if it is not loaded yet.
+
+    They are started when NumPy is, which takes as long as loading it, and one query is no work for them; many
+    queries are shared by threads that each compute alone.
+    """
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def open_chosen_model(folder: Path | None, threads: int = 0) -> Model:

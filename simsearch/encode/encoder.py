@@ -14,6 +14,8 @@ from simsearch.prepare.inputs import ImageInput, Pictures
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 
+MAX_MODEL_BYTES = 512 * 2**20  # a ViT-B has 343 MB
+
 
 @dataclass(frozen=True)
 class VectorOutput:

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from simsearch.documents import installed_versions
-from simsearch.encode.encoder import VectorOutput
+from simsearch.encode.encoder import MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord, ModelCard, write_model_card
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.files import folder_lock, read_small_file, write_atomically
 from simsearch.prepare.inputs import ImageInput

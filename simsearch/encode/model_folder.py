@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
-from simsearch.encode.encoder import AS_IS, VectorOutput
+from simsearch.encode.encoder import AS_IS, MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -186,6 +185,8 @@ def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
 
     :param write: Called with a temporary path to write to.
     """
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as aside:
         path = Path(aside) / role
         write(path)

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
-from simsearch.encode.encoder import AS_IS, VectorOutput
+from simsearch.encode.encoder import AS_IS, MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.model_folder import FORMAT_VERSION, version_of
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT

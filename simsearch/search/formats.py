@@ -6,7 +6,6 @@ would be misled. Each format is a stream of texts that are complete lines.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import textwrap
@@ -123,6 +122,8 @@ def _csv_cells(hit: Hit) -> tuple[Any, ...]:
 
 
 def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:
+    import csv
+
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

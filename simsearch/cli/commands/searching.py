@@ -20,6 +20,7 @@ from simsearch.cli.options import (
     Wanted,
     limit_threads,
     open_chosen_model,
+    start_no_threads,
 )
 from simsearch.errors import BadInputError
 
@@ -65,6 +66,7 @@ def query(
 
     Example: simsearch query photo.jpg --show-prepared steps.png
     """
+    start_no_threads()
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
@@ -74,7 +76,7 @@ def query(
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
     gathered, total = _gather(images or [], queries, stdin)
-    searcher = Searcher.open(index.folder(), threads=threads)
+    searcher = Searcher.open(index.folder(), threads=threads or int(total == 1))
     limit_threads(threads)
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
@@ -154,6 +156,7 @@ def similarity(
 
     Example: simsearch similarity mine.png yours.png
     """
+    start_no_threads()
     from dataclasses import asdict
 
     from simsearch.prepare.pictures import prepare_picture
