@@ -31,7 +31,7 @@ from simsearch.encode.graph.tensors import (
 from simsearch.encode.graph.values import MOST
 from simsearch.encode.graph.wire import Message, Numbers, read_model, text
 
-MAX_MODEL_BYTES = 512 * 2**20  # a ViT-B has 343 MB
+MAX_MODEL_BYTES = 2**31 - 1  # of Protocol Buffers; a ViT-B has 343 MB, a ViT-L 1.2 GB
 _MOST_OUTPUTS = 64
 MAX_NODES = 20_000  # a Swin-B from TorchScript has about 13,000
 _OPSETS = range(9, 27)

@@ -20,6 +20,7 @@ from simsearch.encode.model_folder import (
     read_model_file,
     write_model_card,
 )
+from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import PlattScaling
@@ -158,7 +159,7 @@ def test_a_missing_encoder_is_named(folder):
     assert caught.value.hint == HINT
 
 
-@pytest.mark.parametrize("size", [0, -1, 512 * 2**20 + 1, 10**18])
+@pytest.mark.parametrize("size", [0, -1, MAX_MODEL_BYTES + 1, 10**18])
 def test_an_absurd_size_is_refused_without_reading_the_file(folder, toy_model, size, monkeypatch):
     record = replace(toy_model.card.files[ENCODER], size=size)
     write_model_card(folder, replace(toy_model.card, files={ENCODER: record}))
