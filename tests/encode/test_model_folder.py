@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
+from simsearch.encode.encoder import MAX_MODEL_BYTES
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -158,7 +159,7 @@ def test_a_missing_encoder_is_named(folder):
     assert caught.value.hint == HINT
 
 
-@pytest.mark.parametrize("size", [0, -1, 512 * 2**20 + 1, 10**18])
+@pytest.mark.parametrize("size", [0, -1, MAX_MODEL_BYTES + 1, 10**18])
 def test_an_absurd_size_is_refused_without_reading_the_file(folder, toy_model, size, monkeypatch):
     record = replace(toy_model.card.files[ENCODER], size=size)
     write_model_card(folder, replace(toy_model.card, files={ENCODER: record}))
