@@ -50,13 +50,13 @@ def evaluate(
     """
     from simsearch.data.datasets import load_named
     from simsearch.evaluate import evaluation
-    from simsearch.index.bundle import PRIVATE_BYTES, open_bundle
+    from simsearch.index.bundle import open_bundle
     from simsearch.show import evaluation_files as outputs
     from simsearch.show.terminal import terminal, views
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
-    bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
+    bundle = open_bundle(index.folder(), threads=threads)
     limit_threads(threads)
     split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
     with terminal.progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:

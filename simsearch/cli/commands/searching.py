@@ -66,6 +66,7 @@ def query(
     Example: simsearch query photo.jpg --show-prepared steps.png
     """
     from simsearch.cli.output import chosen_format, print_answers
+    from simsearch.index.bundle import PRIVATE_BYTES
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
     from simsearch.search.searcher import Limits, Searcher
@@ -74,7 +75,8 @@ def query(
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
     gathered, total = _gather(images or [], queries, stdin)
-    searcher = Searcher.open(index.folder(), threads=threads)
+    private = 0 if total == 1 else PRIVATE_BYTES  # one answer is there before anyone can cut a file short
+    searcher = Searcher.open(index.folder(), threads=threads, private=private)
     limit_threads(threads)
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
