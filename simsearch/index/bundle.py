@@ -48,7 +48,7 @@ from simsearch.prepare.prepare import is_readable
 MANIFEST = "manifest.json"
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
-PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped where a process runs for long
+PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped, unless a process ends at once
 _CHUNK = 2**20  # bytes
 
 
@@ -92,11 +92,12 @@ class Bundle:
         return np.asarray(self.thumbnails[self.rows(ids)])
 
 
-def open_bundle(folder: Path, *, threads: int = 0, private: int = 0) -> Bundle:
+def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Bundle:
     """Open an index, verifying size and checksum of each file before it is parsed.
 
     :param private: Files of vectors and pictures of at most so many bytes are read, larger ones mapped. A
-        mapped file opens sooner and shares its memory, and kills this process if it is cut short in place.
+        mapped file opens sooner and shares its memory, and kills this process if it is cut short in place: 0
+        is for a process that ends at once.
     :raises MissingBundleError: If there is no index in the folder.
     :raises BrokenBundleError: If anything about it does not fit.
     """

@@ -14,7 +14,7 @@ from PIL import Image
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
-from simsearch.index.bundle import Bundle, open_bundle
+from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
 from simsearch.index.stores.base import NOTHING, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.hits import join, reshape
@@ -132,7 +132,7 @@ class Searcher:
         self._nearest = NearestPerClass(bundle.store, bundle.pictures if bundle.keeps_digits else None)
 
     @classmethod
-    def open(cls, folder: str | Path, *, threads: int = 0, private: int = 0) -> Searcher:
+    def open(cls, folder: str | Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Searcher:
         """Open an index folder.
 
         :param threads: Threads for encoding; 0 uses every core. FAISS's are set for the whole process:

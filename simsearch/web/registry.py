@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError, NotUsableError
-from simsearch.index.bundle import MANIFEST, PRIVATE_BYTES
+from simsearch.index.bundle import MANIFEST
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
 from simsearch.search.searcher import Searcher
@@ -40,7 +40,7 @@ class OpenIndex:
         :raises NotUsableError: If it is missing or broken.
         """
         self.name, self.stamp = name, manifest_stamp(folder)
-        self.searcher = Searcher.open(folder, threads=1, private=PRIVATE_BYTES)
+        self.searcher = Searcher.open(folder, threads=1)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
         encoder = self.searcher.bundle.encoder
         encoder.encode(any_picture(encoder.input))

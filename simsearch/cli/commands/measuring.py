@@ -51,14 +51,14 @@ def evaluate(
     """
     from simsearch.data.datasets import load_named
     from simsearch.evaluate import evaluation
-    from simsearch.index.bundle import PRIVATE_BYTES, open_bundle
+    from simsearch.index.bundle import open_bundle
     from simsearch.show import evaluation_files as outputs
     from simsearch.show.terminal import terminal, views
     from simsearch.show.terminal.progress import progress
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
-    bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
+    bundle = open_bundle(index.folder(), threads=threads)
     limit_threads(threads)
     load = partial(load_named, data_dir=data_dir, processes=threads, note=terminal.note)
     split = None if queries is None else load(queries, input=bundle.encoder.input)

@@ -68,6 +68,7 @@ def query(
     """
     start_no_threads()
     from simsearch.cli.output import chosen_format, print_answers
+    from simsearch.index.bundle import PRIVATE_BYTES
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
     from simsearch.search.searcher import Limits, Searcher
@@ -76,7 +77,10 @@ def query(
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
     gathered, total = _gather(images or [], queries, stdin)
-    searcher = Searcher.open(index.folder(), threads=threads or int(total == 1))
+    is_one = total == 1  # whose answer is there before anyone can cut a file short
+    searcher = Searcher.open(
+        index.folder(), threads=threads or int(is_one), private=0 if is_one else PRIVATE_BYTES
+    )
     limit_threads(threads)
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
