@@ -93,12 +93,13 @@ def audit(
     from simsearch.index.audit.audit import corrected_labels, no_labels
     from simsearch.show.terminal import terminal
     from simsearch.show.terminal.findings_view import audit_view
+    from simsearch.show.terminal.progress import progress
 
     _check_targets(fix, shown.report)
     bundle, other = audited.bundles()
     if fix is not None and bundle.labels is None:
         raise no_labels(bundle)
-    with terminal.progress("Auditing", len(bundle.ids)) as advance:
+    with progress("Auditing", len(bundle.ids)) as advance:
         found = find(bundle, other, k=neighbors, most=shown.count, on_progress=advance)
     if fix is not None:
         _write_csv(fix, ("path", "label", "was"), corrected_labels(bundle, found))
@@ -198,10 +199,10 @@ def duplicates(
 def _find(bundle: Bundle, other: Bundle | None, rules: Rules) -> Duplicates:
     from simsearch.index.audit.copies import CopyRules, find_copies
     from simsearch.index.audit.groups import group_copies
-    from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
 
     limits = CopyRules(threshold=rules.threshold, agreement=rules.agreement)
-    with terminal.progress("Comparing", len(bundle.ids)) as advance:
+    with progress("Comparing", len(bundle.ids)) as advance:
         copies = find_copies(bundle, other, limits, on_progress=advance)
     pairs = tuple(pair for pair in copies.pairs if pair.kind in (rules.kind or CopyKind))
     return group_copies(bundle, other, replace(copies, pairs=pairs))
@@ -224,13 +225,14 @@ def _show(found: Duplicates, bundle: Bundle, other: Bundle | None, shown: Shown)
 def _move(found: Duplicates, bundle: Bundle, folder: Path) -> None:
     from simsearch.index.audit.moving import move_files, plan_moves
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
 
     root = bundle.manifest.root
     planned = plan_moves(found, None if root is None else Path(root), folder)
     if not planned:
         terminal.note("there is nothing to move")
         return
-    with terminal.progress("Moving", len(planned)) as advance:
+    with progress("Moving", len(planned)) as advance:
         listing = move_files(planned, folder, advance)
     terminal.note(
         f"moved {len(planned):,} files; `simsearch duplicates --undo {listing}` moves them back, and the "

@@ -16,10 +16,10 @@ from simsearch.index.audit.groups import Duplicates, Group, Member
 from simsearch.index.audit.kinds import CopyKind
 from simsearch.show.findings import KINDS, copies_summary, labels_summary, leaks_summary, outliers_summary
 from simsearch.show.names import without_middle
+from simsearch.show.terminal.tables import plain_table
 from simsearch.show.terminal.thumbnails import COLUMNS, Canvas, Rendering
 from simsearch.show.terminal.tiles import Tile, TileGrid
 from simsearch.show.terminal.verdict import tail
-from simsearch.show.terminal.views import plain_table
 from simsearch.text import printable
 
 Thumbnail = Callable[[int], NDArray[np.uint8]]
