@@ -1,10 +1,13 @@
-"""Words for people: guesses at what was meant, names that a terminal can show, percentages."""
+"""Words for people: guesses at what was meant, names that a terminal can show, percentages; rows of CSV."""
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import math
 from collections.abc import Iterable
+from typing import Any
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -31,3 +34,10 @@ def printable(text: str) -> str:
 def percent(probability: float) -> str:
     """A probability to a tenth of a percent, never rounded up to certainty."""
     return f"{math.floor(probability * 1000) / 10:.1f} %"
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as lines of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

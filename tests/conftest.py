@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, 
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
 from simsearch.index.stores.base import VectorStore
-from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.prepare.photo import PHOTO_VERSION
+from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION
 from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import PlattScaling
 
@@ -69,6 +71,13 @@ def toy_model(toy_onnx: bytes) -> Model:
         training={"recipe": "by hand"},
     )
     return Model(OnnxEncoder(toy_onnx, threads=1), card)
+
+
+@pytest.fixture(scope="session")
+def plain_model(toy_model: Model) -> Model:
+    """The toy encoder for pictures of any kind, in gray, which are only resized."""
+    plain = replace(DIGIT, preparation="plain", version=PHOTO_VERSION, fit="stretch")
+    return Model(OnnxEncoder(toy_model.encoder.model, input=plain, threads=1), toy_model.card)
 
 
 @pytest.fixture

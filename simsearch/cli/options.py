@@ -56,6 +56,14 @@ ThreadsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]
 
 
+PicturesOption = Annotated[
+    Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
+    typer.Option(
+        "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
+    ),
+]
+
+
 def seed_option(of: str) -> Any:
     """The option of a seed; `of` says what is random."""
     return typer.Option(min=0, max=_MOST_SEED, help=of)
@@ -181,12 +189,7 @@ class Screen:
         bool,
         typer.Option("--by-class", help="The best example of each class, ranked.", rich_help_panel=_SCREEN),
     ] = False
-    pictures: Annotated[
-        Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
-        typer.Option(
-            "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
-        ),
-    ] = "auto"
+    pictures: PicturesOption = "auto"
 
 
 def _print_schema(value: bool) -> None:

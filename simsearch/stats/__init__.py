@@ -9,4 +9,5 @@ fitting.py        truth and scores -> probabilities, thresholds
 reliability.py    how right probabilities are
 class_ranking.py  nearest items of each class -> class ranking
 novelty.py        what tells the known from the unknown
+label_errors.py   confident learning over neighbors
 """

@@ -9,6 +9,7 @@ importing.py    import-model
 calibrating.py  calibrate
 training.py     train, export
 serving.py      serve
+auditing.py     audit, duplicates
 managing.py     list, rename, delete
 inspecting.py   info, verify, doctor, data fetch
 """
@@ -129,6 +130,14 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "delete": Listed(
             "managing:delete",
             "Delete an index; the pictures that it was made from stay where they are.",
+        ),
+        "audit": Listed(
+            "auditing:audit",
+            "Find likely label errors, outliers, classes that overlap, and leaks between two indexes.",
+        ),
+        "duplicates": Listed(
+            "auditing:duplicates",
+            "Find pictures that are there twice: the same files, the same pixels, and near copies.",
         ),
         "info": Listed("inspecting:info", "Describe an index or a model."),
         "verify": Listed(

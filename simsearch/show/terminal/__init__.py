@@ -5,6 +5,7 @@ progress.py      progress bars
 views.py         results -> tables
 tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
+findings_view.py  audits and copies -> a screen
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
 answer_parts.py  hits and classes as tiles, tables and lines
