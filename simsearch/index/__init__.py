@@ -12,6 +12,7 @@ catalog.py    which indexes there are: listed, renamed, deleted
 calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check
+stored_map.py a layout of the items, kept beside the index
 originals.py  the files behind the items
 audit/        what is doubtful, and what is there twice
 stores/       vector stores: one contract, an engine a file

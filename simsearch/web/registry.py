@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError, NotUsableError
 from simsearch.index.bundle import MANIFEST
+from simsearch.index.stored_map import MAP
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
 from simsearch.search.searcher import Searcher
@@ -203,9 +204,14 @@ def is_broken(error: Exception) -> bool:
 
 
 def manifest_stamp(folder: Path) -> tuple[int, ...] | None:
-    """What changes when a manifest is replaced; None where there is none."""
+    """What changes when a manifest, or the map beside it, is replaced; None where there is no manifest."""
+    manifest = _stamp(folder / MANIFEST)
+    return None if manifest is None else (*manifest, *(_stamp(folder / MAP) or ()))
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
     try:
-        status = (folder / MANIFEST).stat()
+        status = file.stat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from simsearch.errors import BadInputError
+from simsearch.index.stored_map import MOST_POINTS
 from simsearch.index.stores.base import check_queries
 from simsearch.index.stores.exact import exact_scores
 from simsearch.prepare.prepare import PreparedImage
 from simsearch.web.engine import Engine
-from simsearch.web.map import MOST_POINTS, draw_map
+from simsearch.web.map import draw_map
 from simsearch.web.openapi import answer, failures
 from simsearch.web.parameters import IndexParameter, ItemParameter
 from simsearch.web.registry import OpenIndex, Registry
@@ -39,12 +40,14 @@ _VECTOR = {
 }
 _LAYOUT = {
     "type": "object",
-    "description": "The place of a vector is vector @ axes + offset; `places` are those of the items, in 16 "
-    "bits a coordinate from `low` to `high`, little-endian, x before y, as base64.",
+    "description": "The place of a vector is vector @ axes + offset, or, where those are null, among its "
+    "nearest items; `places` are those of the items, in 16 bits a coordinate from `low` to `high`, "
+    "little-endian, x before y, as base64.",
     "properties": {
-        "name": {"enum": ["classes", "pca"]},
-        "axes": {"type": "array", "items": _NUMBERS},
-        **dict.fromkeys(("offset", "low", "high"), _NUMBERS),
+        "name": {"enum": ["classes", "pca", "tsne"]},
+        "axes": {"type": ["array", "null"], "items": _NUMBERS},
+        "offset": {**_NUMBERS, "type": ["array", "null"]},
+        **dict.fromkeys(("low", "high"), _NUMBERS),
         "places": {"type": "string"},
     },
 }
@@ -115,7 +118,7 @@ def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Roo
     async def gallery_map(index: IndexParameter = None) -> Response:
         opened = registry[index]
         return json_response(
-            await room.run(lambda: maps.of(opened, lambda: draw_map(opened.searcher.bundle.store)))
+            await room.run(lambda: maps.of(opened, lambda: draw_map(opened.searcher.bundle)))
         )
 
     @router.post(

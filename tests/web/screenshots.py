@@ -67,6 +67,12 @@ def viewed(name: str) -> Callable[[Page], None]:
     return show
 
 
+def laid_out(page: Page) -> None:
+    """A three among its nearest on the stored map."""
+    viewed("map")(page)
+    page.locator("[data-layout=tsne]").click()
+
+
 def lassoed(page: Page) -> None:
     """A three, and a lasso around the middle of the map."""
     viewed("map")(page)
@@ -120,6 +126,7 @@ STATES: dict[str, Callable[[Page], None]] = {
     "unknown": lambda page: draw(page, SCRIBBLE),
     "item": lambda page: page.locator("#hits button").nth(5).click(),
     "map": viewed("map"),
+    "tsne": laid_out,
     "lasso": lassoed,
     "inside": viewed("inside"),
     "why": viewed("why"),

@@ -25,7 +25,7 @@ from simsearch.web.map import Floats, circle_of_classes
 
 def show_map(page: Page) -> None:
     page.locator("#tab-map").click()
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
 
 
 def lonely(shipped: Searcher) -> tuple[int, Floats, Floats, Floats]:
@@ -88,6 +88,19 @@ def test_the_map_is_zoomed_and_searched_with_keys_and_changes_its_layout(page: P
     expect(page.locator("#map")).to_have_class("deep")
     page.locator("#map-all").click()
     expect(page.locator("#map")).not_to_have_class("deep")
+
+
+def test_on_the_stored_map_a_drawing_lies_among_its_nearest(page: Page) -> None:
+    show_map(page)
+    page.locator("[data-layout=tsne]").click()
+    expect(page.locator("#map-note")).to_contain_text("t-SNE keeps neighbours together")
+    draw(page, DIGITS["7"])
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("class 7$"))
+    page.wait_for_timeout(900)
+    before = page.locator("#map").screenshot()
+    page.locator("#clear").click()
+    page.wait_for_timeout(300)
+    assert page.locator("#map").screenshot() != before
 
 
 def test_a_gallery_without_labels_has_a_map_without_a_circle(open_page: Callable[..., Page]) -> None:
@@ -184,7 +197,9 @@ def test_why_lays_a_drawing_over_a_hit_and_says_what_each_part_of_it_is_worth(pa
     page.locator("#tab-why").click()
     expect(page.locator("#why-hint")).to_have_text("Draw or choose something first.")
     draw(page, DIGITS["7"])
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#why-hits button")).to_have_count(6)
+    expect(page.locator("#why-parts")).not_to_have_class("waiting")
     score = page.locator("#why-score")
     expect(score).to_have_text(re.compile(r"^Score with item \d+, class 7: 0\.9\d\d\.$"))
     parts = page.locator("#why-changes tr")
@@ -200,7 +215,7 @@ def test_why_lays_a_drawing_over_a_hit_and_says_what_each_part_of_it_is_worth(pa
     page.locator("#why-hits button").nth(3).click()
     expect(page.locator("#why-hits button").nth(3)).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#why-laid")).not_to_have_attribute("aria-label", re.compile("a hit$"))
-    page.wait_for_timeout(100)
+    expect(page.locator("#why-parts")).not_to_have_class("waiting")
     assert page.locator("#why-laid").screenshot() != laid
     assert violations(page) == []
     draw(page, [[(0.5, 0.5), (0.501, 0.5)]])  # a dot more
@@ -256,7 +271,7 @@ def test_a_lasso_takes_items_which_alone_are_found(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_axe_scan_finds_nothing_in_any_view_and_state(open_page: Callable[..., Page], scheme: str) -> None:
     page = open_page("/#id=7&view=map", color_scheme=scheme, viewport={"width": 390, "height": 844})
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
     assert violations(page) == []
     page.locator("#tab-inside").click()
     expect(page.locator("#inside")).to_have_attribute("aria-label", re.compile("128 numbers"))
@@ -292,7 +307,7 @@ def test_tabs_are_moved_between_with_arrows(page: Page) -> None:
 
 def test_a_presentation_shows_pad_answer_and_map_alone(open_page: Callable[..., Page]) -> None:
     page = open_page("/#present", viewport={"width": 1920, "height": 1080})
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
     draw(page, DIGITS["7"])
     expect(page.locator("#label")).to_have_text("7")
     for part in ("#classes-part", "#tabs", "#panel-hits", "#help"):

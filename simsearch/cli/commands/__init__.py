@@ -107,6 +107,10 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
             "building:build_index",
             "Encode a gallery of images into an index; by default MNIST's 10,000 test images.",
         ),
+        "map": Listed(
+            "building:lay_out",
+            "Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.",
+        ),
         "import-model": Listed(
             "importing:import_model",
             "Import an ONNX image encoder as a model folder, for build-index --model.",

@@ -10,11 +10,13 @@ import typer
 
 from simsearch.cli.options import (
     DataDirOption,
+    IndexChoice,
     IndexDirOption,
     ModelOption,
     ThreadsOption,
     limit_threads,
     open_chosen_model,
+    seed_option,
 )
 from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
@@ -104,3 +106,28 @@ def build_index(
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
     about = f"{manifest.count:,} images{classes} by model {manifest.model} in {seconds:.1f} s"
     typer.echo(f"{folder}: {about}")
+
+
+def lay_out(
+    index: IndexChoice,
+    seed: Annotated[int, seed_option("Of t-SNE, and of the items that are taken of more than 10,000.")] = 0,
+) -> None:
+    """Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.
+
+    Example: simsearch map --index mine
+    """
+    from simsearch.errors import BadInputError, require
+    from simsearch.index.bundle import open_bundle
+    from simsearch.index.stored_map import MOST_POINTS, StoredMap, write_map
+    from simsearch.show.figures.plane import TSNE, project
+    from simsearch.show.terminal import terminal
+
+    require("sklearn", "figures")
+    bundle = open_bundle(index.folder())
+    block = bundle.store.sample(MOST_POINTS, seed)
+    terminal.note(f"laying out {len(block.ids):,} images: 10,000 take a minute or two")
+    try:
+        places, _ = project(block.vectors, TSNE, seed=seed)
+    except ValueError as error:
+        raise BadInputError(f"{bundle.manifest.name} cannot be laid out: {error}") from error
+    typer.echo(str(write_map(bundle, StoredMap(TSNE, block.ids, places.astype("float32")))))

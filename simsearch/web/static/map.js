@@ -11,10 +11,11 @@ const REACH = 14; // pixels within which a dot is pointed at
 const TRAIL = 24; // places where the drawing was
 const FLIGHT = 700; // milliseconds from one layout to another
 const PICTURED = 5; // hits whose pictures stand around what is asked about
-const WORDS = { classes: "Circle of classes", pca: "PCA" };
+const WORDS = { classes: "Circle of classes", pca: "PCA", tsne: "t-SNE" };
 const NOTES = {
   classes: "A linear view in which each class has a place on a circle; what looks like several classes lies between them.",
   pca: "The two directions in which the vectors of the gallery differ most.",
+  tsne: "t-SNE keeps neighbours together; far distances mean nothing. What is asked about lies among its nearest images.",
 };
 
 export class GalleryMap {
@@ -32,7 +33,8 @@ export class GalleryMap {
   #layout = null;
   #at = null; // x and y of each item in turn, on the way from one layout to another too
   #centres = [];
-  #query = null; // { vector, hits, x, y } and where it is drawn
+  #asked = null; // { vector, hits, pictures }
+  #query = null; // the same with its place, x and y, and where it is drawn; null where it has none
   #trail = [];
   #pointed = null;
   #isStale = true;
@@ -69,7 +71,7 @@ export class GalleryMap {
   load(document, classes) {
     this.#places = document && new Places(document);
     this.#classes = classes;
-    this.#looks = this.#query = this.#pointed = this.#layout = null;
+    this.#looks = this.#asked = this.#query = this.#pointed = this.#layout = null;
     this.#trail = [];
     const shown = element("map-layouts");
     shown.replaceChildren();
@@ -92,7 +94,9 @@ export class GalleryMap {
     this.#keepImages(query);
     if (!query) this.#trail = [];
     const before = this.#query;
-    this.#query = query && { ...query, ...this.#whereIs(query.vector) };
+    this.#asked = query;
+    const at = query && this.#whereIs(query);
+    this.#query = at ? { ...query, ...at } : null;
     if (this.#query && before) {
       this.#query.from = { x: before.drawnX ?? before.x, y: before.drawnY ?? before.y, start: performance.now() };
     }
@@ -142,8 +146,8 @@ export class GalleryMap {
     this.#later();
   }
 
-  #whereIs(vector) {
-    return this.#layout ? place(this.#layout, vector) : { x: 0, y: 0 };
+  #whereIs({ vector, hits }) {
+    return this.#layout ? place(this.#layout, vector, hits, this.#places.rows) : { x: 0, y: 0 };
   }
 
   #use(name) {
@@ -161,7 +165,7 @@ export class GalleryMap {
     const isStill = from === to || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#flight = isStill ? null : { from, to, start: performance.now() };
     this.#at = isStill ? to : from;
-    if (this.#query) this.show(this.#query);
+    if (this.#asked) this.show(this.#asked);
     this.#redraw();
   }
 

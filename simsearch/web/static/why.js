@@ -30,6 +30,7 @@ export class Why {
     const isUsable = Boolean(found?.vector && found.answer.hits.length);
     this.#found = isUsable ? found : null;
     this.#drawn = null;
+    element("why-parts").classList.add("waiting"); // what it shows is of another drawing
     element("why-part").hidden = !isUsable;
     setText(element("why-hint"), isUsable ? "" : "Draw or choose something first.");
     setText(element("why-failed"), "");
@@ -129,6 +130,7 @@ export class Why {
     if (drawn !== this.#drawn || hit !== this.#chosen) return;
     const parts = drawn.parts.map((each) => ({ ...each, change: each.without && dot(each.without, vector) - hit.score }));
     this.#paintParts(drawn.strokes, parts);
+    element("why-parts").classList.remove("waiting");
     element("why-changes").replaceChildren(...parts.map(({ change }, i) => {
       const row = make("tr");
       const name = make("th", "", `without part ${i + 1}`);
