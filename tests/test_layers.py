@@ -121,7 +121,7 @@ def test_a_query_loads_what_its_answer_needs_and_nothing_else() -> None:
         *("simsearch.prepare.paper.page", "simsearch.prepare.photo", "PIL.ImageOps"),
         *("simsearch.evaluate", "simsearch.data", "simsearch.train", "simsearch.web", "simsearch.show.html"),
         *("simsearch.show.figures", "simsearch.show.terminal.views", "simsearch.show.terminal.window"),
-        *("simsearch.stats.verification", "simsearch.stats.retrieval", "simsearch.index.stores.faiss"),
+        *("simsearch.stats.pairs", "simsearch.stats.retrieval", "simsearch.index.stores.faiss"),
     }
     assert loaded & unused == set()
     assert sum(name.startswith("simsearch") for name in loaded) < 90

@@ -192,7 +192,7 @@ def _vector_of(opened: OpenIndex, image: PreparedImage) -> dict[str, Any]:
 def _pairs(opened: OpenIndex) -> dict[str, Any] | None:
     """What turns cosines into pair probabilities; None where the model was not trained on pairs."""
     manifest = opened.searcher.bundle.manifest
-    projection = manifest.pairs
+    projection = manifest.pair_scaling
     if projection is None:
         return None
     return {

@@ -62,13 +62,13 @@ def test_a_card_of_before_there_were_calibrations_is_read():
     raw = raw_card()
     del raw["calibration"]
     assert ModelCard.from_json(json.dumps(raw).encode()) == CARD
-    assert CARD.pairs == CARD.projection
+    assert CARD.pair_scaling == CARD.projection
 
 
 def test_a_calibration_survives_the_round_trip():
     card = replace(CARD, calibration=TOY_CALIBRATION)
     assert ModelCard.from_json(card.to_json()) == card
-    assert card.pairs == TOY_CALIBRATION.pairs
+    assert card.pair_scaling == TOY_CALIBRATION.pairs
 
 
 def test_a_broken_calibration_is_refused():

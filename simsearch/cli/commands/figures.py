@@ -49,7 +49,7 @@ def pairs(
     from simsearch.data.datasets import load_named
     from simsearch.files import write_atomically
     from simsearch.prepare.prepare import DIGIT
-    from simsearch.show.figures.pairs import pairs_csv, pairs_figure, sample_pairs
+    from simsearch.show.figures.pair_sheet import pairs_csv, pairs_figure, sample_pairs
     from simsearch.show.terminal import terminal
 
     opened = open_chosen_model(model) if predict else None
@@ -143,7 +143,7 @@ def history(
     drawing = start_figure(output, style)
     from simsearch.encode.history import read_history
     from simsearch.encode.model_folder import PRETRAINED
-    from simsearch.show.figures.history import history_figure
+    from simsearch.show.figures.training import history_figure
 
     folder = run or PRETRAINED
     records = read_history(folder)

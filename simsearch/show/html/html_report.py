@@ -16,8 +16,8 @@ from simsearch.evaluate.report import Approximation, Report
 from simsearch.show.html.pages import render_page
 from simsearch.show.html.report_charts import precision_recall_chart, reliability_chart, scores_chart
 from simsearch.show.html.tables import Cell, Table, as_text, table
+from simsearch.stats.pairs import Verification
 from simsearch.stats.reliability import Reliability
-from simsearch.stats.verification import Verification
 
 UNFOLDED = 10  # of the worst queries; the others on demand
 MATRIX_CLASSES = 30  # with more classes, confusions are listed instead

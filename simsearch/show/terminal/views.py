@@ -17,7 +17,7 @@ from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
 from simsearch.show.terminal.tables import plain_table
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
-from simsearch.stats.verification import Verification
+from simsearch.stats.pairs import Verification
 from simsearch.text import listed, percent, printable
 
 HEADLINE = ("MAP@R", "R-precision")
