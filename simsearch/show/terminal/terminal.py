@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -71,9 +71,14 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         TimeRemainingColumn(),
     )
     console = notes()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _progress(console, columns, hidden=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _progress(console: Console, columns: Iterable[ProgressColumn], *, hidden: bool) -> Progress:
+    """A bar that leaves stdout alone: rich would print on the console, stderr, what is written to a file."""
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden)
 
 
 class _Rate(ProgressColumn):
@@ -89,7 +94,7 @@ def query_progress(total: int | None) -> Iterator[Advance]:
     console = notes()
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     hidden = total == 1 or results().is_terminal or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with _progress(console, columns, hidden=hidden) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 
