@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -35,9 +36,14 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
         TimeRemainingColumn(),
     )
     console = notes()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _progress(columns, console, hidden=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Progress:
+    """A bar that leaves stdout alone: Rich would print on the console, stderr, what is written to a file."""
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden)
 
 
 class _Rate(ProgressColumn):
@@ -53,7 +59,7 @@ def query_progress(total: int | None) -> Iterator[Advance]:
     console = notes()
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     hidden = results().is_terminal or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with _progress(columns, console, hidden=hidden) as bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 
@@ -89,5 +95,5 @@ def training_progress(epochs: int) -> Iterator[TrainingProgress]:
     """Live figures of a training run on stderr: the bar only while it is a terminal."""
     console = notes()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with _progress(columns, console, hidden=not console.is_terminal) as bar:
         yield TrainingProgress(bar, epochs)
