@@ -32,7 +32,7 @@ class Evidence:
     levels: float  # grey levels between it and the paper
 
     def suffices(self, choice: Choice, score: float) -> bool:
-        """Whether it suffices to take a choice of a score for ink; what is cut close shows less of its rim."""
+        """Whether it suffices to take a choice of a score for ink; what is cut close shows less rim."""
         support = _SUPPORT_CUT if choice.cut else _SUPPORT
         return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS and score > _SCORE
 
