@@ -27,6 +27,7 @@ _PICTURES = "How pictures are read"
 _ASK = "What to ask about"
 _ANSWER = "What is answered"
 _SCREEN = "On the screen"
+_FILES = "With the files of the hits"
 _PROGRAMS = "For programs (one of these)"
 _MOST_SEED = 2**63 - 1
 
@@ -150,6 +151,27 @@ class Queries:
 
 
 @dataclass(frozen=True)
+class HitsTo:
+    """Where the files of hits go."""
+
+    open_hits: Annotated[
+        bool,
+        typer.Option("--open", help="Show the first hits in the system's viewer.", rich_help_panel=_FILES),
+    ] = False
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Copy the hits into this empty folder, numbered by rank.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None
+    link: Annotated[
+        bool, typer.Option("--link", help="With --copy-to: links, not copies.", rich_help_panel=_FILES)
+    ] = False
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What an answer holds, and from where on it is one."""
 
@@ -170,6 +192,18 @@ class Wanted:
         float | None,
         typer.Option(min=0, max=1, help="And from this probability on.", rich_help_panel=_ANSWER),
     ] = None
+    only_matches: Annotated[
+        bool,
+        typer.Option("--only-matches", help="Leave out images that are no match.", rich_help_panel=_ANSWER),
+    ] = False
+    others: Annotated[
+        bool,
+        typer.Option(
+            "--others",
+            help="Leave out the query itself, where its very file is in the gallery.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = False
     unknown_below: Annotated[
         float | None,
         typer.Option(
@@ -214,7 +248,22 @@ class Programs:
         False
     )
     as_paths: Annotated[
-        bool, typer.Option("--paths", help="The sources of the hits, one a line.", rich_help_panel=_PROGRAMS)
+        bool,
+        typer.Option(
+            "--paths", help="The files of the hits, seen from here, one a line.", rich_help_panel=_PROGRAMS
+        ),
+    ] = False
+    absolute: Annotated[
+        bool, typer.Option("--absolute", help="With --paths: absolute ones.", rich_help_panel=_PROGRAMS)
+    ] = False
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            help="With --paths: each ended by a null byte, for xargs -0.",
+            rich_help_panel=_PROGRAMS,
+        ),
     ] = False
     schema: Annotated[
         bool,

@@ -230,17 +230,26 @@ def _answer(
         except BadInputError as error:
             outcomes[position] = replace(outcome, error=error)
     if asked:
+        queries = [outcomes[row].query for row in asked]
         answers = searcher.query_vectors(
             np.stack(rows),
             [None if outcomes[row].composed else outcomes[row].image for row in asked],
-            k=k,
+            k=k + max(len(query.own[1:]) for query in queries),
             labels=labels,
-            left_out=[outcomes[row].query.item for row in asked],
+            left_out=[next(iter(query.own), query.item) for query in queries],
             limits=limits,
         )
-        for position, answer in zip(asked, answers, strict=True):
-            outcomes[position] = replace(outcomes[position], answer=answer)
+        for position, answer, query in zip(asked, answers, queries, strict=True):
+            outcomes[position] = replace(outcomes[position], answer=_without(answer, query.own, k))
     return outcomes
+
+
+def _without(answer: Answer, own: tuple[int, ...], k: int) -> Answer:
+    """An answer of at most k hits, none of which is the query's own picture again."""
+    if not own and len(answer.hits) <= k:
+        return answer
+    hits = [hit for hit in answer.hits if hit.id not in own][:k]
+    return replace(answer, hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)))
 
 
 def _vectors(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:

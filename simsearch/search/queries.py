@@ -39,6 +39,7 @@ class Query:
     item: int | None = None  # id
     label: str | None = None  # its class, where the user's folders say so
     error: BadInputError | None = None
+    own: tuple[int, ...] = ()  # items of the gallery that are this very picture, and no answers to it
 
     @property
     def kind(self) -> str:

@@ -38,6 +38,7 @@ class Limits:
     min_score: float | None = None  # cosine, in [-1, 1]
     min_probability: float | None = None  # in [0, 1]
     unknown_below: float | None = None  # in [0, 1]
+    only_matches: bool = False  # leave out hits that are no match
 
     def __post_init__(self) -> None:
         """Refuse limits that nothing can lie on one side of."""
@@ -228,7 +229,7 @@ class Searcher:
         return [
             Answer(
                 image,
-                self._hits(scores, ids, least),
+                self._hits(scores, ids, least, limits.only_matches),
                 self._named(ranking),
                 self._judge(ranking, share, least, limits),
             )
@@ -273,9 +274,13 @@ class Searcher:
         self.check_labels(labels)
         return sorted({self.bundle.manifest.classes.index(label) for label in labels})
 
-    def _hits(self, scores: NDArray[np.float32], ids: Ids, least: float | None) -> tuple[Hit, ...]:
+    def _hits(
+        self, scores: NDArray[np.float32], ids: Ids, least: float | None, only_matches: bool
+    ) -> tuple[Hit, ...]:
         bundle = self.bundle
         found = ids != NOTHING
+        if only_matches and least is not None:
+            found &= scores.astype(np.float64) >= least  # as `match` is decided
         scores, ids = scores[found], ids[found]
         rows = self._rows(ids)
         probabilities = _probabilities(bundle.manifest.pair_scaling, scores)
@@ -308,6 +313,11 @@ class Searcher:
             least.append(min(max(score, -1.0), math.nextafter(1, 2)))  # infinite for 0 and 1
         if not least and manifest.calibration is not None:
             least.append(manifest.calibration.thresholds[MATCH].value)
+        if limits.only_matches and not least:
+            raise BadInputError(
+                f"nothing says what a match is: {manifest.name} has no calibration",
+                hint="set a least score: --min-score",
+            )
         return max(least, default=None)
 
     def _familiarity(
