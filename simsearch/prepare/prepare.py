@@ -20,7 +20,7 @@ from PIL import Image
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
-from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
 from simsearch.prepare.paper.crossed import is_crossed_out
@@ -185,10 +185,10 @@ def to_batch(images: Images) -> NDArray[np.float32]:
     return DIGIT.to_batch(images)
 
 
-def png_bytes(pixels: Grey) -> bytes:
-    """Encode grey pixels, uint8 (H, W), as a small PNG."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 2:
-        raise ValueError(f"expected uint8 pixels (H, W), not {pixels.dtype} {pixels.shape}")
+def png_bytes(pixels: Picture) -> bytes:
+    """Encode pixels, uint8 (H, W) or (H, W, 3), as a small PNG."""
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise ValueError(f"expected uint8 pixels (H, W) or (H, W, 3), not {pixels.dtype} {pixels.shape}")
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

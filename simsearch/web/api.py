@@ -23,6 +23,7 @@ from simsearch.web.activations import add_activations
 from simsearch.web.engine import Engine, Question, answered
 from simsearch.web.mistakes import add_mistakes
 from simsearch.web.openapi import answer, failures
+from simsearch.web.originals import add_originals
 from simsearch.web.parameters import IndexParameter, ItemParameter, refuse_unknown_parameters
 from simsearch.web.registry import OpenIndex, Registry, data_uri
 from simsearch.web.room import Room
@@ -123,6 +124,7 @@ def make_router(
     _add_items(router, registry, engine, responder)
     room = Room(settings.workers, settings.queue)
     add_vectors(router, registry, engine, room)
+    add_originals(router, registry, room)
     add_activations(router, registry, engine, room)
     add_mistakes(router, registry, room, reports)
 

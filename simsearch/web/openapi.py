@@ -83,6 +83,7 @@ _SCHEMAS = {
             "id": _ID,
             "label": {"type": ["string", "null"], "description": "Its class; null without labels."},
             "source": {**_TEXT, "description": "Where it came from."},
+            "original": {"type": "boolean", "description": "Whether its file is there: `/original`."},
         },
     ),
 }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError, NotUsableError
 from simsearch.index.bundle import MANIFEST
+from simsearch.index.originals import Originals
 from simsearch.index.stored_map import MAP
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
@@ -85,7 +86,8 @@ class OpenIndex:
         bundle = self.searcher.bundle
         row = int(bundle.rows(np.array([item]))[0])
         label, source = self.searcher.label(item), bundle.sources[row]
-        return {"index": self.name, "id": item, "label": label, "source": source}
+        is_there = Originals(bundle).existing(item) is not None
+        return {"index": self.name, "id": item, "label": label, "source": source, "original": is_there}
 
     def _examples(self) -> list[int]:
         """The first item of each class, or the first few items of a gallery without labels."""
