@@ -48,11 +48,11 @@ def load_image_folder(
         name=comparable(folder.resolve().name),
         classes=tuple(classes),
         skipped=skipped,
-        root=_as_text(folder.resolve()),
+        root=as_text(folder.resolve()),
     )
 
 
-def _as_text(path: Path) -> str | None:
+def as_text(path: Path) -> str | None:
     """A path that a document can hold; None if it is no text."""
     return str(path) if str(path).isprintable() else None  # halves of characters are not printable
 
@@ -66,7 +66,7 @@ class _Decoded(NamedTuple):
 def _decode(collection: Collection, items: Sequence[Item], input: ImageInput, processes: int) -> _Decoded:
     done = _Decoded([], [], [])
     files = [collection.file(item) for item in items]
-    found = decode_files(files, partial(_pixels, input), processes=processes)
+    found = decode_files(files, partial(prepared_pixels, input), processes=processes)
     for row, pixels in enumerate(found):
         if isinstance(pixels, str):
             done.skipped.append(Skipped(items[row].path, pixels))
@@ -84,5 +84,6 @@ def _nothing(folder: Path, skipped: Sequence[Skipped]) -> BadDatasetError:
     )
 
 
-def _pixels(input: ImageInput, file: Path) -> Picture:
+def prepared_pixels(input: ImageInput, file: Path) -> Picture:
+    """The pixels of a picture file, as an input takes them."""
     return prepare_picture(file, input).pixels

@@ -14,17 +14,18 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.outliers import make_outliers
-from simsearch.data.splits import VALIDATION_IMAGES, Split, hold_out, rows_sha256
+from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, positions
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, NoveltyTest, Threshold
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
-from simsearch.stats.novelty import FEATURES, Features
+from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
@@ -60,16 +61,19 @@ class Asked:
     features: Features
 
 
-def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, threads: int = 0) -> ModelCard:
+def calibrate_model(
+    folder: Path, train: Split, part: HoldOut | None = None, *, outliers: int = OUTLIERS, threads: int = 0
+) -> ModelCard:
     """Fit the calibration of a model on the images that its training held out, and write it into its card.
 
     :param train: The training split of the run.
+    :param part: Which of its images were held out, as for `validation_split`.
     :param outliers: How many of each kind.
     :raises MissingModelError, BrokenModelError: If there is no usable model in the folder.
     :raises BadInputError: If the model held out other images than these, or they are too few.
     """
     encoder, card = open_model(folder, threads=threads)
-    calibration = fit_calibration(encoder, validation_split(card, train), outliers=outliers)
+    calibration = fit_calibration(encoder, validation_split(card, train, part), outliers=outliers)
     if calibration is None:
         raise BadInputError(
             f"{train.name} holds out too few images to calibrate on",
@@ -80,17 +84,28 @@ def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, thr
     return card
 
 
-def validation_split(card: ModelCard, train: Split) -> Split:
+def held_out_of(card: ModelCard) -> tuple[int, float]:
+    """How many images a model's training held out at most, and which share of each class."""
+    recipe = card.training.get("recipe")
+    said = recipe if isinstance(recipe, dict) else {}
+    most, share = said.get("held_out_images"), said.get("held_out_share")
+    return (
+        most if type(most) is int else VALIDATION_IMAGES,
+        share if type(share) is float else VALIDATION_SHARE,
+    )
+
+
+def validation_split(card: ModelCard, train: Split, part: HoldOut | None = None) -> Split:
     """The images of a training split that a model's training held out.
 
+    :param part: Which these are; None draws as many as the card says, as the training of digits does.
     :raises BadInputError: If the split has no labels, or the card says that it was trained on another.
     """
-    recipe = card.training.get("recipe")
-    count = recipe.get("held_out_images") if isinstance(recipe, dict) else None
     try:
-        rows = hold_out(len(train), count if type(count) is int else VALIDATION_IMAGES).validation
+        part = part or hold_out(len(train), held_out_of(card)[0])
     except ValueError as error:
         raise BadInputError(f"{train.name} cannot be calibrated on: {error}") from error
+    rows = part.validation
     said = card.training.get("held_out_rows_sha256")
     data = card.training.get("data_sha256") or {}
     if (said is not None and said != rows_sha256(rows)) or (
@@ -109,13 +124,17 @@ def fit_calibration(
 ) -> Calibration | None:
     """Fit a calibration on images that the encoder was not trained on.
 
+    For pictures that are no digits no outliers are made; see `fit_vectors`.
+
     :param outliers: How many of each kind.
-    :return: None where they are too few, or have no labels.
+    :return: None where they are too few, or have no labels, or probabilities do not hold on all of them.
     """
     images, labels = known.images, known.labels
     if labels is None or not is_enough(labels):
         return None
     vectors = encoder.encode(images)
+    if encoder.input.preparation != DIGITS:
+        return fit_vectors(vectors, labels, known.name, seed=seed)
     ids = np.arange(len(images), dtype=np.int64)
     store = FaissStore.build(vectors, ids, labels)
     nearest = NearestPerClass(store, images.__getitem__)
@@ -150,10 +169,13 @@ def suit_gallery(
     ids, labels, vectors = gather(store)
     if not is_enough(labels) or labels is None:
         return replace(calibration, gallery="not checked: too few labelled images")
-    nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
-    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
-    asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
     test = calibration.novelty
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
+    if test.weights.keys() <= set(VECTOR_FEATURES):
+        asked = ask(NearestPerClass(store), vectors[rows], None, ids[rows])
+    else:
+        nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
+        asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
     shares = test.p_value(test.logit(asked.features))
     rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
     scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
@@ -164,6 +186,20 @@ def suit_gallery(
     fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
     fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
     return replace(fitted, gallery=f"the model's did not hold: {found}")
+
+
+def fit_vectors(
+    vectors: Vectors, labels: NDArray[np.int64], name: str, *, seed: int = 0
+) -> Calibration | None:
+    """A calibration of what validation images of any kind give, as `fit_gallery` fits one.
+
+    :param vectors: Unit rows, float32 (N, D), of images that training did not see.
+    :param name: Of these images.
+    """
+    store = FaissStore.build(vectors, np.arange(len(vectors), dtype=np.int64), labels)
+    fitted = fit_gallery(store, seed=seed)
+    said = f"{name}: {len(vectors):,} images, each against the others"
+    return fitted and replace(fitted, fitted_on=said, gallery="")
 
 
 def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:

@@ -118,7 +118,7 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
     },
     "Train": {
         "train": Listed(
-            "training:train", "Train the Siamese network on a training split and export its encoder."
+            "training:train", "Train the Siamese network, or a head on an encoder's features, and export it."
         ),
         "calibrate": Listed(
             "calibrating:calibrate",

@@ -6,6 +6,7 @@ views.py         results -> tables
 tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
 findings_view.py  audits and copies -> a screen
+exam_view.py     what a learned head is worth
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
 answer_parts.py  hits and classes as tiles, tables and lines
