@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from simsearch.prepare.paper.components import Mask
+from simsearch.prepare.paper.ranks import median
 from simsearch.prepare.paper.surface import Grey, two_greys
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
@@ -81,7 +82,7 @@ def _flattened(image: Image.Image, notes: list[str], eraser: bool) -> Canvas:
     if visible.size == 0 or np.ptp(visible) < MIN_CONTRAST:
         notes.append("drawn in transparency only: opaque used as ink")
         return Canvas(np.array(alpha), None)
-    level = int(np.median(visible))
+    level = int(median(visible))
     if eraser and _is_erased(np.asarray(grey), opaque):
         level = 255
         notes.append("white strokes on nothing: taken for an eraser's")
