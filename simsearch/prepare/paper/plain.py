@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import choose
+from simsearch.prepare.paper.choose import Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.shapes import is_drawing
@@ -113,9 +113,10 @@ def _is_one_thing(mask: Mask, box: Sequence[float], *, drawn: bool) -> bool:
     :param box: Top, bottom, left, right, in cells.
     :param drawn: Whether no camera took the picture, so that no desk shows at its edge.
     """
-    choice = choose(mask, mask.astype(np.float32))
+    pieces = Pieces(mask, mask.astype(np.float32))
+    choice = choose(pieces)
     if choice.edge or choice.mask is None:
-        choice = choose(mask, mask.astype(np.float32), cut=True, frames=not drawn)
+        choice = choose(pieces, cut=True, frames=not drawn)
         if choice.edge and choice.alone < _NEARLY_ALL:
             return False
     if choice.mask is None or choice.several or choice.around:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from simsearch.prepare.paper.ranks import median
 
 Grey = NDArray[np.uint8]  # (H, W)
 Levels = NDArray[np.float32]  # (H, W), grey levels
@@ -68,14 +68,6 @@ def _fit_surface(grey: Grey, level: float, limit: float) -> tuple[Levels, float]
     flat, x1, x2, y1, yx, y2 = surface.astype(np.float32)
     levels = (flat + y * (y1 + y * y2))[:, None] + x * ((x1 + y * yx)[:, None] + x * x2)  # by Horner
     return levels, noise
-
-
-def median(values: NDArray[Any]) -> float:
-    """The middle one of some values, or the mean of the middle two, as `np.median`, which loads a module of
-    masked arrays first.
-    """
-    middle = [(values.size - 1) // 2, values.size // 2]
-    return float(np.partition(values, middle, axis=None)[middle].mean())
 
 
 def two_greys(grey: Grey) -> tuple[float, float]:
