@@ -22,7 +22,7 @@ from simsearch.encode.history import EpochRecord
 from simsearch.show.terminal.terminal import notes, results
 
 Advance = Callable[[int], None]
-_MAP_HEADER = "   val MAP@R"
+_MAP_HEADER = "   MAP@R"
 _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
 
 
@@ -85,7 +85,7 @@ class TrainingProgress:
     def epoch(self, record: EpochRecord, improved: bool) -> None:
         """Print an epoch's figures; a star marks the best weights so far."""
         star = "*" if improved else " "
-        chosen = "" if record.val_map_at_r is None else f" {record.val_map_at_r:9.4f}{star}"
+        chosen = "" if record.val_map_at_r is None else f" {record.val_map_at_r:7.4f}{star}"
         star = " " if chosen else star
         self._bar.console.print(
             f"{record.epoch:5d} {record.train_loss:11.4f} {record.train_accuracy:10.4f}"
