@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from simsearch.data.splits import Split
+from simsearch.index.bundle import bundle_lock, commit, read_manifest
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.stats.calibration import Calibration, ClassPosterior, NoveltyTest, PlattScaling, Threshold
 
@@ -20,6 +24,14 @@ TOY_CALIBRATION = Calibration(
     },
     fitted_on="nothing",
 )
+
+
+def calibrate_index(folder: Path, calibration: Calibration = TOY_CALIBRATION) -> Path:
+    """Write a calibration into an index, as if its gallery were large enough to be given one."""
+    with bundle_lock(folder):
+        commit(folder, replace(read_manifest(folder), calibration=calibration))
+    return folder
+
 
 Quadrants = tuple[int, int, int, int]
 

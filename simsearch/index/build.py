@@ -20,7 +20,7 @@ from simsearch.errors import (
 )
 from simsearch.files import sweep_temporaries
 from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep, write_data_file
-from simsearch.index.calibrate import fit_gallery, suit_gallery
+from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import Manifest
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, check_factory
@@ -79,7 +79,6 @@ def _build(
         store = FaissStore.build(vectors, ids, split.labels, factory=factory)
     segment = write_segment(folder, store, Described.of(split.images, split.sources), factory=factory)
     encoder = write_data_file(folder, "encoder", lambda path: write_bytes(path, model.encoder.model))
-    calibration = model.card.calibration
     manifest = Manifest(
         name=folder.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(),  # no two commits are equal
@@ -98,7 +97,7 @@ def _build(
         input=model.encoder.input,
         output=model.encoder.output,
         root=split.root,
-        calibration=suit_gallery(calibration, store, split.images) if calibration else fit_gallery(store),
+        calibration=suit_gallery(model.card.calibration, store, split.images),
     )
     commit(folder, manifest)
     return manifest

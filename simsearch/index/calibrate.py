@@ -23,7 +23,16 @@ from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, NoveltyTest, Threshold
+from simsearch.stats.calibration import (
+    F1,
+    LEAST_CHECKED,
+    LEAST_IMAGES,
+    MATCH,
+    UNKNOWN,
+    Calibration,
+    NoveltyTest,
+    Threshold,
+)
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
@@ -33,7 +42,6 @@ PAIRS = 200_000
 OUTLIERS = 200  # of each kind
 PRECISION = 0.99
 FALSE_REJECT = 0.01
-LEAST_IMAGES = 200  # with fewer, a hundredth of them says nothing
 _MOST_POSTERIOR_ECE = 0.05  # of a thousand images, some of it chance
 _GALLERY_SAMPLE = 2_000
 _GALLERY_PAIRS = 50_000
@@ -129,9 +137,11 @@ def fit_calibration(
     :param outliers: How many of each kind.
     :return: None where they are too few, or have no labels, or probabilities do not hold on all of them.
     """
-    images, labels = known.images, known.labels
-    if labels is None or not is_enough(labels):
+    if known.labels is None or not is_enough(known.labels):
         return None
+    known = known.take(has_company(known.labels))
+    images, labels = known.images, known.labels
+    assert labels is not None
     vectors = encoder.encode(images)
     if encoder.input.preparation != DIGITS:
         return fit_vectors(vectors, labels, known.name, seed=seed)
@@ -158,67 +168,69 @@ def fit_calibration(
 
 
 def suit_gallery(
-    calibration: Calibration, store: VectorStore, pictures: Images, *, seed: int = 0
-) -> Calibration:
+    calibration: Calibration | None, store: VectorStore, pictures: Images, *, seed: int = 0
+) -> Calibration | None:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
-    It holds if no more than twice the targeted share of the gallery's items is unknown when queried
+    The model's holds if no more than twice the targeted share of the gallery's items is unknown when queried
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
-    weights of the features is fitted to the gallery.
+    weights of the features is fitted to one half of the gallery and checked on the other; without a model's,
+    novelty rests on the best cosine.
+
+    :return: None where the labelled images are too few, or no calibration holds: then nothing may be claimed.
     """
     ids, labels, vectors = gather(store)
-    if not is_enough(labels) or labels is None:
-        return replace(calibration, gallery="not checked: too few labelled images")
-    test = calibration.novelty
-    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
-    if test.weights.keys() <= set(VECTOR_FEATURES):
-        asked = ask(NearestPerClass(store), vectors[rows], None, ids[rows])
+    if labels is None or not is_enough(labels, LEAST_CHECKED):
+        return None
+    with_pictures = calibration is not None and not calibration.novelty.weights.keys() <= set(VECTOR_FEATURES)
+    nearest = NearestPerClass(
+        store, (lambda items: pictures[positions(ids, items)]) if with_pictures else None
+    )
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
+    rows = order[:_GALLERY_SAMPLE]
+    asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]) if with_pictures else None, ids[rows])
+    if calibration is None:
+        test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
-        nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
-        asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
-    shares = test.p_value(test.logit(asked.features))
-    rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
-    scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
-    ece = measure_reliability(calibration.pairs.probability(scores), same).ece
-    found = f"{rejected:.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
-    if rejected <= 2 * FALSE_REJECT and ece <= _MOST_ECE:
-        return replace(calibration, gallery=f"holds: {found}")
-    fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
-    fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
-    return replace(fitted, gallery=f"the model's did not hold: {found}")
+        test = calibration.novelty
+        shares = test.p_value(test.logit(asked.features))
+        rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
+        scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
+        ece = measure_reliability(calibration.pairs.probability(scores), same).ece
+        found = f"{rejected / len(rows):.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
+        if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
+            return replace(calibration, gallery=f"holds: {found}")
+        because = f"the model's did not hold: {found}; its own"
+    return _fit_half(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
 
 
 def fit_vectors(
     vectors: Vectors, labels: NDArray[np.int64], name: str, *, seed: int = 0
 ) -> Calibration | None:
-    """A calibration of what validation images of any kind give, as `fit_gallery` fits one.
+    """A calibration of what validation images of any kind give, as one is fitted to a gallery.
 
     :param vectors: Unit rows, float32 (N, D), of images that training did not see.
     :param name: Of these images.
     """
     store = FaissStore.build(vectors, np.arange(len(vectors), dtype=np.int64), labels)
-    fitted = fit_gallery(store, seed=seed)
+    fitted = suit_gallery(None, store, np.empty(0, np.uint8), seed=seed)
     said = f"{name}: {len(vectors):,} images, each against the others"
     return fitted and replace(fitted, fitted_on=said, gallery="")
 
 
-def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:
-    """A calibration fitted to a gallery alone, of vectors that a model without one made.
-
-    Novelty then rests on the best cosine. Probabilities of pairs are checked on other pairs, the posterior on
-    images that it was not fitted on.
-
-    :return: None where the labelled images are too few, or a check fails: then nothing may be claimed.
-    """
-    ids, labels, vectors = gather(store)
-    if not is_enough(labels) or labels is None:
-        return None
-    rows = np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE]
-    asked = ask(NearestPerClass(store), vectors[rows], None, ids[rows])
+def _fit_half(
+    vectors: Vectors,
+    labels: Labels,
+    asked: Asked,
+    test: NoveltyTest,
+    rows: NDArray[np.int64],
+    because: str,
+    seed: int,
+) -> Calibration | None:
+    """A calibration of the first half of the rows, if it holds on the other half and on other pairs."""
     half = len(rows) // 2
     fitted_on = f"the gallery itself: {half:,} images, each against the others"
     first = Asked(asked.means[:half], {name: column[:half] for name, column in asked.features.items()})
-    test = NoveltyTest({"best": 1.0}, 0.0, (), ())
     fitted = _fit_to(vectors, labels, first, test, fitted_on, seed, rows[:half])
     scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
@@ -228,7 +240,7 @@ def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:
     classes = measure_reliability(chances.max(axis=1), right).ece
     if pairs > _MOST_ECE or classes > _MOST_POSTERIOR_ECE:
         return None
-    return replace(fitted, gallery=f"fitted to it: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
+    return replace(fitted, gallery=f"{because}: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
 
 
 def _fit_to(
@@ -258,13 +270,19 @@ def _fit_to(
     )
 
 
-def is_enough(labels: Labels | None) -> bool:
-    """Whether there are enough labelled images to fit a calibration to."""
+def is_enough(labels: Labels | None, least: int = LEAST_IMAGES) -> bool:
+    """Whether there are so many labelled images that are not alone in their class, and two such classes."""
     if labels is None:
         return False
-    counts = np.bincount(labels)
-    counts = counts[counts > 0]
-    return len(labels) >= LEAST_IMAGES and len(counts) >= 2 and int(counts.min()) >= 2
+    company = labels[has_company(labels)]
+    return len(company) >= least and len(np.unique(company)) >= 2
+
+
+def has_company(labels: Labels) -> NDArray[np.bool_]:
+    """Which images have another of their class, (N,): the others can be in no pair of one."""
+    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    several: NDArray[np.bool_] = sizes[group] >= 2
+    return several
 
 
 def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
@@ -289,9 +307,10 @@ def _columns(features: Features) -> NDArray[np.float64]:
 def _score_pairs(
     vectors: Vectors, labels: Labels, count: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    table = draw_pairs(labels, count, np.random.default_rng(seed))
-    scores = np.einsum("pd,pd->p", vectors[table.first], vectors[table.second]).astype(np.float64)
-    return scores, table.same
+    rows = np.flatnonzero(has_company(labels))
+    table = draw_pairs(labels[rows], count, np.random.default_rng(seed))
+    first, second = rows[table.first], rows[table.second]
+    return np.einsum("pd,pd->p", vectors[first], vectors[second]).astype(np.float64), table.same
 
 
 def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:

@@ -108,6 +108,11 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     model_calibration: Calibration | None = None  # the model's own, where the gallery got another
 
     @property
+    def pair_scaling(self) -> PlattScaling | None:
+        """What turns a cosine into the printed probability: nothing, unless it was calibrated."""
+        return None if self.calibration is None else self.calibration.pairs
+
+    @property
     def parts(self) -> tuple[Segment, ...]:
         """All segments, the first among them, in ascending order of their ids."""
         first = {role: entry for role, entry in self.files.items() if role not in _SHARED_ROLES}

@@ -1,6 +1,7 @@
 """Pictures -> answers.
 
 searcher.py  an open index that is queried; its answers
+similarity.py two pictures, and whether comparing them says anything
 compose.py   like and unlike: vectors added and subtracted
 queries.py   what a user names -> queries
 batch.py     many queries -> outcomes, by several threads, in order

@@ -114,11 +114,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Similarity:
-    """How similar two images are: their cosine, and its logit and probability of one class, if known."""
+    """How similar two images are: their cosine, and its logit and probability of one class, if known.
+
+    `known` says of each whether an index has anything like it; None without an index or its calibration.
+    """
 
     score: float
     logit: float | None
     probability: float | None
+    known: tuple[bool, bool] | None = None
 
 
 class Searcher:
@@ -306,7 +310,7 @@ class Searcher:
         if limits.min_probability is not None:
             if manifest.pair_scaling is None:
                 raise BadInputError(
-                    f"{manifest.name} has no probabilities: its model was not trained on pairs",
+                    f"{manifest.name} has no probabilities: there is no calibration",
                     hint="set a least score instead: --min-score",
                 )
             score = manifest.pair_scaling.score(limits.min_probability)
@@ -397,7 +401,10 @@ class Searcher:
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:
-    """Compare two images with a model alone, without an index."""
+    """Compare two images with a model alone, which cannot tell whether it knows such pictures.
+
+    See `simsearch.search.similarity.compare_pictures`.
+    """
     vectors = model.encoder.encode(np.stack([first.pixels, second.pixels])).astype(np.float64)
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
     line = model.card.pair_scaling

@@ -32,18 +32,18 @@ def searcher(build_toy: Callable[..., Path], toy_gallery: Split) -> Searcher:
 
 
 def test_a_whole_answer_worked_by_hand(searcher: Searcher) -> None:
-    # The query's vector is (.6, .8, 0, 0); the projection is 10 x cosine - 5.
+    # The query's vector is (.6, .8, 0, 0); six images are too few for a probability.
     answer = searcher.query(quadrant_image(30, 40, 0, 0), k=4, preprocess=NONE)
     assert answer.hits == (
-        Hit(1, 2, "a", pytest.approx(1.0), pytest.approx(sigmoid(5)), "toy/2"),
-        Hit(2, 3, "b", pytest.approx(0.8), pytest.approx(sigmoid(3)), "toy/3"),
-        Hit(3, 0, "a", pytest.approx(0.6), pytest.approx(sigmoid(1)), "toy/0"),
-        Hit(4, 1, "a", pytest.approx(0.6), pytest.approx(sigmoid(1)), "toy/1"),
+        Hit(1, 2, "a", pytest.approx(1.0), None, "toy/2"),
+        Hit(2, 3, "b", pytest.approx(0.8), None, "toy/3"),
+        Hit(3, 0, "a", pytest.approx(0.6), None, "toy/0"),
+        Hit(4, 1, "a", pytest.approx(0.6), None, "toy/1"),
     )
     assert answer.classes == (
-        ClassRank(1, "a", pytest.approx(1.0), pytest.approx(2.2 / 3), pytest.approx(sigmoid(5)), 2),
-        ClassRank(2, "b", pytest.approx(0.8), pytest.approx(0.4), pytest.approx(sigmoid(3)), 3),
-        ClassRank(3, "c", 0.0, 0.0, pytest.approx(sigmoid(-5)), 5),
+        ClassRank(1, "a", pytest.approx(1.0), pytest.approx(2.2 / 3), None, 2),
+        ClassRank(2, "b", pytest.approx(0.8), pytest.approx(0.4), None, 3),
+        ClassRank(3, "c", 0.0, 0.0, None, 5),
     )
     assert answer.query.notes == ()
 

@@ -13,7 +13,6 @@ from simsearch.cli.options import (
     HitsTo,
     IndexChoice,
     JsonOption,
-    ModelOption,
     Preparation,
     Programs,
     Queries,
@@ -34,7 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from simsearch.prepare.prepare import Preprocess
+    from simsearch.prepare.inputs import ImageInput
+    from simsearch.prepare.prepare import PreparedImage, Preprocess
     from simsearch.search.batch import Outcome
     from simsearch.search.compose import ComposedQuery
     from simsearch.search.hit_files import HitCopies
@@ -218,11 +218,20 @@ def similarity(
     *,
     first: Annotated[Path, typer.Argument(metavar="A", help="An image file.")],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another image file.")],
-    model: ModelOption = None,
+    index: IndexChoice,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare by this model alone, which cannot tell whether it knows such pictures.",
+            envvar="SIMSEARCH_MODEL",
+        ),
+    ] = None,
     preparation: Preparation,
     as_json: JsonOption = False,
 ) -> None:
     """Say how similar two images are: cosine, logit, and probability of one class.
+
+    Of pictures that are unlike anything in the index there is the cosine alone.
 
     Example: simsearch similarity mine.png yours.png
     """
@@ -231,17 +240,25 @@ def similarity(
 
     from simsearch.prepare.pictures import prepare_picture
     from simsearch.prepare.prepare import Preprocess
-    from simsearch.search.searcher import measure_similarity
+    from simsearch.search.searcher import Searcher, measure_similarity
+    from simsearch.search.similarity import compare_pictures
     from simsearch.show.terminal import terminal, views
 
-    opened = open_chosen_model(model)
     way = Preprocess(preparation.preprocess)
-    prepared = [
-        prepare_picture(path, opened.encoder.input, preprocess=way, invert=preparation.invert)
-        for path in (first, second)
-    ]
-    result = measure_similarity(opened, *prepared)
+
+    def prepared(takes: ImageInput) -> list[PreparedImage]:
+        paths = (first, second)
+        return [prepare_picture(path, takes, preprocess=way, invert=preparation.invert) for path in paths]
+
+    if model is None:
+        searcher = Searcher.open(index.folder())
+        bundle = searcher.bundle
+        result = compare_pictures(searcher, *prepared(bundle.encoder.input))
+        by = bundle.manifest.model
+    else:
+        opened = open_chosen_model(model)
+        result, by = measure_similarity(opened, *prepared(opened.encoder.input)), opened.card.name
     if as_json:
-        terminal.print_json({"a": str(first), "b": str(second), "model": opened.card.name, **asdict(result)})
+        terminal.print_json({"a": str(first), "b": str(second), "model": by, **asdict(result)})
     else:
         terminal.results().print(views.similarity_view(str(first), str(second), result))
