@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toys import toy_encoder, toy_split
+from msgspec.structs import replace
+from toys import PLAIN, toy_encoder, toy_split
 
 from simsearch.data.datasets import load_split
 from simsearch.data.mnist import default_data_dir, fetch_mnist
@@ -68,6 +69,13 @@ def toy_model(toy_onnx: bytes) -> Model:
         training={"recipe": "by hand"},
     )
     return Model(OnnxEncoder(toy_onnx, threads=1), card)
+
+
+@pytest.fixture(scope="session")
+def plain_model(toy_onnx: bytes, toy_model: Model) -> Model:
+    """The toy model of any picture of 28x28 pixels: files of quadrants are taken as they are."""
+    card = replace(toy_model.card, input=PLAIN, preprocessing=PLAIN.version)
+    return Model(OnnxEncoder(toy_onnx, input=PLAIN, threads=1), card)
 
 
 @pytest.fixture

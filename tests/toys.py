@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from simsearch.data.splits import Split
+from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.stats.calibration import Calibration, ClassPosterior, NoveltyTest, PlattScaling, Threshold
 
@@ -21,6 +25,7 @@ TOY_CALIBRATION = Calibration(
     fitted_on="nothing",
 )
 
+PLAIN = ImageInput("plain", 1, 28, 28, 1, (MEAN,), (STD,), fit="stretch")
 Quadrants = tuple[int, int, int, int]
 
 
@@ -46,6 +51,13 @@ def toy_split(
         sha256={},
         skipped=(),
     )
+
+
+def write_quadrants(file: Path, *greys: int) -> Path:
+    """A PNG of four flat quadrants, in folders that are made for it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(quadrant_image(*greys)).save(file, "PNG")
+    return file
 
 
 def toy_encoder() -> bytes:

@@ -13,17 +13,16 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from simsearch.errors import BadImageError
-from simsearch.prepare.inputs import Picture
 
-Decoded: TypeAlias = Picture | str  # uint8 pixels, or why there are none
-Prepare: TypeAlias = Callable[[Path], Picture]  # importable by its name; raises BadImageError
+Decoded = TypeVar("Decoded")
+Prepare: TypeAlias = Callable[[Path], Decoded]  # importable by its name; raises BadImageError
 
 _FIRST = 64  # files that are decoded here, to see how long they take
 _WORTH = 1.0  # seconds of work that are left, from which on processes are started
@@ -34,13 +33,15 @@ _COMMAND = "from simsearch.data.decoding import serve; serve()"
 _DIED = "decoding it ended the process"
 
 
-def decode_files(files: Sequence[Path], prepare: Prepare, *, processes: int = 0) -> Iterator[Decoded]:
-    """Decode files in their order; of each its pixels, or why it has none.
+def decode_files(
+    files: Sequence[Path], prepare: Prepare[Decoded], *, processes: int = 0
+) -> Generator[Decoded | str, None, None]:
+    """Decode files in their order; of each what was made of it, or why nothing was.
 
     :param prepare: What makes pixels of a file; it is sent to other processes.
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     """
-    head: list[Decoded] = []
+    head: list[Decoded | str] = []
     started = time.perf_counter()
     while len(head) < min(_FIRST, len(files)) and time.perf_counter() - started < _CHUNK_SECONDS:
         head.append(pixels_or_reason(files[len(head)], prepare))
@@ -59,7 +60,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pixels_or_reason(file: Path, prepare: Prepare) -> Decoded:
+def pixels_or_reason(file: Path, prepare: Prepare[Decoded]) -> Decoded | str:
     """Decode one file in this process."""
     try:
         return prepare(file)
@@ -67,10 +68,10 @@ def pixels_or_reason(file: Path, prepare: Prepare) -> Decoded:
         return str(error).replace(str(file), "it")
 
 
-class Decoders:
+class Decoders(Generic[Decoded]):
     """Processes that decode, while the block lasts."""
 
-    def __init__(self, prepare: Prepare, processes: int) -> None:
+    def __init__(self, prepare: Prepare[Decoded], processes: int) -> None:
         """Start them."""
         self._prepare, self._most, self._ended = prepare, processes * _AHEAD, False
         self._all: list[subprocess.Popen[bytes]] = []
@@ -79,7 +80,7 @@ class Decoders:
         for _ in range(processes):
             self._idle.put(self._start())
 
-    def __enter__(self) -> Decoders:
+    def __enter__(self) -> Decoders[Decoded]:
         """Be of use."""
         return self
 
@@ -92,9 +93,9 @@ class Decoders:
         for process in self._all:
             process.communicate()
 
-    def decode(self, files: Sequence[Path], chunk: int) -> Iterator[Decoded]:
+    def decode(self, files: Sequence[Path], chunk: int) -> Iterator[Decoded | str]:
         """Decode files in their order, so many at a time."""
-        waiting: deque[Future[list[Decoded]]] = deque()
+        waiting: deque[Future[list[Decoded | str]]] = deque()
         for start in range(0, len(files), chunk):
             if len(waiting) == self._most:
                 yield from waiting.popleft().result()
@@ -102,11 +103,12 @@ class Decoders:
         while waiting:
             yield from waiting.popleft().result()
 
-    def _ask(self, files: Sequence[Path]) -> list[Decoded]:
+    def _ask(self, files: Sequence[Path]) -> list[Decoded | str]:
         """Have a process decode files; halve those on which it dies, until one is left."""
         process = self._idle.get()
         try:
-            return _exchange(process, (self._prepare, files))
+            answer: list[Decoded | str] = _exchange(process, (self._prepare, files))
+            return answer
         except (EOFError, OSError):
             process = self._replace(process)
         finally:
@@ -145,13 +147,12 @@ class Decoders:
         return process
 
 
-def _exchange(process: subprocess.Popen[bytes], request: Any) -> list[Decoded]:
+def _exchange(process: subprocess.Popen[bytes], request: Any) -> Any:
     assert process.stdin is not None
     assert process.stdout is not None
     pickle.dump(request, process.stdin)
     process.stdin.flush()
-    decoded: list[Decoded] = pickle.load(process.stdout)
-    return decoded
+    return pickle.load(process.stdout)
 
 
 def serve() -> None:

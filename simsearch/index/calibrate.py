@@ -6,8 +6,10 @@ is unknown is learned from outliers made of the same images (`outliers.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from msgspec import structs
@@ -18,7 +20,7 @@ from simsearch.data.splits import VALIDATION_IMAGES, Split, hold_out, rows_sha25
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, positions
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import Images
@@ -28,6 +30,7 @@ from simsearch.stats.novelty import FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
+ByIds: TypeAlias = Callable[[Ids], Images]
 PAIRS = 200_000
 OUTLIERS = 200  # of each kind
 PRECISION = 0.99
@@ -139,20 +142,22 @@ def fit_calibration(
 
 
 def suit_gallery(
-    calibration: Calibration, store: VectorStore, pictures: Images, *, seed: int = 0
+    calibration: Calibration, store: VectorStore, pictures: ByIds | None, *, seed: int = 0
 ) -> Calibration:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
     It holds if no more than twice the targeted share of the gallery's items is unknown when queried
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
     weights of the features is fitted to the gallery.
+
+    :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     """
     ids, labels, vectors = gather(store)
     if not is_enough(labels) or labels is None:
         return replace(calibration, gallery="not checked: too few labelled images")
-    nearest = NearestPerClass(store, lambda items: pictures[positions(ids, items)])
+    nearest = NearestPerClass(store, pictures)
     rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
-    asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]), ids[rows])
+    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
     test = calibration.novelty
     shares = test.p_value(test.logit(asked.features))
     rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))

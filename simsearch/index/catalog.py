@@ -153,7 +153,19 @@ def own_folder(name: str, index_dir: Path) -> Path:
     :raises BadInputError: If it is the shipped index that has this name.
     """
     folder = index_folder(index_dir, name)
-    found = folder if (folder / MANIFEST).is_file() else find_index(name, index_dir)
-    if is_shipped(found):
-        raise BadInputError(f"the index in {found} ships with simsearch", hint="it stays as it is")
-    return found
+    return _not_shipped(folder if (folder / MANIFEST).is_file() else find_index(name, index_dir))
+
+
+def changeable(index: str, index_dir: Path) -> Path:
+    """The folder of an existing index that may be changed, given its name or its path.
+
+    :raises BadInputError: If it is the shipped index.
+    :raises MissingBundleError: If there is no such index.
+    """
+    return _not_shipped(find_index(index, index_dir))
+
+
+def _not_shipped(folder: Path) -> Path:
+    if is_shipped(folder):
+        raise BadInputError(f"the index in {folder} ships with simsearch", hint="it stays as it is")
+    return folder

@@ -93,7 +93,7 @@ def test_a_calibration_is_the_same_each_time_and_survives_its_json(model, held_o
 
 def test_a_hundredth_of_what_it_was_fitted_on_is_unknown(model, held_out, fitted):
     store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), held_out.labels)
-    checked = suit_gallery(fitted, store, held_out.images)
+    checked = suit_gallery(fitted, store, held_out.images.__getitem__)
 
     assert fitted.thresholds[UNKNOWN].value == FALSE_REJECT
     assert checked.gallery.startswith("holds: 1.00% of 600 of its images unknown, ECE of pairs 0.00")
@@ -106,7 +106,7 @@ def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(mo
     # Two classes of five digits each: most pairs of one class show two digits, and score low.
     labels = (held_out.labels >= 5).astype(np.int64)
     store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), labels)
-    own = suit_gallery(fitted, store, held_out.images)
+    own = suit_gallery(fitted, store, held_out.images.__getitem__)
 
     assert own.gallery.startswith("the model's did not hold: ")
     assert own.fitted_on == "the gallery itself: 600 images, each against the others"

@@ -60,27 +60,28 @@ def note(message: str) -> None:
     notes().print(Text(message, style="dim"), soft_wrap=True)
 
 
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Steps a second, of late."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="cyan")
+
+
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr while it is a terminal; yields the function that advances it."""
+    """A bar with a rate and the time left on stderr, if it is a terminal; yields what advances it."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
     )
     console = notes()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
         yield lambda count: bar.advance(task, count)
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Steps a second, of late."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s", style="cyan")
 
 
 @contextmanager
