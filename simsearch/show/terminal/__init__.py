@@ -2,6 +2,7 @@
 
 terminal.py      stdout, stderr and progress bars
 views.py         results -> tables
+change_view.py    what a change of an index does, and did
 catalog_view.py  a list of indexes
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
