@@ -131,7 +131,8 @@ class _Part:
                 raise ValueError(f"{Path(file.name).name} was cut short while it was read")
             inside = np.searchsorted(self.kept, [first, first + len(block)])
             rows = self.kept[slice(*inside)] - first
-            yield block if len(rows) == len(block) else block[rows]
+            if len(rows):  # an empty array has no bytes to write
+                yield block if len(rows) == len(block) else block[rows]
         file.seek(0)
 
 
@@ -149,7 +150,7 @@ def _stamps(parts: Sequence[_Part]) -> Iterator[NDArray[Any]]:
     for part in parts:
         if "stamps" in part.files:
             yield from part.array("stamps", STAMP, ())
-        else:
+        elif len(part.kept):
             yield np.full(len(part.kept), np.array(UNKNOWN, STAMP))
 
 
@@ -163,9 +164,10 @@ def _renumbered(labels: NDArray[np.int64], renumber: Mapping[int, int] | None) -
 def _new_ends(parts: Sequence[_Part], role: str) -> Iterator[NDArray[np.int64]]:
     total = 0
     for part in parts:
-        ends = total + np.cumsum(np.diff(part.ends(role))[part.kept], dtype=np.int64)
-        total = int(ends[-1]) if len(ends) else total
-        yield ends
+        if len(part.kept):
+            ends = total + np.cumsum(np.diff(part.ends(role))[part.kept], dtype=np.int64)
+            total = int(ends[-1])
+            yield ends
 
 
 def _pack(path: Path, parts: Sequence[_Part], role: str) -> None:
