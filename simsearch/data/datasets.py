@@ -59,19 +59,34 @@ def load_split(
         _check_split(split, MNIST_SPLITS)
         _check_labels(labels, dataset)
         return GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
+    place = image_folder(dataset, split, note=note)
+    if place is None:
+        word = None if split is None else split_word(split)
+        _check_split(word, SPLITS)
+        _check_labels(labels, dataset)
+        return load_idx_folder(_existing_folder(dataset), word or "test")
+    name, folder = place
+    loaded = load_image_folder(folder, input, labels=labels, processes=processes)
+    for line in summary(loaded.skipped):
+        note(line)
+    return replace(loaded, name=name)
+
+
+def image_folder(dataset: str, split: str | None = None, *, note: Note = silent) -> tuple[str, Path] | None:
+    """The name and the place of a gallery that is a folder of images; None for all others.
+
+    :param split: As for `load_split`.
+    :raises BadDatasetError: If there is no such gallery, or it has no such split.
+    """
+    if dataset in GALLERIES:
+        return None
     word = None if split is None else split_word(split)
     if split is not None and word is None:
         _check_split(split, _FOLDER_SPLITS)
     folder = _existing_folder(dataset)
     if any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
-        _check_split(word, SPLITS)
-        _check_labels(labels, dataset)
-        return load_idx_folder(folder, word or "test")
-    name, folder = _place(folder, word, note)
-    loaded = load_image_folder(folder, input, labels=labels, processes=processes)
-    for line in summary(loaded.skipped):
-        note(line)
-    return replace(loaded, name=name)
+        return None
+    return _place(folder, word, note)
 
 
 def load_named(

@@ -99,7 +99,7 @@ class Decoders(Generic[Decoded]):
         for start in range(0, len(files), chunk):
             if len(waiting) == self._most:
                 yield from waiting.popleft().result()
-            waiting.append(self._threads.submit(self._ask, files[start : start + chunk]))
+            waiting.append(self._threads.submit(self._ask, list(files[start : start + chunk])))
         while waiting:
             yield from waiting.popleft().result()
 

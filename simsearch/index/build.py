@@ -18,9 +18,7 @@ from simsearch.index.change.guard import writing
 from simsearch.index.manifest import Manifest
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, check_factory
-from simsearch.index.writing import Described, explained, write_bytes, write_segment
-
-_LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
+from simsearch.index.writing import LIBRARIES, Described, explained, write_bytes, write_segment
 
 
 def build_index(
@@ -78,7 +76,7 @@ def _build(
         dataset=split.name,
         data_sha256=dict(split.sha256),
         classes=split.classes,
-        versions=installed_versions(*_LIBRARIES),
+        versions=installed_versions(*LIBRARIES),
         files={"encoder": encoder, **segment.files},
         input=model.encoder.input,
         output=model.encoder.output,

@@ -47,6 +47,7 @@ from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
 
 MANIFEST = "manifest.json"
+BUILDING = "building"  # a folder inside an index's: a build that is not done yet
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped where a process runs for long

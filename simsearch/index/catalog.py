@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from simsearch.data.splits import Split
 from simsearch.errors import (
     BadInputError,
     MissingBundleError,
@@ -19,7 +19,7 @@ from simsearch.errors import (
     cannot_write,
 )
 from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import MANIFEST, bundle_lock, read_items, read_manifest, sweep
+from simsearch.index.bundle import BUILDING, MANIFEST, bundle_lock, read_items, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
 
@@ -75,21 +75,22 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
     return dict(zip(manifest.classes, counts.tolist(), strict=True))
 
 
-def check_source(folder: Path, gallery: Split) -> None:
+def check_source(folder: Path, name: str, root: str | None) -> None:
     """Refuse to take the place of an index that was made from something else.
 
+    :param name: Of the gallery, and `root` the folder that it lies in.
     :raises BadInputError: If there is one in the folder.
     """
     try:
         manifest = read_manifest(folder)
     except SimsearchError:  # none, or one that nobody can use
         return
-    is_moved = None not in (manifest.root, gallery.root) and manifest.root != gallery.root
-    if manifest.dataset == gallery.name and not is_moved:
+    is_moved = None not in (manifest.root, root) and manifest.root != root
+    if manifest.dataset == name and not is_moved:
         return
     made_from = f"{manifest.dataset} ({manifest.root})" if manifest.root else manifest.dataset
     raise BadInputError(
-        f"the index {folder} was made from {made_from}, not from {gallery.root or gallery.name}",
+        f"the index {folder} was made from {made_from}, not from {root or name}",
         hint="choose another --name, or add --replace",
     )
 
@@ -111,7 +112,7 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
         with bundle_lock(folder):
             sweep_temporaries(folder)
             for path in folder.iterdir():
-                if not (is_data_file(path.name) or path.name in (MANIFEST, LOCK)):
+                if not (is_data_file(path.name) or path.name in (MANIFEST, LOCK, BUILDING)):
                     raise BadInputError(
                         f"{folder} also holds {path.name}", hint="move what is not the index's"
                     )
@@ -139,6 +140,7 @@ def delete_index(name: str, index_dir: Path) -> Path:
             (folder / MANIFEST).unlink()
             sync_folder(folder)
             sweep(folder, keep=[])
+            shutil.rmtree(folder / BUILDING, ignore_errors=True)
         (folder / LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds something else
             folder.rmdir()

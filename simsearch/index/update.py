@@ -16,11 +16,11 @@ from simsearch.data.labels import AUTO
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError
 from simsearch.files import HeldSignals
-from simsearch.index.bundle import REBUILD, open_checked, read_items, read_manifest
+from simsearch.index.bundle import REBUILD, open_checked, read_items, read_manifest, sweep
 from simsearch.index.change import commit
 from simsearch.index.change.commit import Change, apply_change, next_id_of
 from simsearch.index.change.guard import writing
-from simsearch.index.change.ingest import Chunk, Taken, encode_files, encode_or_explain
+from simsearch.index.change.ingest import Taken, encode_files, encode_or_explain
 from simsearch.index.change.paths import AddedFiles, gather_paths
 from simsearch.index.change.revise import Classes
 from simsearch.index.change.sync import Known, Plan, known_items, plan_sync
@@ -228,6 +228,7 @@ class _Writer:
         root = str(plan.root) if str(plan.root).isprintable() else None
         same = (root, plan.labeling) == (self.manifest.root, self.manifest.labeling)
         if not plan and same:
+            sweep(self.folder, keep=[self.manifest])  # a killed writer may have left something
             return Outcome(self.manifest, skipped=plan.skipped)
         files = [Taken(plan.root / item.path, item.path, self._number(label)) for item, label in plan.added]
         segments, unread = self._encode(files, processes, on_progress) if files else ([], ())
@@ -246,13 +247,9 @@ class _Writer:
     ) -> tuple[list[Segment], tuple[Skipped, ...]]:
         segments: list[Segment] = []
         skipped: list[Skipped] = []
-
-        def report(count: int) -> None:
-            self.signals.heed()
-            on_progress(count)
-
-        chunk: Chunk
-        for chunk in encode_files(files, self._encoder(), processes=processes, on_progress=report):
+        for chunk in encode_files(
+            files, self._encoder(), processes=processes, on_progress=on_progress, heed=self.signals.heed
+        ):
             skipped += chunk.skipped
             if len(chunk.vectors):
                 segments.append(self._write(chunk.vectors, chunk.labels, chunk.described))

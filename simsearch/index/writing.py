@@ -19,6 +19,8 @@ from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, read_index
 from simsearch.prepare.inputs import Pictures
 
+LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")  # whose versions an index names
+
 
 @dataclass(frozen=True, eq=False)
 class Described:

@@ -8,4 +8,6 @@ revise.py       items that keep their picture, and get another source, class or 
 recalibrate.py  whether what an index claims of its gallery still holds
 commit.py       a change -> the next manifest, merging where it pays
 sync.py         what has become of a folder -> what is to be done
+progress.py     a build that is not done: what is kept of it, and whether it can be continued
+folder_build.py a folder of images -> an index, in segments that a kill does not lose
 """

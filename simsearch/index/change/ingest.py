@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,8 +27,10 @@ from simsearch.prepare.inputs import Picture, Pictures
 
 CHUNK_SECONDS = 10.0  # what a kill may lose
 _CHUNK_BYTES = 2**26  # of pictures and vectors
-_BATCH_BYTES = 2**25  # of pixels that are encoded together
+_BATCH_BYTES = 2**22  # of pixels that are encoded together
 _BATCH = 256
+
+Made = TypeVar("Made")
 
 
 class Taken(NamedTuple):
@@ -55,16 +57,19 @@ def encode_files(
     *,
     processes: int = 0,
     on_progress: Callable[[int], None] = lambda _: None,
+    heed: Callable[[], None] = lambda: None,
 ) -> Iterator[Chunk]:
     """Decode and encode files; the last chunk may hold no item, and tells what was skipped.
 
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     :param on_progress: Called with the number of files of each encoded batch.
+    :param heed: Called after each file; what it raises ends the work.
     """
     read = partial(read_picture, encoder.input)
     pending, started = _Pending(encoder), time.monotonic()
-    with closing(decode_files([entry.file for entry in files], read, processes=processes)) as found:
+    with closing(decode_files(Mapped(files, _file_of), read, processes=processes)) as found:
         for end, (entry, picture) in enumerate(zip(files, found, strict=True), start=1):
+            heed()
             pending.take(entry, picture)
             if pending.is_batch:
                 on_progress(pending.encode())
@@ -73,6 +78,42 @@ def encode_files(
                     pending, started = _Pending(encoder), time.monotonic()
         on_progress(pending.encode())
         yield pending.chunk(len(files))
+
+
+class Mapped(Sequence[Made]):
+    """What a function makes of each entry of a sequence, when it is asked for: of millions none is kept."""
+
+    def __init__(self, entries: Sequence[Any], make: Callable[[Any], Made]) -> None:
+        """Make entries of others."""
+        self._entries, self._make = entries, make
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, row: Any) -> Any:
+        """What is made of an entry, or of those of a slice."""
+        if isinstance(row, slice):
+            return Mapped(_Slice(self._entries, range(len(self))[row]), self._make)
+        return self._make(self._entries[row])
+
+
+class _Slice(Sequence[Any]):
+    """Some entries of a sequence, without a copy."""
+
+    def __init__(self, entries: Sequence[Any], rows: range) -> None:
+        self._entries, self._rows = entries, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return _Slice(self._entries, self._rows[row])
+        return self._entries[self._rows[row]]
+
+
+def _file_of(entry: Taken) -> Path:
+    return entry.file
 
 
 @dataclass

@@ -17,12 +17,19 @@ def recalibrated(folder: Path, manifest: Manifest) -> Manifest:
 
     :param manifest: Of files that are written, and perhaps not committed.
     """
+    return calibrated(folder, manifest, manifest.model_calibration or _of_a_model(manifest.calibration))
+
+
+def calibrated(folder: Path, manifest: Manifest, model: Calibration | None) -> Manifest:
+    """A manifest with what may be claimed of its gallery.
+
+    :param model: The calibration of the model that made its vectors, if it has one.
+    """
     bundle = open_as(folder, manifest)
-    model, store = manifest.model_calibration or _of_a_model(manifest.calibration), bundle.store
     if model is None:
-        found = fit_gallery(store)
+        found = fit_gallery(bundle.store)
     else:
-        found = suit_gallery(model, store, bundle.pictures if bundle.keeps_digits else None)
+        found = suit_gallery(model, bundle.store, bundle.pictures if bundle.keeps_digits else None)
     refitted = model is not None and found is not None and found.pairs != model.pairs
     return structs.replace(
         manifest, calibration=found, model_calibration=model if refitted else None, changed=0
