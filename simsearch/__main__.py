@@ -14,6 +14,11 @@ def main() -> None:
         from simsearch.cli.signals import end_interrupted
 
         raise SystemExit(end_interrupted(stop)) from None
+    except SystemExit as end:
+        from simsearch.cli.signals import end_at_once
+
+        end_at_once(end)
+        raise
 
 
 if __name__ == "__main__":

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import re
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
@@ -95,6 +93,9 @@ def records_of(kind: type[Record], value: object, place: str) -> dict[str, Recor
 
 def installed_versions(*libraries: str) -> dict[str, str]:
     """The versions of simsearch, Python and those of these distributions that are installed."""
+    import platform
+    from importlib import metadata  # which brings half of the standard library: who only reads waits for none
+
     versions = {"simsearch": __version__, "python": platform.python_version()}
     for name in libraries:
         try:

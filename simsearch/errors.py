@@ -11,7 +11,8 @@
     │   ├── MissingBundleError
     │   ├── MissingModelError
     │   └── DatasetUnavailableError   no source delivered the dataset
-    └── BusyError                  4  someone else is writing
+    ├── BusyError                  4  someone else is writing
+    └── UnavailableError           4  a server cannot answer, or not wholly, now
 
 A caller's mistake in the Python API (a wrong shape, k < 1) is a plain ValueError.
 Only `simsearch.cli.main` exits; only `simsearch.web` chooses status codes.
@@ -80,6 +81,12 @@ class DatasetUnavailableError(NotUsableError):
 
 class BusyError(SimsearchError):
     """Another process is writing what this one wants to write."""
+
+    exit_code = 4
+
+
+class UnavailableError(SimsearchError):
+    """A server that holds what is needed cannot answer now, or not wholly; later it may."""
 
     exit_code = 4
 

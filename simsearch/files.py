@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gzip
 import hashlib
 import io
 import os
-import secrets
-import shutil
 import signal
 import stat
 import threading
@@ -17,8 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
-
-from filelock import FileLock, Timeout
 
 from simsearch.errors import BadInputError, BusyError, cannot_write
 
@@ -129,7 +124,11 @@ def read_small_file(path: Path, most: int) -> bytes | None:
 
 def decompressed(file: io.BufferedReader, name: str) -> io.BufferedIOBase:
     """What is in an open file: through gzip if its name ends in `.gz`."""
-    return gzip.GzipFile(fileobj=file) if name.endswith(".gz") else file
+    if not name.endswith(".gz"):
+        return file
+    import gzip
+
+    return gzip.GzipFile(fileobj=file)
 
 
 def sha256_of(file: io.BufferedReader) -> str:
@@ -236,6 +235,8 @@ def sweep_temporaries(folder: Path) -> None:
     """Delete what a killed writer left; only a folder's sole writer may call this."""
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
         if path.is_dir() and not path.is_symlink():
+            import shutil
+
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
@@ -263,6 +264,8 @@ def folder_lock(folder: Path, *, busy: str) -> Iterator[HeldSignals]:
     :raises BusyError: If another process holds the lock.
     :raises BadInputError: If there can be no such folder, or it may not be written.
     """
+    from filelock import FileLock, Timeout  # which nothing that only reads needs
+
     created: list[Path] = []
     with hold_signals() as signals, contextlib.ExitStack() as held:
         try:
@@ -286,7 +289,7 @@ def folder_lock(folder: Path, *, busy: str) -> Iterator[HeldSignals]:
 
 def _temporary_beside(path: Path) -> Path:
     """A name nobody has. Opened with "x" it gets any new file's mode, which mkstemp would not give it."""
-    return path.with_name(f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}")
+    return path.with_name(f"{_TEMPORARY_PREFIX}{os.urandom(8).hex()}")
 
 
 def _remove_if_empty(created: list[Path]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
-from toys import PLAIN, toy_encoder, toy_split
+from toys import toy_encoder, toy_split
 
 from simsearch.data.datasets import load_split
 from simsearch.data.mnist import default_data_dir, fetch_mnist
@@ -16,7 +16,9 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, FileRecord, Model, ModelCard
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.index.build import build_index
-from simsearch.prepare.prepare import PREPROCESSING_VERSION
+from simsearch.index.stores.base import VectorStore
+from simsearch.prepare.photo import PHOTO_VERSION
+from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION
 from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import PlattScaling
 
@@ -72,10 +74,10 @@ def toy_model(toy_onnx: bytes) -> Model:
 
 
 @pytest.fixture(scope="session")
-def plain_model(toy_onnx: bytes, toy_model: Model) -> Model:
-    """The toy model of any picture of 28x28 pixels: files of quadrants are taken as they are."""
-    card = replace(toy_model.card, input=PLAIN, preprocessing=PLAIN.version)
-    return Model(OnnxEncoder(toy_onnx, input=PLAIN, threads=1), card)
+def plain_model(toy_model: Model) -> Model:
+    """The toy encoder for pictures of any kind, in gray, which are only resized."""
+    plain = replace(DIGIT, preparation="plain", version=PHOTO_VERSION, fit="stretch")
+    return Model(OnnxEncoder(toy_model.encoder.model, input=plain, threads=1), toy_model.card)
 
 
 @pytest.fixture
@@ -103,3 +105,22 @@ def build_toy(tmp_path: Path, toy_model: Model) -> Callable[..., Path]:
         return folder
 
     return build
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory) -> Iterator[str]:
+    """The address of a single Milvus server, which holds nothing at first; see `tests/engines`."""
+    from engines.single import URI, Single
+
+    server = Single(tmp_path_factory.mktemp("milvus"))
+    server.start()
+    yield URI
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def milvus_galleries(milvus: str) -> Callable[..., VectorStore]:
+    """Makes stores on the server, as the contract's tests need them."""
+    from engines.galleries import Refilled
+
+    return Refilled(milvus)

@@ -170,16 +170,18 @@ WRITTEN_OR_OWN = {
     "cli/options.py": {"SCHEMA.read_text"},
     "cli/signals.py": {"open", "os.open"},
     "data/mnist_sources.py": {"archive.open", "target.open", "tarfile.open"},  # written; of an open file
-    "data/decoding.py": {"pickle.load"},  # from processes of its own
+    "data/decoding.py": {"pickle.load"},  # in a process of its own, of what it was asked
     "data/corruptions.py": {"Image.open"},  # of bytes
     "files.py": {"open", "os.open", "temporary.open"},
+    "index/audit/groups.py": {"Image.open"},  # of an open file
+    "index/audit/moving.py": {"listing.open", "move.target.open"},  # written
     "index/build.py": {"read_index"},  # ours
     "index/bundle.py": {"path.open"},
     "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
-    "show/html/html_report.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},
+    "show/html/pages.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},
     "train/checkpoints.py": {"torch.load"},  # of bytes
     "train/published.py": {"torch.load"},  # of bytes
     "web/openapi.py": {

@@ -7,6 +7,8 @@ the fields in its place where Typer looks, and gathers their values again when t
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
@@ -52,6 +54,14 @@ ThreadsOption = Annotated[
     int, typer.Option(min=0, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]
+
+
+PicturesOption = Annotated[
+    Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
+    typer.Option(
+        "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
+    ),
+]
 
 
 def seed_option(of: str) -> Any:
@@ -179,12 +189,7 @@ class Screen:
         bool,
         typer.Option("--by-class", help="The best example of each class, ranked.", rich_help_panel=_SCREEN),
     ] = False
-    pictures: Annotated[
-        Literal["auto", "blocks", "braille", "kitty", "sixel", "none"],
-        typer.Option(
-            "--images", help="How to draw pictures; auto: blocks on a terminal.", rich_help_panel=_SCREEN
-        ),
-    ] = "auto"
+    pictures: PicturesOption = "auto"
 
 
 def _print_schema(value: bool) -> None:
@@ -275,6 +280,16 @@ def limit_threads(threads: int) -> None:
         from threadpoolctl import threadpool_limits
 
         threadpool_limits(threads)
+
+
+def start_no_threads() -> None:
+    """Have NumPy's BLAS start no threads of its own, for the rest of this process, if it is not loaded yet.
+
+    They are started when NumPy is, which takes as long as loading it, and one query is no work for them; many
+    queries are shared by threads that each compute alone.
+    """
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def open_chosen_model(folder: Path | None, threads: int = 0) -> Model:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 from simsearch.cli.failures import explain
 from simsearch.cli.options import Programs, Screen
@@ -51,7 +52,7 @@ def print_answers(
     :param total: How many there will be; None if that is not known yet.
     """
     log = _Log(total)
-    with terminal.query_progress(total) as advance:
+    with _progress(total) as advance:
         seen = log.watch(outcomes, advance)
         if form is None:
             console, canvas = terminal.results(), terminal.canvas(screen.pictures)
@@ -74,6 +75,15 @@ def print_answers(
     return log.failed > 0
 
 
+def _progress(total: int | None) -> AbstractContextManager[Callable[[int], None]]:
+    """A bar for several queries."""
+    if total == 1:
+        return nullcontext(lambda _: None)
+    from simsearch.show.terminal.progress import query_progress
+
+    return query_progress(total)
+
+
 class _Log:
     """Remarks and failures on stderr: of few queries each at once, of many the remarks in sum."""
 
@@ -84,7 +94,7 @@ class _Log:
         self._hint = ""
         self.seen = self.failed = 0
 
-    def watch(self, outcomes: Iterable[Outcome], advance: terminal.Advance) -> Iterator[Outcome]:
+    def watch(self, outcomes: Iterable[Outcome], advance: Callable[[int], None]) -> Iterator[Outcome]:
         for outcome in outcomes:
             self.seen += 1
             if outcome.error is not None:

@@ -3,6 +3,8 @@
 splits.py        a split: images with what is known about them; which ones are held out
 datasets.py      names -> loaders
 idx.py           folders of IDX files
+named/           datasets with a name beside MNIST
+arrays.py        arrays of pixels -> what an input takes
 collection.py    what lies in a folder now
 labels.py        the class of each file: by folders, by a table, or none
 split_folders.py folders that are splits

@@ -1,4 +1,4 @@
-"""Names -> loaders: a gallery is MNIST, a folder of IDX files, or a folder of images.
+"""Names -> loaders: a gallery is a dataset with a name, a folder of IDX files, or a folder of images.
 
 Loading needs neither torch nor torchvision; fetching is left to `mnist.py`, preparation to `prepare/`.
 """
@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from simsearch.data.arrays import fit_split
 from simsearch.data.collection import comparable, summary, visible
 from simsearch.data.corruptions import corrupt_images
 from simsearch.data.folders import load_image_folder
 from simsearch.data.idx import IDX_IMAGES, load_idx_folder, split_from_idx
 from simsearch.data.labels import AUTO
 from simsearch.data.mnist import Note, default_data_dir, fetch_mnist, silent
+from simsearch.data.named.catalog import NAMED
+from simsearch.data.named.load import fetch_named_dataset, load_named_dataset
 from simsearch.data.split_folders import find_splits, split_word
 from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadDatasetError
@@ -23,6 +27,7 @@ from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
 from simsearch.text import did_you_mean, listed, printable
 
+MNIST = "mnist"
 SPLITS = ("train", "test")
 _SYNONYMS = {"validation": "held-out", "corrupted": "distorted"}
 MNIST_SPLITS = (*SPLITS, "kept", "validation", "corrupted", "held-out", "distorted")
@@ -47,7 +52,7 @@ def load_split(
         which is what their splits are named. A folder of images has the splits that its sub-folders are named
         after, "val" among them; None is then "test" if it is there, or else the first. Without any, all is
         taken.
-    :param input: What pictures in folders are prepared for; MNIST and IDX files are digits already.
+    :param input: What pictures are prepared for; those of its size already, as MNIST for digits, are not.
     :param labels: Where the classes of a folder of images come from; see `simsearch.data.labels`.
     :param data_dir: Where named galleries lie or are put; None is the platform's own folder.
     :param processes: How many decode a folder of images side by side; 0 uses every core.
@@ -56,15 +61,16 @@ def load_split(
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
     """
     if dataset in GALLERIES:
-        _check_split(split, MNIST_SPLITS)
+        _check_split(split, MNIST_SPLITS if dataset == MNIST else SPLITS)
         _check_labels(labels, dataset)
-        return GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
+        gallery = GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
+        return _fitted(gallery, input, note)
     place = image_folder(dataset, split, note=note)
     if place is None:
         word = None if split is None else split_word(split)
         _check_split(word, SPLITS)
         _check_labels(labels, dataset)
-        return load_idx_folder(_existing_folder(dataset), word or "test")
+        return _fitted(load_idx_folder(_existing_folder(dataset), word or "test"), input, note)
     name, folder = place
     loaded = load_image_folder(folder, input, labels=labels, processes=processes)
     for line in summary(loaded.skipped):
@@ -122,9 +128,23 @@ def fetch(dataset: str, data_dir: Path | None = None, *, note: Note = silent) ->
     :raises BadDatasetError: If there is no gallery of that name.
     :raises DatasetUnavailableError: If no source delivers it.
     """
-    if dataset != "mnist":
-        raise BadDatasetError(f"there is no dataset {dataset!r} to fetch", hint="choose mnist")
-    return fetch_mnist(data_dir or default_data_dir(), note=note)
+    where = data_dir or default_data_dir()
+    if dataset in NAMED:
+        return fetch_named_dataset(NAMED[dataset], where, note)
+    if dataset != MNIST:
+        raise BadDatasetError(
+            f"there is no dataset {dataset!r} to fetch",
+            hint=f"{did_you_mean(dataset, GALLERIES)}choose one of: {', '.join(GALLERIES)}",
+        )
+    return fetch_mnist(where, note=note)
+
+
+def _fitted(split: Split, input: ImageInput, note: Note) -> Split:
+    """A split of arrays, prepared; what is left out is said."""
+    fitted = fit_split(split, input)
+    for line in summary(fitted.skipped):
+        note(line)
+    return fitted
 
 
 def _load_mnist(split: str, data_dir: Path, note: Note) -> Split:
@@ -146,7 +166,13 @@ def _part_of_training(train: Split, part: str) -> Split:
     return replace(split, images=corrupt_images(split.images))
 
 
-GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType({"mnist": _load_mnist})
+def _load_other(name: str, split: str, data_dir: Path, note: Note) -> Split:
+    return load_named_dataset(NAMED[name], split, data_dir, note)
+
+
+GALLERIES: Mapping[str, Callable[[str, Path, Note], Split]] = MappingProxyType(
+    {MNIST: _load_mnist, **{name: partial(_load_other, name) for name in NAMED}}
+)
 
 
 def _check_split(split: str | None, splits: Sequence[str]) -> None:

@@ -1,14 +1,16 @@
 """Many picture files -> pixels, in order, side by side where that pays.
 
 Threads that decode small files wait for each other, so this is done by processes of their own: each is sent
-the names of a chunk of files and sends back pixels or reasons. They end when their input does, whatever
-becomes of this process; a file on which one dies is named, and the others are decoded nonetheless.
+the names of a chunk of files and sends back pixels or reasons, in messages that hold no code. They end when
+their input does, whatever becomes of this process; a file on which one dies is named, and the others are
+decoded nonetheless.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import time
@@ -17,11 +19,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import IO, Generic, Protocol, TypeAlias, TypeVar
 
 from simsearch.errors import BadImageError
+from simsearch.prepare.inputs import Picture
+from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, joined, parted, picture_fields, picture_of
 
-Decoded = TypeVar("Decoded")
+Decoded = TypeVar("Decoded")  # what is made of a file, such as uint8 pixels
 Prepare: TypeAlias = Callable[[Path], Decoded]  # importable by its name; raises BadImageError
 
 _FIRST = 64  # files that are decoded here, to see how long they take
@@ -30,15 +34,52 @@ _CHUNK_SECONDS = 0.25
 _MOST_FILES = 256  # in a chunk
 _AHEAD = 2  # chunks a process: those that wait take memory
 _COMMAND = "from simsearch.data.decoding import serve; serve()"
+_LENGTH = struct.Struct("<I")  # before each message; 0 stands after those of a request
 _DIED = "decoding it ended the process"
+_MADE, _REFUSED = b"made", b"refused"
+_TEXT = ("utf-8", "surrogatepass")  # names of files may hold half a character
+
+
+class Codec(Protocol[Decoded]):
+    """How what was made of a file travels: as fields of bytes, which hold no code."""
+
+    def pack(self, made: Decoded, /) -> Sequence[bytes]:
+        """The fields."""
+
+    def unpack(self, fields: Sequence[bytes], /) -> Decoded:
+        """What they stand for.
+
+        :raises ValueError: If they stand for nothing.
+        """
+
+
+class Pixels:
+    """Pictures as their pixels."""
+
+    def pack(self, made: Picture) -> Sequence[bytes]:
+        """The shape, and the numbers."""
+        return picture_fields(made)
+
+    def unpack(self, fields: Sequence[bytes]) -> Picture:
+        """The picture."""
+        if len(fields) != 2:
+            raise ValueError(f"a picture of {len(fields)} fields")
+        return picture_of(*fields)
+
+
+PIXELS = Pixels()
 
 
 def decode_files(
-    files: Sequence[Path], prepare: Prepare[Decoded], *, processes: int = 0
+    files: Sequence[Path],
+    prepare: Prepare[Decoded],
+    *,
+    processes: int = 0,
+    codec: Codec[Decoded] = PIXELS,  # type: ignore[assignment]  # pictures, unless another is given
 ) -> Generator[Decoded | str, None, None]:
-    """Decode files in their order; of each what was made of it, or why nothing was.
+    """Decode files in their order; of each what is made of it, or why nothing is.
 
-    :param prepare: What makes pixels of a file; it is sent to other processes.
+    :param prepare: What makes it of a file; it is sent to other processes.
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     """
     head: list[Decoded | str] = []
@@ -51,7 +92,7 @@ def decode_files(
     if processes == 1 or each * len(rest) < _WORTH:
         yield from (pixels_or_reason(file, prepare) for file in rest)
     else:
-        with Decoders(prepare, processes) as decoders:
+        with Decoders(prepare, processes, codec) as decoders:
             yield from decoders.decode(rest, max(1, min(_MOST_FILES, int(_CHUNK_SECONDS / each))))
 
 
@@ -71,9 +112,15 @@ def pixels_or_reason(file: Path, prepare: Prepare[Decoded]) -> Decoded | str:
 class Decoders(Generic[Decoded]):
     """Processes that decode, while the block lasts."""
 
-    def __init__(self, prepare: Prepare[Decoded], processes: int) -> None:
+    def __init__(
+        self,
+        prepare: Prepare[Decoded],
+        processes: int,
+        codec: Codec[Decoded] = PIXELS,  # type: ignore[assignment]  # as for `decode_files`
+    ) -> None:
         """Start them."""
-        self._prepare, self._most, self._ended = prepare, processes * _AHEAD, False
+        self._prepare, self._codec = prepare, codec
+        self._most, self._ended = processes * _AHEAD, False
         self._all: list[subprocess.Popen[bytes]] = []
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(processes)  # each waits for one process
@@ -107,9 +154,8 @@ class Decoders(Generic[Decoded]):
         """Have a process decode files; halve those on which it dies, until one is left."""
         process = self._idle.get()
         try:
-            answer: list[Decoded | str] = _exchange(process, (self._prepare, files))
-            return answer
-        except (EOFError, OSError):
+            return self._exchange(process, files)
+        except (OSError, ValueError):
             process = self._replace(process)
         finally:
             self._idle.put(process)
@@ -128,8 +174,8 @@ class Decoders(Generic[Decoded]):
             return dead
         process = self._start()
         try:
-            _exchange(process, (self._prepare, []))
-        except (EOFError, OSError) as error:
+            self._exchange(process, [])
+        except (OSError, ValueError) as error:
             raise RuntimeError(f"{sys.executable} cannot decode pictures in a process of its own") from error
         return process
 
@@ -146,13 +192,42 @@ class Decoders(Generic[Decoded]):
         self._all.append(process)
         return process
 
+    def _exchange(self, process: subprocess.Popen[bytes], files: Sequence[Path]) -> list[Decoded | str]:
+        """What a process makes of files.
 
-def _exchange(process: subprocess.Popen[bytes], request: Any) -> Any:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    pickle.dump(request, process.stdin)
-    process.stdin.flush()
-    return pickle.load(process.stdout)
+        :raises OSError: If it is gone.
+        :raises ValueError: If it sends anything else than what was made and reasons, one a file.
+        """
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pickle.dump((self._prepare, self._codec, files), process.stdin)
+        process.stdin.flush()
+        decoded = [self._received(process.stdout) for _ in files]
+        if _message(process.stdout):
+            raise ValueError("more messages than files")
+        return decoded
+
+    def _received(self, answers: IO[bytes]) -> Decoded | str:
+        kind, *fields = parted(_message(answers))
+        if kind == _MADE:
+            return self._codec.unpack(fields)
+        if kind == _REFUSED and len(fields) == 1:
+            return fields[0].decode(*_TEXT)
+        raise ValueError("a message of no known kind")
+
+
+def _message(answers: IO[bytes]) -> bytes:
+    (length,) = _LENGTH.unpack(_exactly(answers, _LENGTH.size))
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length:,} bytes")
+    return _exactly(answers, length)
+
+
+def _exactly(answers: IO[bytes], size: int) -> bytes:
+    data = answers.read(size)
+    if len(data) < size:
+        raise ConnectionError("the process has ended")
+    return data
 
 
 def serve() -> None:
@@ -161,8 +236,14 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:
         while True:
-            prepare, files = pickle.load(sys.stdin.buffer)
-            pickle.dump([pixels_or_reason(file, prepare) for file in files], answers)
+            prepare, codec, files = pickle.load(sys.stdin.buffer)  # from the process that started this one
+            for file in files:
+                found = pixels_or_reason(file, prepare)
+                is_reason = isinstance(found, str)
+                fields = (_REFUSED, found.encode(*_TEXT)) if is_reason else (_MADE, *codec.pack(found))
+                message = joined(fields)
+                answers.write(_LENGTH.pack(len(message)) + message)
+            answers.write(_LENGTH.pack(0))
             answers.flush()
     except (EOFError, BrokenPipeError):
         return

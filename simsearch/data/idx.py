@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,8 @@ IDX_IMAGES = re.compile(r"(?P<stem>.*?)[-_.]?images[-.]idx3-ubyte(\.gz)?")
 _SPLIT_WORDS = {"train": ("train",), "test": ("t10k", "test")}
 _GZIP_MAX_RATIO = 1032  # deflate cannot pack tighter: a header that declares more lies
 _MAX_BYTES = 1 << 31  # of a file, and of what it unpacks to
+_BYTES = {0x08: "u1"}  # the format's numbers of types
+_NUMBERS = {0x0C: ">i4"}
 
 
 def load_idx_folder(folder: Path, split: str) -> Split:
@@ -52,39 +57,60 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return _read_hashed(path)[0]
 
 
+def read_idx_bytes(content: bytes, path: Path) -> NDArray[Any]:
+    """Read the content of an IDX file of unsigned bytes or of 32-bit numbers.
+
+    :param path: Where it is from; packed, if that ends in `.gz`.
+    :raises BadDatasetError: As `read_idx`.
+    """
+    stream = io.BytesIO(content)
+    packed = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
+    try:
+        return _parse(packed, len(content), path, _BYTES | _NUMBERS)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _bad_idx(path, f"cannot be read: {reason_of(error)}") from error
+
+
 def _read_hashed(path: Path) -> tuple[NDArray[np.uint8], str]:
     """What is in an IDX file, and the SHA-256 of the same file."""
     try:
         with open_regular(path, _MAX_BYTES) as file:
             size, sha256 = size_of(file), sha256_of(file)
-            stream = decompressed(file, path.name)
-            shape = _read_idx_header(stream, path)
-            declared = math.prod(shape)
-            available = size - 4 - 4 * len(shape)
-            if path.suffix == ".gz":
-                available = min(size * _GZIP_MAX_RATIO, _MAX_BYTES)
-            if declared > available:
-                raise _bad_idx(path, f"declares {declared:,} bytes, more than it can hold")
-            values = np.empty(declared, np.uint8)
-            if stream.readinto(values.data) != declared:
-                raise _bad_idx(path, f"ends before the {declared:,} bytes that it declares")
-            if stream.read(1):
-                raise _bad_idx(path, f"is longer than the {declared:,} bytes that it declares")
+            return _parse(decompressed(file, path.name), size, path, _BYTES), sha256
     except (OSError, EOFError, zlib.error) as error:
         raise _bad_idx(path, f"cannot be read: {reason_of(error)}") from error
-    return values.reshape(shape), sha256
 
 
-def _read_idx_header(stream: io.BufferedIOBase, path: Path) -> tuple[int, ...]:
+def _parse(stream: io.BufferedIOBase, size: int, path: Path, types: Mapping[int, str]) -> NDArray[Any]:
+    """The numbers of an IDX file of these types, in a file of this size."""
+    dtype, shape = _read_idx_header(stream, path, types)
+    declared = math.prod(shape) * dtype.itemsize
+    available = size - 4 - 4 * len(shape)
+    if path.suffix == ".gz":
+        available = min(size * _GZIP_MAX_RATIO, _MAX_BYTES)
+    if declared > available:
+        raise _bad_idx(path, f"declares {declared:,} bytes, more than it can hold")
+    values = np.empty(declared, np.uint8)
+    if stream.readinto(values.data) != declared:
+        raise _bad_idx(path, f"ends before the {declared:,} bytes that it declares")
+    if stream.read(1):
+        raise _bad_idx(path, f"is longer than the {declared:,} bytes that it declares")
+    return values.view(dtype).reshape(shape)
+
+
+def _read_idx_header(
+    stream: io.BufferedIOBase, path: Path, types: Mapping[int, str]
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not 1 <= magic[3] <= 3:
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in types or not 1 <= magic[3] <= 3:
         raise _bad_idx(
             path, f"does not start like an IDX file of bytes (it starts with {magic.hex() or 'nothing'})"
         )
     sides = stream.read(4 * magic[3])
     if len(sides) < 4 * magic[3]:
         raise _bad_idx(path, "ends inside its header")
-    return tuple(int.from_bytes(sides[at : at + 4], "big") for at in range(0, len(sides), 4))
+    shape = tuple(int.from_bytes(sides[at : at + 4], "big") for at in range(0, len(sides), 4))
+    return np.dtype(types[magic[2]]), shape
 
 
 def split_from_idx(images_file: Path, labels_file: Path | None, name: str, split: str) -> Split:

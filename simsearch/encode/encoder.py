@@ -14,6 +14,8 @@ from simsearch.prepare.inputs import ImageInput, Pictures
 
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 
+MAX_MODEL_BYTES = 2**31 - 1  # of Protocol Buffers; a ViT-B has 343 MB, a ViT-L 1.2 GB
+
 
 @dataclass(frozen=True)
 class VectorOutput:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from simsearch.documents import installed_versions
-from simsearch.encode.encoder import VectorOutput
+from simsearch.encode.encoder import MAX_MODEL_BYTES, VectorOutput
+from simsearch.encode.graph.external import merge_external_data
 from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord, ModelCard, write_model_card
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.files import folder_lock, read_small_file, write_atomically
 from simsearch.prepare.inputs import ImageInput
@@ -23,7 +23,19 @@ _LIBRARIES = ("numpy", "onnxruntime")
 
 
 def read_encoder(path: Path) -> bytes:
-    """The content of an ONNX file.
+    """The content of an ONNX file, with the weights that lie in other files beside it.
+
+    :raises BadInputError: If it cannot be read, or its weights are not where it says, or elsewhere.
+    """
+    data = read_model_bytes(path)
+    try:
+        return merge_external_data(data, path.parent, MAX_MODEL_BYTES)
+    except ValueError as error:
+        raise BadInputError(f"{path} cannot be imported: {error}") from error
+
+
+def read_model_bytes(path: Path) -> bytes:
+    """The content of a file of weights.
 
     :raises BadInputError: If it cannot be read.
     """
@@ -32,7 +44,7 @@ def read_encoder(path: Path) -> bytes:
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
     if data is None:
-        raise BadInputError(f"{path} is larger than {MAX_MODEL_BYTES // 2**20} MB")
+        raise BadInputError(f"{path} is larger than {MAX_MODEL_BYTES // 2**20:,} MB")
     return data
 
 

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
-from simsearch.encode.encoder import AS_IS, VectorOutput
+from simsearch.encode.encoder import AS_IS, MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
-from simsearch.encode.stored_calibration import restore_calibration, store_calibration
+from simsearch.encode.stored_calibration import PairScaled, restore_calibration, store_calibration
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import open_regular, read_small_file, size_of, write_atomically
 from simsearch.prepare.inputs import ImageInput
@@ -24,6 +23,7 @@ from simsearch.stats.calibration import Calibration, PlattScaling
 MODEL_CARD = "model.json"
 ENCODER = "encoder.onnx"
 BEST_CHECKPOINT = "best_model.pt"
+LAST_CHECKPOINT = "last.pt"  # where a run goes on from; no part of the model
 FORMAT_VERSION = 2  # the first that says what pictures an encoder takes
 _DIGITS_FORMAT = 1  # still written for digits, so that earlier versions read them
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -43,7 +43,7 @@ class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
 
-class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ModelCard(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `model.json` says: how the model came to be, and how its files can be recognised.
 
     `training` (recipe, seed, validation rows, data hashes, versions, per-epoch choice) is for people;
@@ -61,11 +61,6 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     calibration: Calibration | None = None  # absent in models that were never calibrated
     input: ImageInput = DIGIT
     output: VectorOutput = AS_IS
-
-    @property
-    def pairs(self) -> PlattScaling | None:
-        """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
-        return self.projection if self.calibration is None else self.calibration.pairs
 
     def to_json(self) -> bytes:
         """The content of `model.json`."""

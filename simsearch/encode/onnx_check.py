@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.encode.encoder import MAX_MODEL_BYTES
 from simsearch.encode.graph.rules import OPERATORS, run
 from simsearch.encode.graph.tensors import (
     DTYPES,
@@ -31,7 +32,6 @@ from simsearch.encode.graph.tensors import (
 from simsearch.encode.graph.values import MOST
 from simsearch.encode.graph.wire import Message, Numbers, read_model, text
 
-MAX_MODEL_BYTES = 512 * 2**20  # a ViT-B has 343 MB
 _MOST_OUTPUTS = 64
 MAX_NODES = 20_000  # a Swin-B from TorchScript has about 13,000
 _OPSETS = range(9, 27)

@@ -69,6 +69,19 @@ class _Calibration(msgspec.Struct, frozen=True):
             raise ValueError("the calibration cannot be used: it lacks a threshold")
 
 
+class PairScaled:
+    """What a card and a manifest have in common: a line from cosine to logit, and a calibration of it."""
+
+    __slots__ = ()
+    projection: PlattScaling | None  # as it was learned; None where the network was not trained on pairs
+    calibration: Calibration | None
+
+    @property
+    def pair_scaling(self) -> PlattScaling | None:
+        """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
+        return self.projection if self.calibration is None else self.calibration.pairs
+
+
 def restore_calibration(fields: dict[str, Any], *, optional: bool = False) -> None:
     """Put records in the places of a document's `projection` and `calibration`, as far as it has them.
 

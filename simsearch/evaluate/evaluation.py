@@ -15,12 +15,12 @@ from threadpoolctl import threadpool_limits
 from simsearch.data.splits import Split
 from simsearch.documents import installed_versions
 from simsearch.errors import BadInputError
-from simsearch.evaluate.report import Approximation, ClassRow, Figure, PerQuery, Report
+from simsearch.evaluate.report import Approximation, ClassRow, Estimate, PerQuery, Report
 from simsearch.index.bundle import Bundle
 from simsearch.index.stores.base import Vectors, gather
 from simsearch.stats import retrieval as metrics
+from simsearch.stats.pairs import Verification, verify_pairs
 from simsearch.stats.significance import RESAMPLES, bootstrap_means
-from simsearch.stats.verification import Verification, verify_pairs
 
 LEAVE_ONE_OUT = "gallery leave-one-out"
 QUERY_SET = "query set against gallery"
@@ -251,10 +251,10 @@ def prepare_queries(bundle: Bundle, split: Split | None = None) -> Queries:
 
 def _figures(
     values: Mapping[str, metrics.Values], per_class: tuple[ClassRow, ...], seed: int
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     intervals = bootstrap_means(values, np.random.default_rng(seed))
     return {
-        name: Figure(
+        name: Estimate(
             value=float(column.mean()),
             low=intervals[name].low,
             high=intervals[name].high,
@@ -286,10 +286,14 @@ def _verify(bundle: Bundle, queries: Queries, seed: int) -> Verification | None:
     """Verify pairs of queries whose classes the gallery knows."""
     known = queries.labels >= 0
     manifest = bundle.manifest
-    if manifest.pairs is None:  # nothing says from which cosine on a pair is of one class
+    if manifest.pair_scaling is None:  # nothing says from which cosine on a pair is of one class
         return None
     return verify_pairs(
-        queries.vectors[known], queries.labels[known], manifest.pairs, learned=manifest.projection, seed=seed
+        queries.vectors[known],
+        queries.labels[known],
+        manifest.pair_scaling,
+        learned=manifest.projection,
+        seed=seed,
     )
 
 

@@ -13,7 +13,10 @@ from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, sp
 from simsearch.evaluate.report import PerQuery
 from simsearch.evaluate.saved_report import SavedReport
 from simsearch.index.bundle import Bundle
-from simsearch.index.stores.base import NOTHING
+from simsearch.index.stores.base import NOTHING, Ids
+
+_ASKED = 1_024  # items that are searched for at once
+_NONE = np.empty(0, np.int64)
 
 Pixels = NDArray[np.uint8]  # (H, W)
 
@@ -38,6 +41,40 @@ class Mistake:
     average_precision: float
     pixels: Pixels
     neighbors: tuple[Neighbor, ...]
+
+
+def misplaced_items(bundle: Bundle) -> tuple[Ids, Ids]:
+    """The items whose nearest other item is of another class, and those nearest ones: int64 (M,) each.
+
+    In order of id; as near as the index itself finds, so exact where it is. An item that is alone in its
+    class is none, as in an evaluation.
+
+    :param bundle: An index with labels.
+    """
+    items, others = [], []
+    for block in bundle.store.scan():
+        for start in range(0, len(block.ids), _ASKED):
+            part = slice(start, start + _ASKED)
+            hits = bundle.store.search(block.vectors[part], 1, left_out=block.ids[part])
+            there = (hits.ids != NOTHING).any(axis=1)  # no neighbor where it is the only item
+            items.append(block.ids[part][there])
+            others.append(hits.ids[there].ravel())
+    return _of_another_class(bundle, np.concatenate([_NONE, *items]), np.concatenate([_NONE, *others]))
+
+
+def saved_misplaced_items(report: SavedReport, bundle: Bundle) -> tuple[Ids, Ids]:
+    """The same of an evaluation that was written as JSON.
+
+    :raises BadInputError: If it is not the leave-one-out evaluation of this index.
+    """
+    _check_index(report, bundle)
+    if report.protocol != LEAVE_ONE_OUT:
+        raise BadInputError(
+            f"the evaluation of {report.index} asked about {report.query_set}, not about its own items",
+            hint="evaluate without --queries",
+        )
+    items, nearest = bundle.ids[report.per_query.row], report.per_query.nearest
+    return _of_another_class(bundle, items, nearest)
 
 
 def find_mistakes(
@@ -87,14 +124,7 @@ def saved_mistakes(
 
     :raises BadInputError: If it is not the evaluation of this index with these queries.
     """
-    if (report.encoder, report.gallery_fingerprint) != (
-        bundle.manifest.encoder,
-        gallery_fingerprint(bundle),
-    ):
-        raise BadInputError(
-            f"the evaluation is of the index {report.index}, not of the one in {bundle.folder}",
-            hint="name its index with --index, or evaluate again",
-        )
+    _check_index(report, bundle)
     asked = gallery_fingerprint(bundle) if queries is None else split_fingerprint(queries)
     if report.query_fingerprint != asked:
         other = "the gallery itself" if report.protocol == LEAVE_ONE_OUT else report.query_set
@@ -103,6 +133,25 @@ def saved_mistakes(
             hint="name its queries with --queries, as `simsearch evaluate` was given them",
         )
     return find_mistakes(bundle, report.per_query, queries, count=count, neighbors=neighbors)
+
+
+def _check_index(report: SavedReport, bundle: Bundle) -> None:
+    if (report.encoder, report.gallery_fingerprint) != (
+        bundle.manifest.encoder,
+        gallery_fingerprint(bundle),
+    ):
+        raise BadInputError(
+            f"the evaluation is of the index {report.index}, not of the one in {bundle.folder}",
+            hint="name its index with --index, or evaluate again",
+        )
+
+
+def _of_another_class(bundle: Bundle, items: Ids, nearest: Ids) -> tuple[Ids, Ids]:
+    assert bundle.labels is not None
+    own = bundle.labels[bundle.rows(items)]
+    alone = [label for label in bundle.store.classes if bundle.store.count(label) == 1]
+    differs = (own != bundle.labels[bundle.rows(nearest)]) & ~np.isin(own, alone)
+    return items[differs], nearest[differs]
 
 
 def _neighbors(

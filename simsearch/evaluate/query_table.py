@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from simsearch.errors import BadInputError, require
 from simsearch.evaluate.report import PerQuery
 from simsearch.files import open_atomically
+from simsearch.text import csv_text
 
 
 def write_query_table(path: Path, table: PerQuery) -> None:
@@ -44,8 +43,4 @@ def _columns(table: PerQuery) -> dict[str, list[object]]:
 
 def _csv(table: PerQuery) -> bytes:
     columns = _columns(table)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()
+    return csv_text([columns, *zip(*columns.values(), strict=True)]).encode()

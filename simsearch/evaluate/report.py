@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.stats.verification import Verification
+from simsearch.stats.pairs import Verification
 
 REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A metric's mean over queries (micro) with its 95 % bootstrap interval, and the mean of class means."""
 
     value: float
@@ -76,7 +76,7 @@ class Report:
     command: str
     versions: Mapping[str, str]
     classes: tuple[str, ...]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
     per_class: tuple[ClassRow, ...]
     confusion: tuple[tuple[int, ...], ...]  # [label of the query][label of the nearest item]
     recall_levels: tuple[float, ...]

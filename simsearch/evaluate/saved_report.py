@@ -14,7 +14,7 @@ from simsearch.documents import parse_document, record_of
 from simsearch.errors import BadInputError
 from simsearch.evaluate.report import REPORT_VERSION, PerQuery
 from simsearch.files import read_small_file
-from simsearch.stats.verification import Verification
+from simsearch.stats.pairs import Verification
 
 MAX_REPORT_BYTES = 2**29  # a million queries take a third of it
 _HINT = "write one with `simsearch evaluate --json > FILE`"

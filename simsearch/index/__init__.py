@@ -15,5 +15,8 @@ calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check
 change/       how an index changes
+stored_map.py a layout of the items, kept beside the index
+originals.py  the files behind the items
+audit/        what is doubtful, and what is there twice
 stores/       vector stores: one contract, an engine a file
 """

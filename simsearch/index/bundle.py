@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -50,7 +49,7 @@ MANIFEST = "manifest.json"
 BUILDING = "building"  # a folder inside an index's: a build that is not done yet
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
-PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped where a process runs for long
+PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped, unless a process ends at once
 _CHUNK = 2**20  # bytes
 
 
@@ -94,11 +93,12 @@ class Bundle:
         return np.asarray(self.thumbnails[self.rows(ids)])
 
 
-def open_bundle(folder: Path, *, threads: int = 0, private: int = 0) -> Bundle:
+def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Bundle:
     """Open an index, verifying size and checksum of each file before it is parsed.
 
     :param private: Files of vectors and pictures of at most so many bytes are read, larger ones mapped. A
-        mapped file opens sooner and shares its memory, and kills this process if it is cut short in place.
+        mapped file opens sooner and shares its memory, and kills this process if it is cut short in place: 0
+        is for a process that ends at once.
     :raises MissingBundleError: If there is no index in the folder.
     :raises BrokenBundleError: If anything about it does not fit.
     """
@@ -195,6 +195,8 @@ def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
 
     :param write: Called with a temporary path to write to.
     """
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as aside:
         path = Path(aside) / role
         write(path)

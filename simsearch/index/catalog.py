@@ -22,6 +22,7 @@ from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, 
 from simsearch.index.bundle import BUILDING, MANIFEST, bundle_lock, read_items, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
+from simsearch.index.stored_map import MAP
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
         with bundle_lock(folder):
             sweep_temporaries(folder)
             for path in folder.iterdir():
-                if not (is_data_file(path.name) or path.name in (MANIFEST, LOCK, BUILDING)):
+                if not (is_data_file(path.name) or path.name in (MANIFEST, MAP, LOCK, BUILDING)):
                     raise BadInputError(
                         f"{folder} also holds {path.name}", hint="move what is not the index's"
                     )
@@ -141,7 +142,8 @@ def delete_index(name: str, index_dir: Path) -> Path:
             sync_folder(folder)
             sweep(folder, keep=[])
             shutil.rmtree(folder / BUILDING, ignore_errors=True)
-        (folder / LOCK).unlink(missing_ok=True)
+        for name in (MAP, LOCK):
+            (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds something else
             folder.rmdir()
     except OSError as error:

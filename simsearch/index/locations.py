@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
 from simsearch.errors import BadInputError, MissingBundleError
@@ -57,7 +56,11 @@ def _what_instead(index: str, index_dir: Path) -> str:
 
 
 def _option(index_dir: Path) -> str:
-    return "" if index_dir == DEFAULT_INDEX_DIR else f" --index-dir {shlex.quote(str(index_dir))}"
+    if index_dir == DEFAULT_INDEX_DIR:
+        return ""
+    from shlex import quote
+
+    return f" --index-dir {quote(str(index_dir))}"
 
 
 def list_indexes(index_dir: Path) -> list[str]:

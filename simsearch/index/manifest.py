@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 
 from simsearch.documents import check_checksum, parse_document, record_of, records_of, with_checksum
-from simsearch.encode.encoder import AS_IS, VectorOutput
+from simsearch.encode.encoder import AS_IS, MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.model_folder import FORMAT_VERSION, version_of
-from simsearch.encode.onnx_check import MAX_MODEL_BYTES
-from simsearch.encode.stored_calibration import restore_calibration, store_calibration
+from simsearch.encode.stored_calibration import PairScaled, restore_calibration, store_calibration
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
 from simsearch.stats.calibration import Calibration, PlattScaling
@@ -77,7 +76,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: Mapping[str, FileEntry]
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The description and the commit of one index."""
 
     name: str
@@ -107,11 +106,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     labeling: str | None = None  # where classes come from, as `data/labels.py` takes it
     changed: int = 0  # items added and removed since the calibration was checked
     model_calibration: Calibration | None = None  # the model's own, where the gallery got another
-
-    @property
-    def pairs(self) -> PlattScaling | None:
-        """What turns a cosine into the printed probability: calibrated, as it was learned, or nothing."""
-        return self.projection if self.calibration is None else self.calibration.pairs
 
     @property
     def parts(self) -> tuple[Segment, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +16,13 @@ from simsearch.index.packed import keeps_pixels, small_picture
 from simsearch.prepare.decode import ANY_PICTURE, read_image_file
 from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.transfer import picture_fields, picture_of
 
 # What a file was when it was read: bytes, time, and the XXH3-128 of its content as two numbers.
 STAMP = np.dtype([("size", "<i8"), ("mtime_ns", "<i8"), ("xxh3_128", "<u8", (2,))])
 UNKNOWN = (-1, 0, (0, 0))  # the stamp of an item that was not a file, or from before there were stamps
+
+_STAMP = struct.Struct("<qqQQ")
 
 Stamp = tuple[int, int, tuple[int, int]]
 
@@ -28,6 +33,25 @@ class Read(NamedTuple):
     pixels: Picture  # as the encoder takes them
     small: bytes | None  # the small picture that is kept; None where the pixels are
     stamp: Stamp
+
+
+class ReadCodec:
+    """How a picture that was read travels from the process that read it; see `simsearch.data.decoding`."""
+
+    def pack(self, made: Read) -> Sequence[bytes]:
+        """Shape and numbers of the pixels, the small picture or nothing, and the stamp."""
+        size, mtime_ns, halves = made.stamp
+        return *picture_fields(made.pixels), made.small or b"", _STAMP.pack(size, mtime_ns, *halves)
+
+    def unpack(self, fields: Sequence[bytes]) -> Read:
+        """What was read.
+
+        :raises ValueError: If these are no such fields.
+        """
+        if len(fields) != 4 or len(fields[3]) != _STAMP.size:
+            raise ValueError("no picture that was read")
+        size, mtime_ns, high, low = _STAMP.unpack(fields[3])
+        return Read(picture_of(*fields[:2]), fields[2] or None, (size, mtime_ns, (high, low)))
 
 
 def read_picture(input: ImageInput, file: Path) -> Read:

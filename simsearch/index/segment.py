@@ -16,9 +16,8 @@ from simsearch.files import size_of
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.reading import STAMP
-from simsearch.index.stores.base import Ids, Labels, is_unit
-from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.stores.faiss_index import parse_index
+from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit
+from simsearch.index.stores.opening import open_store
 from simsearch.prepare.inputs import Pictures
 
 Files = Mapping[str, io.BufferedReader]
@@ -45,7 +44,7 @@ class Part:
     """An open segment."""
 
     items: Items
-    store: FaissStore
+    store: VectorStore
     thumbnails: Pictures | SmallPictures  # n
 
 
@@ -75,8 +74,7 @@ def open_part(files: Files, count: int, manifest: Manifest, removed: Ids, privat
     if "vectors" in files:
         vectors = load_array(files["vectors"], np.float32, (count, manifest.dim), private)
     thumbnails = _load_thumbnails(files, count, manifest, private)
-    index = parse_index(files["index"], dim=manifest.dim, count=count)
-    store = FaissStore(index, items.ids, items.labels, vectors)
+    store = open_store(files["index"], items.ids, items.labels, vectors, dim=manifest.dim)
     if not all(is_unit(block.vectors) for block in store.scan()):
         raise ValueError("a stored vector is not finite and of length 1")
     return Part(items, store, thumbnails)

@@ -1,12 +1,13 @@
 """The whole check of one index or model: every file, what the files say of each other, and what they compute.
 
-Each check says what it found. The comparison of a checkpoint's weights with its encoder needs torch and
-is left to `simsearch export`; here the checkpoint's size and hash are checked.
+Each check says what it found. That an encoder has the weights of its checkpoint is computed in numpy: nothing
+here needs torch.
 """
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,27 +15,35 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES, open_archive, read_state, read_weights
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
+    LAST_CHECKPOINT,
     MODEL_CARD,
     ModelCard,
     read_model_card,
     read_model_file,
 )
 from simsearch.encode.onnx import OnnxEncoder
+from simsearch.encode.reference import SHAPES, embed
 from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
+from simsearch.files import read_small_file
 from simsearch.index.bundle import REBUILD, Bundle, open_bundle, open_checked, read_manifest
 from simsearch.index.checks import Check, failed, guarded
 from simsearch.index.manifest import FileEntry
 from simsearch.index.stores.base import is_unit
 from simsearch.index.stores.exact import exact_scores
 from simsearch.prepare.inputs import Pictures
+from simsearch.prepare.prepare import DIGIT
+from simsearch.stats.calibration import PlattScaling
 
 Rows = NDArray[np.int64]
 
 SAMPLE = 256  # items that are encoded and searched for again
 _SAME_VECTOR = 1e-4  # onnxruntime's kernels differ a little from processor to processor
+_COMPARED = 16  # pictures that are encoded from the checkpoint
+_SAME_WEIGHTS = 1e-5  # what `export` holds its encoder to
 _BLOCK = 4096  # rows looked at together
 _USABLE_RECALL = 0.5  # of stored vectors that an approximate index finds when asked for them
 
@@ -96,9 +105,9 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
         yield failed("card", error)
         return
     yield Check("card", True, f"{card.name}, {card.parameters:,} parameters, projection finite")
-    for name in card.files:  # a name that is no file's is refused when it is read
-        if name != ENCODER:
-            yield guarded(name, partial(_check_model_file, folder, name, card))
+    others = [name for name in card.files if name != ENCODER]  # one that is no file's is refused when read
+    files = [guarded(name, partial(_check_model_file, folder, name, card)) for name in others]
+    yield from files
     try:
         content = read_model_file(folder, ENCODER, card)
     except SimsearchError as error:
@@ -106,9 +115,9 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
         return
     yield Check(ENCODER, True, f"{len(content):,} bytes, SHA-256 right")
     yield guarded("vectors", partial(_check_model, content, card, random, threads))
-    if BEST_CHECKPOINT in card.files:
-        detail = "not compared with the encoder: that needs torch; `simsearch export` does it"
-        yield Check("weights", None, detail)
+    if BEST_CHECKPOINT in card.files and all(check.passed for check in files):
+        yield guarded("weights", partial(_check_weights, folder, content, card, random, threads))
+        yield _check_run(folder, card)
 
 
 def _role_of(entry: FileEntry) -> str:
@@ -185,6 +194,52 @@ def _decode_pictures(bundle: Bundle) -> str:
     for row in range(len(bundle.ids)):
         bundle.thumbnails[row]
     return f"{len(bundle.ids):,} small pictures decode"
+
+
+def _check_weights(
+    folder: Path, content: bytes, card: ModelCard, random: np.random.Generator, threads: int
+) -> str:
+    """The encoder and the card's projection are those of the checkpoint."""
+    if card.input != DIGIT:
+        raise BrokenModelError(f"{BEST_CHECKPOINT} is of a network for digits, and {ENCODER} takes others")
+    try:
+        weights = read_weights(read_model_file(folder, BEST_CHECKPOINT, card), SHAPES)
+    except ValueError as error:
+        raise BrokenModelError(f"{BEST_CHECKPOINT} holds no weights of EmbeddingNet: {error}") from error
+    encoder = OnnxEncoder(content, input=card.input, output=card.output, threads=threads)
+    images: Pictures = random.integers(0, 256, (_COMPARED, *card.input.picture_shape)).astype(np.uint8)
+    found, expected = encoder.encode(images), embed(weights, card.input.to_batch(images))
+    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if not difference <= _SAME_WEIGHTS:
+        raise BrokenModelError(
+            f"{ENCODER} has other weights than {BEST_CHECKPOINT}: vectors differ by {difference:.2g}",
+            hint="one of them is of another model; `simsearch export` makes the encoder of the checkpoint",
+        )
+    learned = PlattScaling(float(weights["projection.weight"][0, 0]), float(weights["projection.bias"][0]))
+    if card.projection != learned:
+        raise BrokenModelError(f"the projection in {MODEL_CARD} is not that of {BEST_CHECKPOINT}")
+    return f"{ENCODER} has those of {BEST_CHECKPOINT}: vectors differ by {difference:.1g}"
+
+
+def _check_run(folder: Path, card: ModelCard) -> Check:
+    """The checkpoint is the one that the run in the folder kept, as its last state says."""
+    path = folder / LAST_CHECKPOINT
+    try:
+        data = read_small_file(path, MAX_CHECKPOINT_BYTES) or b""
+        with open_archive(data) as archive:
+            kept = read_state(archive).get("best_sha256")
+    except FileNotFoundError:
+        return Check("run", None, f"no {LAST_CHECKPOINT}, which would say which weights the run kept")
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        return failed(
+            "run", BrokenModelError(f"{path} is not a readable checkpoint ({type(error).__name__})")
+        )
+    if not kept:
+        return Check("run", None, f"{LAST_CHECKPOINT} does not say which weights the run kept")
+    if kept != card.files[BEST_CHECKPOINT].sha256:
+        wrong = BrokenModelError(f"{BEST_CHECKPOINT} is not what the run kept, as {LAST_CHECKPOINT} says")
+        return failed("run", wrong)
+    return Check("run", True, f"{BEST_CHECKPOINT} is what the run kept")
 
 
 def _check_model(content: bytes, card: ModelCard, random: np.random.Generator, threads: int) -> str:

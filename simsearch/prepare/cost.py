@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from simsearch.prepare.coded import coded_items
 from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
 
 # Every limit lies far above what cameras, phones and editors write: a progressive JPEG has about ten scans.
@@ -23,6 +24,9 @@ MAX_BLOCKS = 100_000  # of a GIF: 10 MB have 40,000 of full size
 MAX_FRAMES = 10_000
 MAX_PAGES = 1_000  # of a TIFF
 MAX_ENTRIES = 20_000  # of its directories
+MAX_LAYERS = 8  # coded pictures in one item of an AVIF or HEIC; those in layers have up to four
+MAX_TILES = 1_000  # coded pictures in all items
+MAX_CODED_PIXELS = 2**24  # four times as many as a picture may have: layers, and transparency beside it
 MAX_RUN_LENGTH_BYTES = 2**21  # of a run-length coded BMP, which Pillow unpacks in Python
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed byte nor a restart
@@ -140,8 +144,18 @@ def _check_tiff(data: bytes) -> None:
         at = number(at + counted + number(at, counted) * entry, offset)
 
 
-def _no_more_than_its_pixels(_: bytes) -> None:
-    """AVIF and HEIC: one picture is decoded, and its size is checked before."""
+def _check_coded(data: bytes) -> None:
+    """AVIF and HEIC: pictures that are decoded to show one, such as its tiles and its transparency."""
+    pictures = pixels = 0
+    for item in coded_items(data):
+        pictures += item.pictures
+        pixels += item.pictures * item.pixels
+        if item.pictures > MAX_LAYERS:
+            raise ValueError(f"it has more than {MAX_LAYERS} pictures in the place of one")
+        if pictures > MAX_TILES:
+            raise ValueError(f"it has more than {MAX_TILES:,} tiles")
+        if pixels > MAX_CODED_PIXELS:
+            raise ValueError(f"it decodes to more than {MAX_CODED_PIXELS:,} pixels")
 
 
 _CHECKS: Mapping[Kind, Callable[[bytes], None]] = {
@@ -151,6 +165,6 @@ _CHECKS: Mapping[Kind, Callable[[bytes], None]] = {
     "WEBP": _check_webp,
     "BMP": _check_bmp,
     "TIFF": _check_tiff,
-    "AVIF": _no_more_than_its_pixels,
-    "HEIC": _no_more_than_its_pixels,
+    "AVIF": _check_coded,
+    "HEIC": _check_coded,
 }

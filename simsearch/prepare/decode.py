@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from simsearch.errors import BadImageError
 from simsearch.files import read_small_file
 from simsearch.prepare.cost import check_cost
 from simsearch.prepare.formats import SUPPORTED, pillow_formats, tile_of
+from simsearch.prepare.large_png import png_size, reduce_png
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
@@ -22,6 +24,7 @@ MAX_PROGRESSIVE = 16_000_000  # libjpeg keeps all coefficients of these: three b
 DRAFT_SIDE = 512  # pixels a side that a JPEG keeps
 _SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
+_SAVE_SMALLER = "save it with fewer pixels"
 ANY_PICTURE = "the picture"
 
 
@@ -66,12 +69,15 @@ def read_image_file(path: Path) -> bytes:
     return data
 
 
-def decode_image(data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE) -> Image.Image:
+def decode_image(
+    data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE, reduce: bool = False
+) -> Image.Image:
     """Decode the first frame of a picture to at most `MAX_PIXELS` pixels, of a kind that `formats.py` names.
 
     Larger JPEGs are decoded at a half, a quarter or an eighth of their size; the rest costs no memory.
 
     :param side: Pixels that both sides of a reduced JPEG still have.
+    :param reduce: Whether larger PNGs are reduced while they are read, too; that takes seconds.
     :raises BadImageError: On anything else; one too large or too dear is refused before.
     """
     try:
@@ -79,6 +85,8 @@ def decode_image(data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE
     except ValueError as error:
         raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE) from None
     with pillow_errors(name):
+        if reduce and math.prod(png_size(data) or ()) > MAX_PIXELS:
+            return _reduced(data, name)
         image = Image.open(io.BytesIO(data), formats=pillow_formats(data, name))
         if image.format in ("JPEG", "MPO"):
             if image.info.get("progressive") and image.width * image.height > MAX_PROGRESSIVE:
@@ -88,6 +96,14 @@ def decode_image(data: bytes, name: str = ANY_PICTURE, *, side: int = DRAFT_SIDE
         check_size(image, name)
         image.load()
         return image
+
+
+def _reduced(data: bytes, name: str) -> Image.Image:
+    """A PNG that is too large to be decoded at once, made smaller."""
+    try:
+        return reduce_png(data, MAX_PIXELS)
+    except ValueError as error:
+        raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE_SMALLER) from None
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from simsearch.prepare.decode import (
     read_image_file,
 )
 from simsearch.prepare.inputs import ImageInput
-from simsearch.prepare.photo import prepare_photo
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 
 DIGITS = "digit"
@@ -42,6 +41,8 @@ def prepare_picture(
     """
     if input.preparation == DIGITS:
         return prepare_image(source, preprocess=preprocess, invert=invert)
+    from simsearch.prepare.photo import prepare_photo
+
     name = str(source) if isinstance(source, str | Path) else ANY_PICTURE
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.shape[2:] not in ((), (3,), (4,)) or not source.size:
@@ -52,7 +53,7 @@ def prepare_picture(
         image = source
     else:
         data = source if isinstance(source, bytes) else read_image_file(Path(source))
-        image = decode_image(data, name, side=max(DRAFT_SIDE, input.width, input.height))
+        image = decode_image(data, name, side=max(DRAFT_SIDE, input.width, input.height), reduce=True)
     with pillow_errors(name):
         check_size(image, name)
         return PreparedImage(*prepare_photo(image, input))

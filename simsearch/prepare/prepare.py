@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,13 @@ from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pill
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
-from simsearch.prepare.paper.color import best_grey
-from simsearch.prepare.paper.normalize import SIDE, Grey, looks_like_mnist, normalize, resized
-from simsearch.prepare.paper.page import FULL, INVERTED, Found, find_on_page
-from simsearch.prepare.paper.plain import Drawing, find_plain
+from simsearch.prepare.paper.crossed import is_crossed_out
+from simsearch.prepare.paper.normalize import SIDE, Grey, Ink, looks_like_mnist, normalize, resized
+from simsearch.prepare.paper.plain import INVERTED, Drawing, find_plain
 from simsearch.prepare.paper.steps import ALL, Steps
+
+if TYPE_CHECKING:
+    from simsearch.prepare.paper.page import Found
 
 MEAN = 0.1307
 STD = 0.3081
@@ -37,6 +40,7 @@ DIGIT = ImageInput("digit", PREPROCESSING_VERSION, SIDE, SIDE, 1, (MEAN,), (STD,
 _MIN_SIDE = 4  # a picture narrower than this shows no digit
 _CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
 _SEVERAL = "cut the picture to one of them"
+_CROSSED_OUT = "write it again, without lines through it"
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
 Watch = Callable[[str, Grey], None]
@@ -113,12 +117,22 @@ def prepare_image(
 def _digit(
     canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
 ) -> PreparedImage:
-    """The digit of a drawing, of a page, or of a strip that was cut to an upright 1."""
+    """The digit of a drawing, of a strip that was cut to an upright 1, or of a page."""
     watch("grey", grey)
     if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
-        return _plain_digit(plain, name, notes, watch)
+        return _plain_digit(plain, name, notes, steps, watch)
     if grey.shape[0] > NARROW * grey.shape[1] and (plain := find_plain(grey, dark, checked=False)):
-        return _plain_digit(plain, name, notes, watch)
+        return _plain_digit(plain, name, notes, steps, watch)
+    return _digit_on_page(canvas, grey, dark, name, notes, steps, watch)
+
+
+def _digit_on_page(
+    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
+) -> PreparedImage:
+    """The digit of a page; what looks for it is loaded when the first such picture comes."""
+    from simsearch.prepare.paper.color import best_grey
+    from simsearch.prepare.paper.page import FULL, find_on_page
+
     hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
     if hidden is not None:
         grey = hidden
@@ -132,18 +146,24 @@ def _digit(
     _show(found, watch)
     if found.choice.several and steps.several:
         raise BadImageError(f"several digits or drawings side by side in {name}", _SEVERAL)
-    pixels = normalize(found.ink, found.ink > FULL * found.ink.max(), found.noise)
-    if pixels is None:
-        raise _no_digit(name)
-    return PreparedImage(pixels, (*notes, *found.notes()))
+    mask = found.ink > FULL * found.ink.max()
+    return PreparedImage(_normalized(found.ink, mask, found.noise, name, steps), (*notes, *found.notes()))
 
 
-def _plain_digit(plain: Drawing, name: str, notes: list[str], watch: Watch) -> PreparedImage:
+def _plain_digit(plain: Drawing, name: str, notes: list[str], steps: Steps, watch: Watch) -> PreparedImage:
     watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
-    pixels = normalize(plain.ink, plain.mask, plain.noise)
+    pixels = _normalized(plain.ink, plain.mask, plain.noise, name, steps)
+    return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
+
+
+def _normalized(ink: Ink, mask: NDArray[np.bool_], noise: float, name: str, steps: Steps) -> Grey:
+    """A digit as MNIST has it, unless it is crossed out."""
+    if steps.crossed and is_crossed_out(mask):
+        raise BadImageError(f"the digit in {name} is crossed out", _CROSSED_OUT)
+    pixels = normalize(ink, mask, noise)
     if pixels is None:
         raise _no_digit(name)
-    return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
+    return pixels
 
 
 def _show(found: Found, watch: Watch) -> None:

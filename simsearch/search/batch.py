@@ -10,13 +10,11 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import Vectors
@@ -27,6 +25,9 @@ from simsearch.search.queries import Query
 from simsearch.search.searcher import STORED_LIMITS, Answer, Limits, Searcher
 from simsearch.text import printable
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 BATCH = 256  # queries that are encoded and searched at once
 _TASK = 16  # pictures that a thread decodes before it looks for other work
 _AHEAD = 3  # batches that are under way while the oldest one's answers are read
@@ -34,7 +35,8 @@ _MOST_THREADS = 8
 
 Prepared: TypeAlias = PreparedImage | BadInputError | None  # None for a composed query alone
 _Prepare: TypeAlias = Callable[[list[Query]], list[Prepared]]
-_Answer: TypeAlias = Callable[[list[Query], list[Future[list[Prepared]]]], "list[Outcome]"]
+_Ask: TypeAlias = Callable[[list[Query], list[Prepared]], "list[Outcome]"]
+_Answer: TypeAlias = Callable[[list[Query], list["Future[list[Prepared]]"]], "list[Outcome]"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +76,34 @@ def answer_queries(
     :raises BadInputError: If a label is no class of the gallery.
     """
     searcher.check_labels(labels)
-    threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
-    limiter = ThreadpoolController()
 
     def prepare(part: list[Query]) -> list[Prepared]:
         return [prepare_query(searcher, query, preprocess, invert) for query in part]
 
-    def answer(batch: list[Query], parts: list[Future[list[Prepared]]]) -> list[Outcome]:
-        prepared = [image for part in parts for image in part.result()]
+    def ask(batch: list[Query], prepared: list[Prepared]) -> list[Outcome]:
         return answer_prepared(
             searcher, batch, prepared, k=k, labels=labels, limits=limits, composed=composed
         )
+
+    queries = iter(queries)
+    first = list(itertools.islice(queries, 2))
+    if len(first) < 2:  # starting threads would take longer
+        yield from ask(first, prepare(first)) if first else ()
+        return
+    yield from _in_threads(itertools.chain(first, queries), prepare, ask, threads)
+
+
+def _in_threads(queries: Iterable[Query], prepare: _Prepare, ask: _Ask, threads: int) -> Iterator[Outcome]:
+    """The outcomes of many queries, their pictures prepared and their batches answered by several threads."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from threadpoolctl import ThreadpoolController
+
+    threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+    limiter = ThreadpoolController()
+
+    def answer(batch: list[Query], parts: list[Future[list[Prepared]]]) -> list[Outcome]:
+        return ask(batch, [image for part in parts for image in part.result()])
 
     # These threads keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
     with (

@@ -6,8 +6,6 @@ would be misled. Each format is a stream of texts that are complete lines.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -17,6 +15,7 @@ from typing import Any
 
 from simsearch.search.batch import Outcome
 from simsearch.search.searcher import Hit, Searcher
+from simsearch.text import csv_text
 
 ANSWER_VERSION = 2
 UNKNOWN = "unknown"  # in a column that else holds the name of a class
@@ -108,24 +107,18 @@ def _json_lines(searcher: Searcher, outcomes: Iterable[Outcome], ascii_only: boo
 
 
 def _csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    yield _csv_rows([CSV_COLUMNS])
+    yield csv_text([CSV_COLUMNS])
     for outcome in outcomes:
         if outcome.answer is not None:
             verdict = outcome.answer.verdict
             judged = None if verdict is None else verdict.label if verdict.known else UNKNOWN
             known = (outcome.name, outcome.truth, judged)
-            yield _csv_rows((*known, *_csv_cells(hit)) for hit in outcome.answer.hits)
+            yield csv_text((*known, *_csv_cells(hit)) for hit in outcome.answer.hits)
 
 
 def _csv_cells(hit: Hit) -> tuple[Any, ...]:
     match = None if hit.match is None else str(hit.match).lower()
     return (hit.rank, hit.id, hit.label, hit.score, hit.probability, match, hit.source)
-
-
-def _csv_rows(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _paths(outcomes: Iterable[Outcome]) -> Iterator[str]:

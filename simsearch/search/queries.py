@@ -5,7 +5,6 @@ Nothing is read here but standard input and lists of names; pictures are left to
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from simsearch.data.collection import natural, scan, summary
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.prepare.decode import MAX_BYTES
 
@@ -21,6 +19,7 @@ STDIN = "-"
 STDIN_NAME = "stdin"
 _LONGEST_NAME = 2**16  # bytes in a list of names
 Note = Callable[[str], None]
+_MAGIC = re.compile(r"[*?[]")  # of patterns, as in `glob`
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
@@ -156,9 +155,13 @@ def _expand(argument: str, note: Note) -> Iterator[Query]:
         yield Query(argument, error=BadInputError("an empty name is no picture", hint="is a variable unset?"))
         return
     path = Path(argument)
-    if _exists(path) or not glob.has_magic(argument):
+    if _exists(path) or not _MAGIC.search(argument):
         yield from _from_path(path, note)
         return
+    import glob
+
+    from simsearch.data.collection import natural
+
     matches = sorted(set(glob.glob(argument, recursive=True)), key=natural)  # noqa: PTH207 - absolute too
     if not matches:
         hint = "look at the pattern, or pass the path of a picture"
@@ -171,6 +174,8 @@ def _from_path(path: Path, note: Note) -> Iterator[Query]:
     if not _is_folder(path):
         yield Query(str(path), path)
         return
+    from simsearch.data.collection import scan, summary  # which a query by a file's name does without
+
     try:
         found = scan(path)
     except BadInputError as error:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
-from simsearch.index.bundle import Bundle, open_bundle
+from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
 from simsearch.index.stores.base import NOTHING, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.hits import join, reshape
@@ -132,7 +132,7 @@ class Searcher:
         self._nearest = NearestPerClass(bundle.store, bundle.pictures if bundle.keeps_digits else None)
 
     @classmethod
-    def open(cls, folder: str | Path, *, threads: int = 0, private: int = 0) -> Searcher:
+    def open(cls, folder: str | Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Searcher:
         """Open an index folder.
 
         :param threads: Threads for encoding; 0 uses every core. FAISS's are set for the whole process:
@@ -278,7 +278,7 @@ class Searcher:
         found = ids != NOTHING
         scores, ids = scores[found], ids[found]
         rows = self._rows(ids)
-        probabilities = _probabilities(bundle.manifest.pairs, scores)
+        probabilities = _probabilities(bundle.manifest.pair_scaling, scores)
         return tuple(
             Hit(
                 rank=rank,
@@ -299,12 +299,12 @@ class Searcher:
         manifest = self.bundle.manifest
         least = [] if limits.min_score is None else [limits.min_score]
         if limits.min_probability is not None:
-            if manifest.pairs is None:
+            if manifest.pair_scaling is None:
                 raise BadInputError(
                     f"{manifest.name} has no probabilities: its model was not trained on pairs",
                     hint="set a least score instead: --min-score",
                 )
-            score = manifest.pairs.score(limits.min_probability)
+            score = manifest.pair_scaling.score(limits.min_probability)
             least.append(min(max(score, -1.0), math.nextafter(1, 2)))  # infinite for 0 and 1
         if not least and manifest.calibration is not None:
             least.append(manifest.calibration.thresholds[MATCH].value)
@@ -361,7 +361,7 @@ class Searcher:
 
     def _named(self, ranking: Sequence[ClassScore]) -> tuple[ClassRank, ...]:
         manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
-        probabilities = _probabilities(manifest.pairs, [row.best for row in ranking])
+        probabilities = _probabilities(manifest.pair_scaling, [row.best for row in ranking])
         posterior = None
         if calibration is not None and ranking:
             posterior = calibration.classes.probability([row.mean for row in ranking])
@@ -390,7 +390,7 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     """Compare two images with a model alone, without an index."""
     vectors = model.encoder.encode(np.stack([first.pixels, second.pixels])).astype(np.float64)
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
-    line = model.card.pairs
+    line = model.card.pair_scaling
     if line is None:
         return Similarity(score, None, None)
     return Similarity(score, float(line.logit(score)), float(line.probability(score)))

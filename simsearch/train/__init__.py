@@ -11,6 +11,7 @@ anatomy.py       what a network is made of, as a run of it showed
 dissect.py       a model -> its anatomy, by tracing and running it
 export.py        torch -> ONNX, checked
 published.py     encoders whose weights are published, as ONNX
+download.py      torchvision fetches a dataset, in a process of its own
 loop.py          the training loop
 run.py           a run and its folder
 """

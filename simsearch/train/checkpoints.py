@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES, open_archive
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.train.model import SimilarityModel
-
-MAX_CHECKPOINT_BYTES = 64 * 2**20
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -116,9 +114,7 @@ def _check_archive(data: bytes) -> None:
 
     :raises ValueError: If a part is compressed or damaged.
     """
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("a part is compressed")
+    with open_archive(data) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
 

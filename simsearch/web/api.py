@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from simsearch.errors import BadInputError
+from simsearch.evaluate.saved_report import SavedReport
 from simsearch.prepare.prepare import PreparedImage, Preprocess, png_bytes
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
@@ -20,6 +21,7 @@ from simsearch.search.queries import items
 from simsearch.search.searcher import Answer, Limits
 from simsearch.web.activations import add_activations
 from simsearch.web.engine import Engine, Question, answered
+from simsearch.web.mistakes import add_mistakes
 from simsearch.web.openapi import answer, failures
 from simsearch.web.parameters import IndexParameter, ItemParameter, refuse_unknown_parameters
 from simsearch.web.registry import OpenIndex, Registry, data_uri
@@ -104,8 +106,13 @@ WishesParameter = Annotated[Wishes, Depends(wishes)]
 PreparationParameter = Annotated[Preparation, Depends(preparation)]
 
 
-def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRouter:
-    """The routes below `/api`."""
+def make_router(
+    registry: Registry, engine: Engine, settings: Settings, reports: Sequence[SavedReport] = ()
+) -> APIRouter:
+    """The routes below `/api`.
+
+    :param reports: Stored evaluations, for what is known of mistakes.
+    """
     router = APIRouter(
         prefix="/api",
         dependencies=[Depends(refuse_unknown_parameters)],
@@ -117,6 +124,7 @@ def make_router(registry: Registry, engine: Engine, settings: Settings) -> APIRo
     room = Room(settings.workers, settings.queue)
     add_vectors(router, registry, engine, room)
     add_activations(router, registry, engine, room)
+    add_mistakes(router, registry, room, reports)
 
     @router.get(
         "/indexes",

@@ -19,11 +19,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from simsearch import __version__
+from simsearch.errors import BadInputError
+from simsearch.evaluate.saved_report import read_report
 from simsearch.web.activations import ACTIVATION_SCHEMAS
 from simsearch.web.api import make_router
 from simsearch.web.connections import Unread
 from simsearch.web.engine import Engine
 from simsearch.web.guard import Guard
+from simsearch.web.mistakes import MISTAKE_SCHEMAS, check_evaluations
 from simsearch.web.monitoring import Measured, Monitor
 from simsearch.web.openapi import answer, describe
 from simsearch.web.problems import handle_problems
@@ -52,7 +55,9 @@ def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread |
     :param folders: The folder of each index, by name. They are opened here and closed with the app.
     :param unread: What its answers wait for, as the connections count it; None where another server runs it.
     :raises NotUsableError: If an index is missing or broken.
+    :raises BadInputError: If an evaluation cannot be read, or is of none of the indexes.
     """
+    reports = [read_report(path) for path in settings.evaluations]
     unread = unread or Unread(settings.max_answers)
     monitor = Monitor()
     registry = Registry(
@@ -61,6 +66,11 @@ def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread |
         patience=settings.reload_patience,
         on_reload=monitor.reloaded,
     )
+    try:
+        check_evaluations(reports, [registry[name].searcher.bundle for name in registry.names])
+    except BadInputError:
+        registry.close()
+        raise
     engine = Engine(
         settings.workers,
         batch=settings.batch,
@@ -87,10 +97,14 @@ def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread |
         redirect_slashes=False,
     )
     handle_problems(app)
-    app.include_router(make_router(registry, engine, settings))
+    app.include_router(make_router(registry, engine, settings, reports))
     _add_page(app)
     _add_operations(app, registry, monitor)
-    describe(app, token=settings.token is not None, further={**VECTOR_SCHEMAS, **ACTIVATION_SCHEMAS})
+    describe(
+        app,
+        token=settings.token is not None,
+        further={**VECTOR_SCHEMAS, **ACTIVATION_SCHEMAS, **MISTAKE_SCHEMAS},
+    )
     return Guard(
         Measured(app, monitor), settings, unread, lambda status: monitor.refused.labels(status).inc()
     )

@@ -1,7 +1,7 @@
 """A helper process that works on what a stranger sent, and is killed when it takes too long.
 
 Decoders are written in C: while one is at work no signal, exception or timer of Python can end it, and where
-one crashes its process crashes. So they do it here, and the server goes on.
+one crashes its process crashes. So they do it here, and the server goes on. What comes back holds no code.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any
 
-from simsearch.errors import BadImageError, BadInputError, BusyError
-
-Result = TypeVar("Result")
+from simsearch.errors import BadImageError, BusyError
+from simsearch.prepare.prepare import PreparedImage
+from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, result_from_bytes, result_to_bytes
 
 _START_S = 30.0  # to load what is needed, on a machine that is busy with other things
 _WAIT = 10.0  # times its allowance, until a process that computes nothing, or is given no time, is ended
 _LOOK_S = 0.25  # between two looks at whether to wait on
-_READY = "ready"
+_READY = b"ready"
 _OUT_OF_TIME: int | None = getattr(signal, "SIGPROF", None)  # Windows has no such timer
 _SMALLER = "send a smaller or simpler picture"
 
@@ -54,7 +54,7 @@ class Helper:
                 )
                 with _undisturbed():
                     self._process.start()
-            ready = self._connection.poll(_START_S) and self._connection.recv() == _READY
+            ready = self._connection.poll(_START_S) and self._connection.recv_bytes(len(_READY)) == _READY
         except (OSError, EOFError) as error:
             self.close()
             raise BusyError("the server cannot start a process", hint="try again in a second") from error
@@ -63,12 +63,13 @@ class Helper:
             raise BusyError("the server has too much to do", hint="try again in a second")
 
     def call(
-        self, work: Callable[[], Result], is_wanted: Callable[[], bool] = lambda: True
-    ) -> Result | BadInputError:
-        """The result of a function that can be pickled, or why its input cannot be used.
+        self, work: Callable[[], PreparedImage], is_wanted: Callable[[], bool] = lambda: True
+    ) -> PreparedImage | BadImageError:
+        """The result of a function that can be pickled, or why its picture cannot be used.
 
         :param is_wanted: Asked now and then whether anyone still waits for the result.
         :raises BusyError: If the system has no room for a process.
+        :raises RuntimeError: If the function fails otherwise.
         """
         self.start()
         assert self._connection is not None
@@ -78,10 +79,14 @@ class Helper:
             while not self._connection.poll(_LOOK_S):
                 if time.monotonic() > end or not is_wanted():
                     return self._lost(late=True)
-            result: Result | BadInputError | Exception = self._connection.recv()
-        except (OSError, EOFError):  # it is gone: its time was over, it was killed for its memory, it crashed
+            result = result_from_bytes(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+        ):  # its time was over, it was killed, it crashed, it talks nonsense
             return self._lost(late=False)
-        if isinstance(result, Exception) and not isinstance(result, BadInputError):
+        if isinstance(result, RuntimeError):
             raise result
         return result
 
@@ -111,16 +116,16 @@ def _help(connection: Connection[Any, Any], patience: float) -> None:
     import simsearch.prepare.pictures  # noqa: F401 - the first result must not wait for it
 
     with contextlib.suppress(OSError, EOFError):
-        connection.send(_READY)
+        connection.send_bytes(_READY)
         while True:
-            work = pickle.loads(connection.recv_bytes())
+            work = pickle.loads(connection.recv_bytes())  # from the server
             _set_timer(patience)
             try:
-                result = work()
+                result = result_to_bytes(work())
             except Exception as error:
-                result = error
+                result = result_to_bytes(error)
             _set_timer(0)
-            connection.send(result)
+            connection.send_bytes(result)
 
 
 def _set_timer(seconds: float) -> None:

@@ -1,6 +1,7 @@
 """A gallery as a map: where its items, and any vector of its encoder, lie in two dimensions.
 
-Every layout is linear, so a picture that is being drawn has its place as exactly as the items have theirs.
+The layouts that are made here are linear, so a picture that is being drawn has its place as exactly as the
+items have theirs. A stored one is not: there it lies among its nearest items.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.stores.base import Block, Labels, Vectors, VectorStore
+from simsearch.index.bundle import Bundle
+from simsearch.index.stored_map import MOST_POINTS, read_map
+from simsearch.index.stores.base import Block, Ids, Labels, Vectors
 
-MOST_POINTS = 10_000  # a larger gallery is thinned at random
 _FEWEST_CLASSES, _MOST_CLASSES = 3, 24  # that a circle has room for
 _RIDGE = 0.1  # of the vectors' mean variance: keeps a circle from being fitted to noise
 _LEVELS = 2**16 - 1
@@ -36,28 +38,43 @@ class Layout:
         return places
 
     def to_dict(self, vectors: Vectors) -> dict[str, Any]:
-        """Plain values for JSON: the places in 16 bits a coordinate, x before y, as base64."""
-        places = self.place(vectors)
-        low, high = places.min(axis=0), places.max(axis=0)
-        levels = np.rint((places - low) / np.where(high > low, high - low, 1) * _LEVELS).astype("<u2")
+        """Plain values for JSON."""
         return {
             "name": self.name,
             "axes": np.round(self.axes, 6).tolist(),
             "offset": np.round(self.offset, 6).tolist(),
-            "low": low.tolist(),
-            "high": high.tolist(),
-            "places": base64.b64encode(levels.tobytes()).decode(),
+            **_placed(self.place(vectors)),
         }
 
 
-def draw_map(store: VectorStore) -> dict[str, Any]:
-    """The map of a store in plain values for JSON."""
-    block = store.sample(MOST_POINTS)
+def draw_map(bundle: Bundle) -> dict[str, Any]:
+    """The map of an index in plain values for JSON: of the items of its stored layout, if it has one."""
+    stored = read_map(bundle)
+    block = bundle.store.sample(MOST_POINTS) if stored is None else _block_of(bundle, stored.ids)
+    drawn = [layout.to_dict(block.vectors) for layout in layouts(block)]
+    if stored is not None:
+        drawn.append({"name": stored.method, "axes": None, "offset": None, **_placed(stored.places)})
     return {
-        "items": len(store),
+        "items": len(bundle.store),
         "ids": block.ids.tolist(),
         "labels": None if block.labels is None else block.labels.tolist(),
-        "layouts": [layout.to_dict(block.vectors) for layout in layouts(block)],
+        "layouts": drawn,
+    }
+
+
+def _block_of(bundle: Bundle, ids: Ids) -> Block:
+    labels = None if bundle.labels is None else np.asarray(bundle.labels[bundle.rows(ids)])
+    return Block(ids, labels, bundle.store.vectors(ids))
+
+
+def _placed(places: NDArray[np.floating[Any]]) -> dict[str, Any]:
+    """Places (N, 2) in 16 bits a coordinate, x before y, as base64, and the corners of their box."""
+    low, high = places.min(axis=0), places.max(axis=0)
+    levels = np.rint((places - low) / np.where(high > low, high - low, 1) * _LEVELS).astype("<u2")
+    return {
+        "low": low.tolist(),
+        "high": high.tolist(),
+        "places": base64.b64encode(levels.tobytes()).decode(),
     }
 
 

@@ -92,7 +92,7 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        name = str(first["loc"][-1])
+        name = ".".join(map(str, first["loc"][1:] or first["loc"]))  # without "query" or "body"
         return problem(422, f"{name}: {first['msg'][:1].lower()}{first['msg'][1:]}")
 
     @app.exception_handler(ClientDisconnect)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError, NotUsableError
-from simsearch.index.bundle import MANIFEST, PRIVATE_BYTES
+from simsearch.index.bundle import MANIFEST
+from simsearch.index.stored_map import MAP
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
 from simsearch.search.searcher import Searcher
@@ -40,7 +41,7 @@ class OpenIndex:
         :raises NotUsableError: If it is missing or broken.
         """
         self.name, self.stamp = name, manifest_stamp(folder)
-        self.searcher = Searcher.open(folder, threads=1, private=PRIVATE_BYTES)
+        self.searcher = Searcher.open(folder, threads=1)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
         encoder = self.searcher.bundle.encoder
         encoder.encode(any_picture(encoder.input))
@@ -203,9 +204,14 @@ def is_broken(error: Exception) -> bool:
 
 
 def manifest_stamp(folder: Path) -> tuple[int, ...] | None:
-    """What changes when a manifest is replaced; None where there is none."""
+    """What changes when a manifest, or the map beside it, is replaced; None where there is no manifest."""
+    manifest = _stamp(folder / MANIFEST)
+    return None if manifest is None else (*manifest, *(_stamp(folder / MAP) or ()))
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
     try:
-        status = (folder / MANIFEST).stat()
+        status = file.stat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_K = 1_000
@@ -19,6 +20,7 @@ class Settings:
     any_address: bool = False  # answer to every IP address as well: a stolen name cannot be one
     token: str | None = None
     root_path: str = ""  # the path below which a proxy offers the server, such as "/digits"
+    evaluations: tuple[Path, ...] = ()  # stored ones, as `evaluate --json` writes them
     workers: int = os.cpu_count() or 1  # threads that decode, encode and search
     batch: int = 16  # most pictures that are encoded together
     queue: int = 256  # pictures that may wait; more are refused

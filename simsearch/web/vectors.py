@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from simsearch.errors import BadInputError
+from simsearch.index.stored_map import MOST_POINTS
+from simsearch.index.stores.base import check_queries
+from simsearch.index.stores.exact import exact_scores
 from simsearch.prepare.prepare import PreparedImage
 from simsearch.web.engine import Engine
 from simsearch.web.map import draw_map
@@ -35,12 +40,14 @@ _VECTOR = {
 }
 _LAYOUT = {
     "type": "object",
-    "description": "The place of a vector is vector @ axes + offset; `places` are those of the items, in 16 "
-    "bits a coordinate from `low` to `high`, little-endian, x before y, as base64.",
+    "description": "The place of a vector is vector @ axes + offset, or, where those are null, among its "
+    "nearest items; `places` are those of the items, in 16 bits a coordinate from `low` to `high`, "
+    "little-endian, x before y, as base64.",
     "properties": {
-        "name": {"enum": ["classes", "pca"]},
-        "axes": {"type": "array", "items": _NUMBERS},
-        **dict.fromkeys(("offset", "low", "high"), _NUMBERS),
+        "name": {"enum": ["classes", "pca", "tsne"]},
+        "axes": {"type": ["array", "null"], "items": _NUMBERS},
+        "offset": {**_NUMBERS, "type": ["array", "null"]},
+        **dict.fromkeys(("low", "high"), _NUMBERS),
         "places": {"type": "string"},
     },
 }
@@ -58,10 +65,44 @@ _MAP = {
     "required": ["items", "ids", "labels", "layouts"],
 }
 
-VECTOR_SCHEMAS = {"Vector": _VECTOR, "Map": _MAP}
+_NEAREST = {
+    "type": "object",
+    "properties": {
+        "hits": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "integer", "minimum": 0},
+                    "label": {"type": ["string", "null"], "description": "Its class; null without labels."},
+                    "score": {**NUMBER, "description": "Cosine."},
+                    "picture": {"type": "string", "description": "A small PNG as a data: address."},
+                },
+                "required": ["id", "label", "score", "picture"],
+            },
+        }
+    },
+    "required": ["hits"],
+}
+
+VECTOR_SCHEMAS = {"Vector": _VECTOR, "Map": _MAP, "Nearest": _NEAREST}
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY = {"requestBody": {"required": True, "content": dict.fromkeys(RAW, _BINARY)}}
+
+
+class Among(BaseModel):
+    """A vector, and the items that may be found for it."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    vector: list[Annotated[float, Field(ge=-2, le=2)]] = Field(
+        max_length=2**16, description="Of length 1.", examples=[[0.6, 0.8]]
+    )
+    items: list[Annotated[int, Field(ge=0, le=2**63 - 1)]] = Field(
+        max_length=MOST_POINTS, description="Ids.", examples=[[0, 1]]
+    )
+    k: int = Field(12, ge=1, le=100, description="How many nearest images.")
 
 
 def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Room) -> None:
@@ -77,8 +118,18 @@ def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Roo
     async def gallery_map(index: IndexParameter = None) -> Response:
         opened = registry[index]
         return json_response(
-            await room.run(lambda: maps.of(opened, lambda: draw_map(opened.searcher.bundle.store)))
+            await room.run(lambda: maps.of(opened, lambda: draw_map(opened.searcher.bundle)))
         )
+
+    @router.post(
+        "/nearest",
+        summary="The nearest of some items to a vector",
+        tags=["vectors"],
+        responses={**answer("Nearest"), **failures(404, 408, 413, 422)},
+    )
+    async def nearest_among(asked: Among, index: IndexParameter = None) -> Response:
+        opened = registry[index]
+        return json_response(await room.run(lambda: find_among(opened, asked)))
 
     @router.post(
         "/vectors",
@@ -106,6 +157,33 @@ def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Roo
         return json_response({"vector": values.tolist(), "pairs": _pairs(opened)})
 
 
+def find_among(opened: OpenIndex, asked: Among) -> dict[str, Any]:
+    """The nearest of some items, exactly, in plain values for JSON; equal scores in order of id.
+
+    :raises BadInputError: If the vector is none of this index's, or there is no such item.
+    """
+    bundle = opened.searcher.bundle
+    ids, query = np.unique(np.array(asked.items, np.int64)), np.array([asked.vector], np.float32)
+    try:
+        check_queries(query, bundle.store.dim, asked.k)
+        vectors = bundle.store.vectors(ids)
+    except ValueError as error:
+        raise BadInputError(f"{error} in {opened.name}") from error
+    scores = exact_scores(query.repeat(len(ids), axis=0), vectors)
+    best = np.argsort(-scores, kind="stable")[: asked.k]
+    return {
+        "hits": [
+            {
+                "id": item,
+                "label": opened.searcher.label(item),
+                "score": score,
+                "picture": opened.picture(item),
+            }
+            for item, score in zip(ids[best].tolist(), scores[best].tolist(), strict=True)
+        ]
+    }
+
+
 def _vector_of(opened: OpenIndex, image: PreparedImage) -> dict[str, Any]:
     (values,) = opened.searcher.bundle.encoder.encode(image.pixels[None])
     return {"vector": values.tolist(), "pairs": _pairs(opened)}
@@ -114,7 +192,7 @@ def _vector_of(opened: OpenIndex, image: PreparedImage) -> dict[str, Any]:
 def _pairs(opened: OpenIndex) -> dict[str, Any] | None:
     """What turns cosines into pair probabilities; None where the model was not trained on pairs."""
     manifest = opened.searcher.bundle.manifest
-    projection = manifest.pairs
+    projection = manifest.pair_scaling
     if projection is None:
         return None
     return {

@@ -27,12 +27,11 @@ from sklearn.datasets import load_digits
 
 from simsearch.data.datasets import load_named
 from simsearch.data.splits import Split
-from simsearch.encode.model_folder import MODEL_CARD, open_model
+from simsearch.encode.model_folder import LAST_CHECKPOINT, MODEL_CARD, open_model
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.build import build_index
 from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.prepare.prepare import prepare_image
-from simsearch.train.loop import LAST_CHECKPOINT
 from simsearch.train.recipes import Recipe, configure
 from simsearch.train.run import train
 

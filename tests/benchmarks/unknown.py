@@ -30,8 +30,8 @@ from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT
 from simsearch.stats.calibration import UNKNOWN, Calibration
 from simsearch.stats.novelty import Features
+from simsearch.stats.pairs import roc_auc, verify_pairs
 from simsearch.stats.reliability import measure_reliability
-from simsearch.stats.verification import roc_auc, verify_pairs
 
 Values = NDArray[np.float64]
 

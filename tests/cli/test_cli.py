@@ -402,7 +402,7 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
         (["query", "x.png", "--k", "ten"], "Invalid value for '--k' / '-k'"),
         (["quary"], "Did you mean 'query'?"),
         (["query", "x.png", "--preprocess", "magic"], "Invalid value for '--preprocess'"),
-        (["data", "fetch", "imagenet"], "'imagenet' is not one of 'mnist'"),
+        (["data", "fetch", "imagenet"], "there is no dataset 'imagenet' to fetch"),
     ],
 )
 def test_bad_usage_is_explained_with_exit_code_2(arguments: list[str], message: str) -> None:

@@ -229,8 +229,7 @@ def test_an_evaluation_that_is_writing_leaves_the_old_file(start, tmp_path) -> N
 @every_signal
 def test_a_query_of_many_files_ends(start, number, code, word) -> None:
     command = start("query", *[DIGIT] * 5_000, "--json", "--index", SHIPPED_INDEX)
-    maps = Path(f"/proc/{command.process.pid}/maps")
-    command.wait_for(lambda: "/thumbnails-" in maps.read_text())
+    command.wait_for(lambda: "Asking" in command.shown)
     assert_ended(command, number, code, word)
 
 
@@ -368,3 +367,41 @@ def test_results_are_printed_whatever_the_encoding_of_stdout(encoding: str, tmp_
             assert json.loads(text)["queries"][0]["query"] == str(picture)
         else:
             assert "mnist/test/" in text
+
+
+ENDS = """
+import atexit, sys, threading, time
+from simsearch.cli.signals import end_at_once
+class Taken:
+    def __del__(self): print("taken apart")
+kept = Taken()
+atexit.register(lambda: print("registered"))
+sys.stdout.write("output, ")
+{before}
+try:
+    end_at_once(SystemExit({code}))
+finally:
+    print("not at once")
+"""
+
+
+@pytest.mark.parametrize("code", ["None", "0", "2", "143"])
+def test_a_process_that_ends_at_once_writes_all_does_what_is_registered_and_keeps_its_code(code: str) -> None:
+    program = ENDS.format(before="", code=code)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("output, registered\n", "")
+    assert done.returncode == (0 if code == "None" else int(code))
+
+
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        ("threading.Thread(target=time.sleep, args=(0.3,)).start()", "0"),
+        ("", "'in words'"),
+    ],
+    ids=["other threads", "a code in words"],
+)
+def test_a_process_that_has_more_to_do_ends_as_python_ends_it(before: str, code: str) -> None:
+    program = ENDS.format(before=before, code=code)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert "taken apart" in done.stdout

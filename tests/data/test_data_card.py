@@ -7,6 +7,7 @@ from conftest import ROOT
 
 from simsearch.data.datasets import MNIST_SPLITS, load_split
 from simsearch.data.mnist_files import FILES
+from simsearch.data.named.catalog import NAMED
 from simsearch.prepare.prepare import MEAN, STD
 
 CARD = (ROOT / "docs" / "data-card.md").read_text("utf-8")
@@ -36,3 +37,21 @@ def test_the_splits_have_the_sizes_and_classes_that_are_named(mnist_dir) -> None
         counts["train"], np.add(counts["kept"], counts["validation"]), err_msg="parts of the training split"
     )
     assert f"mean {MEAN} and standard deviation {STD}" in CARD
+
+
+def test_the_other_datasets_are_those_that_have_a_name() -> None:
+    rows = re.findall(
+        r"^\| `(\S+)` \| .* \| (\S+) and (\S+) \| .* \| (\d+) MB \| .* \| <(.*)> \|$", CARD, re.M
+    )
+    assert rows == [
+        (
+            name,
+            *(f"{known.counts[split]:,}" for split in ("train", "test")),
+            str(known.megabytes),
+            known.source,
+        )
+        for name, known in NAMED.items()
+    ]
+    for known in NAMED.values():
+        assert f"{len(known.classes)} classes" in CARD
+        assert len(set(known.classes)) == len(known.classes)

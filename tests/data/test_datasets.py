@@ -87,14 +87,20 @@ def test_loading_imports_neither_torch_nor_torchvision(mnist_dir):
 # --- names
 
 
+KNOWN = (
+    "known datasets: mnist, fashion-mnist, kmnist, qmnist, emnist-letters, emnist-digits, emnist-balanced, "
+    "usps, svhn, cifar10; or give the path of a folder"
+)
+
+
 def test_a_misspelt_name_is_guessed():
     error = refusal("mnits")
     assert error.message == "dataset 'mnits' is no known dataset and no folder"
-    assert error.hint == "did you mean 'mnist'? known datasets: mnist; or give the path of a folder"
+    assert error.hint == f"did you mean 'mnist'? {KNOWN}"
 
 
 def test_an_unlike_name_only_lists_the_known_ones():
-    assert refusal("zzz").hint == "known datasets: mnist; or give the path of a folder"
+    assert refusal("zzz").hint == KNOWN
 
 
 def test_a_file_is_no_dataset(tmp_path):

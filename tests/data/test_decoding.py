@@ -1,6 +1,8 @@
 """Many files decoded in this process and in others: the same pixels, in the same order."""
 
 import os
+import pickle
+import struct
 import subprocess
 import sys
 import threading
@@ -46,6 +48,28 @@ def talkative(file: Path) -> Picture:
     return digit(file)
 
 
+def taken_over(file: Path) -> Picture:
+    """A decoder that two pictures take over: it answers for itself, with what runs when it is unpickled."""
+    sent = pickle.dumps(Runs())
+    if file.name == "2.png":
+        os.write(answers(), sent)
+    if file.name == "8.png":
+        os.write(answers(), struct.pack("<I", len(sent)) + sent)
+    return digit(file)
+
+
+class Runs:
+    """What makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("taken-over"),))
+
+
+def answers() -> int:
+    """The descriptor on which a decoding process answers: the last of its pipes."""
+    return max(int(file.name) for file in Path("/proc/self/fd").iterdir() if file.is_fifo())
+
+
 def assert_these(found: list[Picture | str], but: dict[int, str]) -> None:
     for number, pixels in enumerate(found):
         if isinstance(pixels, str):
@@ -59,6 +83,7 @@ def digit_of(number: int) -> Picture:
     return prepare_image(stroke(12 + number)).pixels
 
 
+DIED = "decoding it ended the process"
 BROKEN = {3: "cannot decode it: not a picture, or damaged"}
 
 
@@ -81,9 +106,19 @@ def test_what_an_input_takes_reaches_the_processes(files: list[Path]) -> None:
 
 
 def test_a_file_on_which_a_process_dies_is_named_and_the_others_are_decoded(files: list[Path]) -> None:
-    died = "decoding it ended the process"
     with Decoders(fatal, 2) as decoders:
-        assert_these(list(decoders.decode(files, 5)), {2: died, 8: died, **BROKEN})
+        assert_these(list(decoders.decode(files, 5)), {2: DIED, 8: DIED, **BROKEN})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_what_a_process_sends_is_never_run(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Decoders(taken_over, 1) as decoders:
+        found = list(decoders.decode(files, 5))
+    assert_these(found, {2: DIED, 8: DIED, **BROKEN})
+    assert not (tmp_path / "taken-over").exists()
 
 
 def test_no_process_is_left_when_the_reader_stops_early(files: list[Path]) -> None:
@@ -114,7 +149,9 @@ def test_little_work_starts_no_process_and_much_starts_as_many_as_wanted(
     started: list[int] = []
     before = threading.active_count()
     monkeypatch.setattr(
-        decoding, "Decoders", lambda prepare, count: started.append(count) or Decoders(prepare, count)
+        decoding,
+        "Decoders",
+        lambda prepare, count, *more: started.append(count) or Decoders(prepare, count, *more),
     )
     assert_these(list(decode_files(files, digit, processes=processes)), dict(BROKEN))
     assert started == []

@@ -1,14 +1,20 @@
 """OnnxEncoder: toy vectors worked by hand, batches that cannot be seen, and models that are refused."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
 import pytest
 from toys import quadrant_image
 
-from simsearch.encode.encoder import check_unit_rows
-from simsearch.encode.onnx import BATCH_SIZE, OnnxEncoder
+from simsearch.encode.encoder import AS_IS, VectorOutput, check_unit_rows
+from simsearch.encode.known import KNOWN
+from simsearch.encode.model_folder import ENCODER, PRETRAINED
+from simsearch.encode.onnx import OnnxEncoder
+from simsearch.encode.onnx_check import read_graph
+from simsearch.encode.reading import BATCH_SIZE, check_batch, read_ports
 from simsearch.errors import BadImageError, BrokenModelError
+from simsearch.prepare.prepare import DIGIT
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +160,25 @@ def test_a_model_whose_names_are_not_text_is_refused(toy_onnx):
     assert b"batch" in toy_onnx
     with pytest.raises(BrokenModelError, match="a name in it is not text"):
         OnnxEncoder(toy_onnx.replace(b"batch", b"b\x80tch"))
+
+
+def test_what_is_known_of_the_shipped_encoder_is_what_its_graph_says():
+    content = (PRETRAINED / ENCODER).read_bytes()
+    known, graph = KNOWN[hashlib.sha256(content).hexdigest()], read_graph(content)
+    read = read_ports(graph, DIGIT, AS_IS)
+    assert known._replace(checked=read.checked) == read
+    for size in known.checked:
+        check_batch(graph, size, DIGIT)
+    assert set(known.checked) == set(range(1, known.batch + 1))
+    assert list(KNOWN) == [OnnxEncoder(content).fingerprint]
+
+
+def test_an_encoder_that_is_not_known_as_it_is_used_is_read(toy_onnx):
+    content = (PRETRAINED / ENCODER).read_bytes()
+    other_input = dataclasses.replace(DIGIT, mean=(0.5,))
+    assert "_graph" not in vars(OnnxEncoder(content))
+    assert "_graph" in vars(OnnxEncoder(content, input=other_input))
+    assert "_graph" in vars(OnnxEncoder(content, output=VectorOutput(normalize=True)))
+    assert "_graph" in vars(OnnxEncoder(toy_onnx))
+    with pytest.raises(BrokenModelError):
+        OnnxEncoder(content[:-1])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
+from simsearch.encode.encoder import MAX_MODEL_BYTES
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -61,13 +62,13 @@ def test_a_card_of_before_there_were_calibrations_is_read():
     raw = raw_card()
     del raw["calibration"]
     assert ModelCard.from_json(json.dumps(raw).encode()) == CARD
-    assert CARD.pairs == CARD.projection
+    assert CARD.pair_scaling == CARD.projection
 
 
 def test_a_calibration_survives_the_round_trip():
     card = replace(CARD, calibration=TOY_CALIBRATION)
     assert ModelCard.from_json(card.to_json()) == card
-    assert card.pairs == TOY_CALIBRATION.pairs
+    assert card.pair_scaling == TOY_CALIBRATION.pairs
 
 
 def test_a_broken_calibration_is_refused():
@@ -158,7 +159,7 @@ def test_a_missing_encoder_is_named(folder):
     assert caught.value.hint == HINT
 
 
-@pytest.mark.parametrize("size", [0, -1, 512 * 2**20 + 1, 10**18])
+@pytest.mark.parametrize("size", [0, -1, MAX_MODEL_BYTES + 1, 10**18])
 def test_an_absurd_size_is_refused_without_reading_the_file(folder, toy_model, size, monkeypatch):
     record = replace(toy_model.card.files[ENCODER], size=size)
     write_model_card(folder, replace(toy_model.card, files={ENCODER: record}))

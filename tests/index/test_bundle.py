@@ -88,7 +88,8 @@ def test_an_opened_index_is_exactly_what_was_built(build_toy, factory):
     bundle = open_bundle(folder)
     np.testing.assert_allclose(gather(bundle.store).vectors, EXPECTED_VECTORS, atol=1e-6)
     assert bundle.folder == folder
-    assert isinstance(bundle.thumbnails, np.memmap)
+    assert not isinstance(bundle.thumbnails, np.memmap)
+    assert isinstance(open_bundle(folder, private=0).thumbnails, np.memmap)
     hits = bundle.store.search(EXPECTED_VECTORS[:1], 3)
     assert_array_equal(hits.ids, [[0, 1, 2]])
     np.testing.assert_allclose(hits.scores, [[1, 1, 0.6]], atol=1e-6)

@@ -30,7 +30,7 @@ from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration
-from simsearch.stats.verification import roc_auc, verify_pairs
+from simsearch.stats.pairs import roc_auc, verify_pairs
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def fitted(model, held_out):
 
 def test_the_shipped_probabilities_of_pairs_are_right_on_test_images(shipped):
     bundle = shipped.bundle
-    figures = verify_pairs(gather(bundle.store).vectors, bundle.labels, bundle.manifest.pairs)
+    figures = verify_pairs(gather(bundle.store).vectors, bundle.labels, bundle.manifest.pair_scaling)
 
     assert figures is not None
     assert figures.calibration.ece <= 0.01

@@ -87,13 +87,13 @@ def test_one_changed_digit_of_the_projection_is_noticed():
 
 def test_a_manifest_of_before_there_were_calibrations_is_read():
     assert Manifest.from_json(edited("calibration", DELETE)) == MANIFEST
-    assert MANIFEST.pairs == MANIFEST.projection
+    assert MANIFEST.pair_scaling == MANIFEST.projection
 
 
 def test_a_calibration_survives_the_round_trip():
     manifest = replace(MANIFEST, calibration=TOY_CALIBRATION)
     assert Manifest.from_json(manifest.to_json()) == manifest
-    assert manifest.pairs == TOY_CALIBRATION.pairs
+    assert manifest.pair_scaling == TOY_CALIBRATION.pairs
 
 
 def test_a_broken_calibration_is_refused():

@@ -19,11 +19,11 @@ from toys import quadrant_image
 import simsearch.show.html.html_report
 from simsearch.evaluate.evaluation import metric_table
 from simsearch.evaluate.mistakes import Mistake, Neighbor
-from simsearch.evaluate.report import Approximation, ClassRow, Figure, PerQuery, Report
+from simsearch.evaluate.report import Approximation, ClassRow, Estimate, PerQuery, Report
 from simsearch.show.html.html_report import PAIR_DEFINITIONS, render_report
+from simsearch.stats.pairs import Histogram, Verification
 from simsearch.stats.reliability import Reliability
 from simsearch.stats.significance import Interval
-from simsearch.stats.verification import Histogram, Verification
 
 VOID = {"meta", "link", "img", "br"}
 HOSTILE = """<script>alert(1)</script>"'&"""
@@ -60,11 +60,11 @@ REPORT = Report(
     versions={"simsearch": "0.1.0", "numpy": "2.4"},
     classes=("cat", "dog"),
     figures={
-        "P@1": Figure(0.91, 0.90125, 0.92, 0.93),
-        "R-precision": Figure(0.81, 0.80, 0.82, 0.83),
-        "MAP@R": Figure(0.71, 0.70, 0.72, 0.73),
-        "MAP": Figure(0.61, 0.60, 0.62, 0.63),
-        "P@5": Figure(0.51, 0.50, 0.52, 0.53),
+        "P@1": Estimate(0.91, 0.90125, 0.92, 0.93),
+        "R-precision": Estimate(0.81, 0.80, 0.82, 0.83),
+        "MAP@R": Estimate(0.71, 0.70, 0.72, 0.73),
+        "MAP": Estimate(0.61, 0.60, 0.62, 0.63),
+        "P@5": Estimate(0.51, 0.50, 0.52, 0.53),
     },
     per_class=(
         ClassRow("cat", 1000, {"P@1": 0.9, "R-precision": 0.8, "MAP@R": 0.7, "MAP": 0.65, "P@5": 1.0}),
@@ -448,7 +448,7 @@ def test_provenance_names_everything_that_would_repeat_the_evaluation() -> None:
 
 
 def test_every_metric_of_an_evaluation_is_defined() -> None:
-    figure = Figure(0.5, 0.4, 0.6, 0.5)
+    figure = Estimate(0.5, 0.4, 0.6, 0.5)
     for k in (1, 10):
         report = replace(REPORT, figures=dict.fromkeys(metric_table(k), figure), per_class=())
         terms = Page(render_report(report, ())).of("dt")

@@ -1,6 +1,6 @@
 import pytest
 
-from simsearch.show.terminal.views import bar
+from simsearch.show.terminal.tables import bar
 from simsearch.text import percent
 
 

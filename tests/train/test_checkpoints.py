@@ -315,3 +315,11 @@ def test_the_form_of_plain_values_is_checked_down_to_the_leaves(value, reason):
     with pytest.raises(BrokenModelError) as caught:
         check_form(value, reference, "x")
     assert caught.value.message == reason
+
+
+def test_a_zip_of_very_many_parts_is_refused_before_it_is_listed(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(10_001):
+            archive.writestr(str(number), b"")
+    with pytest.raises(BrokenModelError, match="not a readable checkpoint"):
+        read_checkpoint(path)

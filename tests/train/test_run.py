@@ -26,9 +26,18 @@ from simsearch import __version__
 from simsearch.data.mnist import FILES
 from simsearch.data.splits import Split, hold_out
 from simsearch.encode.history import EpochRecord, history_csv
-from simsearch.encode.model_folder import FileRecord, open_model, read_model_card
+from simsearch.encode.model_folder import (
+    BEST_CHECKPOINT,
+    ENCODER,
+    MODEL_CARD,
+    PRETRAINED,
+    FileRecord,
+    open_model,
+    read_model_card,
+)
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenModelError, BusyError, MissingModelError, SimsearchError
+from simsearch.index.verify import verify
 from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION, to_batch
 from simsearch.train import export as export_module
 from simsearch.train import run
@@ -434,3 +443,17 @@ def test_a_class_that_the_data_lacks_is_refused_before_a_folder_is_made(split, t
     assert refusal.value.message == "there is no class 'x' to train on"
     assert refusal.value.hint == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_passes_every_check_and_foreign_weights_in_it_are_found(copy_of_finished):
+    assert [(check.name, check.passed) for check in verify(copy_of_finished)][-2:] == [
+        ("weights", True),
+        ("run", True),
+    ]
+    for name in (BEST_CHECKPOINT, ENCODER, MODEL_CARD):  # of another run, each vouching for the other
+        (copy_of_finished / name).write_bytes((PRETRAINED / name).read_bytes())
+    (found,) = [check for check in verify(copy_of_finished) if check.passed is False]
+    assert (found.name, found.detail) == (
+        "run",
+        "best_model.pt is not what the run kept, as last.pt says",
+    )

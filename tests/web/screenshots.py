@@ -67,6 +67,27 @@ def viewed(name: str) -> Callable[[Page], None]:
     return show
 
 
+def laid_out(page: Page) -> None:
+    """A three among its nearest on the stored map."""
+    viewed("map")(page)
+    page.locator("[data-layout=tsne]").click()
+
+
+def lassoed(page: Page) -> None:
+    """A three, and a lasso around the middle of the map."""
+    viewed("map")(page)
+    rest(page)
+    page.locator("#map-lasso").click()
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    x, y, side = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 0.2 * box["height"]
+    page.mouse.move(x + side, y)
+    page.mouse.down()
+    for angle in range(15, 360, 15):
+        page.mouse.move(x + side * math.cos(math.radians(angle)), y + side * math.sin(math.radians(angle)))
+    page.mouse.up()
+
+
 def compared(page: Page) -> None:
     """A three, a seven and a hit of each on the tray."""
     page.locator("#tab-compare").click()
@@ -105,7 +126,11 @@ STATES: dict[str, Callable[[Page], None]] = {
     "unknown": lambda page: draw(page, SCRIBBLE),
     "item": lambda page: page.locator("#hits button").nth(5).click(),
     "map": viewed("map"),
+    "tsne": laid_out,
+    "lasso": lassoed,
     "inside": viewed("inside"),
+    "why": viewed("why"),
+    "mistakes": lambda page: page.locator("#tab-mistakes").click(),
     "compare": compared,
     "present": presented,
     "failed": failed,

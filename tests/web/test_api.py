@@ -360,6 +360,8 @@ def test_the_openapi_document_names_every_route(client: httpx.Client) -> None:
         "/api/items/{item}/vector",
         "/api/vectors",
         "/api/map",
+        "/api/mistakes",
+        "/api/nearest",
         "/api/activations",
         "/api/items/{item}/activations",
         "/healthz",

@@ -25,7 +25,7 @@ from simsearch.web.map import Floats, circle_of_classes
 
 def show_map(page: Page) -> None:
     page.locator("#tab-map").click()
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
 
 
 def lonely(shipped: Searcher) -> tuple[int, Floats, Floats, Floats]:
@@ -88,6 +88,19 @@ def test_the_map_is_zoomed_and_searched_with_keys_and_changes_its_layout(page: P
     expect(page.locator("#map")).to_have_class("deep")
     page.locator("#map-all").click()
     expect(page.locator("#map")).not_to_have_class("deep")
+
+
+def test_on_the_stored_map_a_drawing_lies_among_its_nearest(page: Page) -> None:
+    show_map(page)
+    page.locator("[data-layout=tsne]").click()
+    expect(page.locator("#map-note")).to_contain_text("t-SNE keeps neighbours together")
+    draw(page, DIGITS["7"])
+    expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("class 7$"))
+    page.wait_for_timeout(900)
+    before = page.locator("#map").screenshot()
+    page.locator("#clear").click()
+    page.wait_for_timeout(300)
+    assert page.locator("#map").screenshot() != before
 
 
 def test_a_gallery_without_labels_has_a_map_without_a_circle(open_page: Callable[..., Page]) -> None:
@@ -180,10 +193,85 @@ def test_drawings_stay_on_the_tray_while_others_are_drawn(page: Page) -> None:
     expect(different).to_have_text(re.compile(r"^0\.[0-7]\d\d$"))
 
 
+def test_why_lays_a_drawing_over_a_hit_and_says_what_each_part_of_it_is_worth(page: Page) -> None:
+    page.locator("#tab-why").click()
+    expect(page.locator("#why-hint")).to_have_text("Draw or choose something first.")
+    draw(page, DIGITS["7"])
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    expect(page.locator("#why-hits button")).to_have_count(6)
+    expect(page.locator("#why-parts")).not_to_have_class("waiting")
+    score = page.locator("#why-score")
+    expect(score).to_have_text(re.compile(r"^Score with item \d+, class 7: 0\.9\d\d\.$"))
+    parts = page.locator("#why-changes tr")
+    expect(parts).to_have_count(6)
+    whole = float(score.inner_text()[-6:-1])
+    for row in parts.all_inner_texts():
+        left, change = re.findall(
+            r"-?\d\.\d{3}", row.replace("\N{MINUS SIGN}", "-").replace("no change", "0.000")
+        )
+        assert float(left) - whole == pytest.approx(float(change), abs=0.0011)
+    assert any("\N{MINUS SIGN}" in row for row in parts.all_inner_texts())  # something of it matters
+    laid = page.locator("#why-laid").screenshot()
+    page.locator("#why-hits button").nth(3).click()
+    expect(page.locator("#why-hits button").nth(3)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#why-laid")).not_to_have_attribute("aria-label", re.compile("a hit$"))
+    expect(page.locator("#why-parts")).not_to_have_class("waiting")
+    assert page.locator("#why-laid").screenshot() != laid
+    assert violations(page) == []
+    draw(page, [[(0.5, 0.5), (0.501, 0.5)]])  # a dot more
+    page.locator("#clear").click()
+    expect(page.locator("#why-part")).to_be_hidden()
+
+
+def test_known_mistakes_are_listed_and_shown_with_why(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#index=judged&view=mistakes")
+    expect(page.locator("#mistakes-count")).to_have_text(
+        "3 of 6 images have a nearest image of another class. Choose one to see why."
+    )
+    expect(page.locator("#mistakes-pairs button")).to_have_text(["a → b: 1", "b → a: 1", "b → c: 1"])
+    page.locator("#mistakes-pairs button").nth(2).click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Item 4, class b; its nearest image is item 5, class c").click()
+    expect(page).to_have_url(re.compile("id=4"))
+    expect(page.locator("#why-score")).to_have_text("Score with item 5, class c: 0.600.")
+    expect(page.locator("#why-parts")).to_be_hidden()  # an item has no strokes
+    page.locator("#index").select_option("plain")
+    expect(page.locator("#tab-mistakes")).to_be_hidden()
+
+
+def test_a_lasso_takes_items_which_alone_are_found(page: Page) -> None:
+    show_map(page)
+    page.locator("#map-lasso").click()
+    page.locator("#map").focus()
+    for key in ("+", "+", "+", "Enter"):  # what is seen in the middle
+        page.keyboard.press(key)
+    expect(page.locator("#fence-count")).to_have_text(
+        re.compile(r"^[\d,]+ images in the lasso: .* of class \d")
+    )
+    expect(page.locator("#map-lasso")).to_have_attribute("aria-pressed", "false")
+    draw(page, DIGITS["7"])
+    expect(page.locator("#fence-hits button")).to_have_count(12)
+    scores = [float(text) for text in page.locator("#fence-hits span").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    best = page.locator("#hits button .score").first.text_content()
+    assert scores[0] < float(best or 0)  # the nearest of all lie elsewhere
+    assert violations(page) == []
+    page.locator("#map-free").click()
+    expect(page.locator("#fence")).to_be_hidden()
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    page.locator("#map-lasso").click()
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 12, box["y"] + 12, steps=3)  # around nothing
+    page.mouse.up()
+    expect(page.locator("#map-free")).to_be_hidden()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_axe_scan_finds_nothing_in_any_view_and_state(open_page: Callable[..., Page], scheme: str) -> None:
     page = open_page("/#id=7&view=map", color_scheme=scheme, viewport={"width": 390, "height": 844})
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
     assert violations(page) == []
     page.locator("#tab-inside").click()
     expect(page.locator("#inside")).to_have_attribute("aria-label", re.compile("128 numbers"))
@@ -219,7 +307,7 @@ def test_tabs_are_moved_between_with_arrows(page: Page) -> None:
 
 def test_a_presentation_shows_pad_answer_and_map_alone(open_page: Callable[..., Page]) -> None:
     page = open_page("/#present", viewport={"width": 1920, "height": 1080})
-    expect(page.locator("#map-layouts button")).to_have_count(2)
+    expect(page.locator("#map-layouts button")).to_have_count(3)
     draw(page, DIGITS["7"])
     expect(page.locator("#label")).to_have_text("7")
     for part in ("#classes-part", "#tabs", "#panel-hits", "#help"):

@@ -17,10 +17,11 @@ from toys import quadrant_image, toy_split
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BusyError
 from simsearch.index.build import build_index
+from simsearch.index.stored_map import MOST_POINTS
 from simsearch.index.stores.base import Block
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.searcher import Searcher
-from simsearch.web.map import MOST_POINTS, circular_order, layouts, principal_axes
+from simsearch.web.map import circular_order, layouts, principal_axes
 from simsearch.web.room import Room
 
 DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
@@ -93,7 +94,10 @@ def test_the_map_places_items_and_vectors_alike(client: httpx.Client) -> None:
     assert document["items"] == len(document["ids"]) == MOST_POINTS
     vector = np.array(client.get("/api/items/123/vector").json()["vector"])
     assert document["labels"][123] == 6
-    for layout in document["layouts"]:
+    *linear, stored = document["layouts"]
+    assert (stored["name"], stored["axes"], places(stored).shape) == ("tsne", None, (MOST_POINTS, 2))
+    assert len(linear) == 2
+    for layout in linear:
         own = vector @ np.array(layout["axes"]) + layout["offset"]
         assert places(layout)[123] == pytest.approx(own, abs=2e-4)
 

@@ -38,6 +38,8 @@ OPERATIONS = {
     "GET /api/items/{item}/vector": 20,
     "POST /api/vectors": 20,
     "GET /api/map": 3,
+    "GET /api/mistakes": 5,
+    "POST /api/nearest": 20,
     "POST /api/activations": 10,
     "GET /api/items/{item}/activations": 10,
     "GET /healthz": 2,

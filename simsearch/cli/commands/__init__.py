@@ -10,6 +10,7 @@ importing.py    import-model
 calibrating.py  calibrate
 training.py     train, export
 serving.py      serve
+auditing.py     audit, duplicates
 managing.py     list, rename, delete
 inspecting.py   info, verify, doctor, data fetch
 """
@@ -116,6 +117,10 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "compact": Listed(
             "changing:compact", "Merge what was added to an index, and free what was removed from it."
         ),
+        "map": Listed(
+            "building:lay_out",
+            "Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.",
+        ),
         "import-model": Listed(
             "importing:import_model",
             "Import an ONNX image encoder as a model folder, for build-index --model.",
@@ -139,6 +144,14 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "delete": Listed(
             "managing:delete",
             "Delete an index; the pictures that it was made from stay where they are.",
+        ),
+        "audit": Listed(
+            "auditing:audit",
+            "Find likely label errors, outliers, classes that overlap, and leaks between two indexes.",
+        ),
+        "duplicates": Listed(
+            "auditing:duplicates",
+            "Find pictures that are there twice: the same files, the same pixels, and near copies.",
         ),
         "info": Listed("inspecting:info", "Describe an index or a model."),
         "verify": Listed(

@@ -10,11 +10,13 @@ import typer
 
 from simsearch.cli.options import (
     DataDirOption,
+    IndexChoice,
     IndexDirOption,
     ModelOption,
     ThreadsOption,
     limit_threads,
     open_chosen_model,
+    seed_option,
 )
 from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
@@ -30,7 +32,8 @@ class GallerySource:
     dataset: Annotated[
         str,
         typer.Option(
-            help="mnist, a folder of images or of IDX files, or FOLDER:train, FOLDER:val or FOLDER:test."
+            help="mnist, fashion-mnist or another by name, a folder of images or of IDX files, or "
+            "FOLDER:train, FOLDER:val or FOLDER:test."
         ),
     ] = "mnist"
     split: Annotated[
@@ -113,6 +116,7 @@ def _of_a_dataset(
     from simsearch.index.build import build_index as build
     from simsearch.index.catalog import check_source
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
 
     gallery = load_split(
         *place,
@@ -126,7 +130,7 @@ def _of_a_dataset(
     folder = index_folder(index_dir, name or gallery.name)
     if not replace:
         check_source(folder, gallery.name, gallery.root)
-    with terminal.progress("Encoding", len(gallery)) as advance:
+    with progress("Encoding", len(gallery)) as advance:
         return folder, build(gallery, model, folder, factory=factory, on_progress=advance)
 
 
@@ -146,12 +150,13 @@ def _of_a_folder(
     from simsearch.index.catalog import check_source
     from simsearch.index.change.folder_build import Advance, Source, build_folder
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import stages
 
     gallery, root = images
     folder = index_folder(index_dir, name or gallery)
     if not replace:
         check_source(folder, gallery, path_text(root.resolve()))
-    with terminal.stages(f"Looking through {root}") as begin:
+    with stages(f"Looking through {root}") as begin:
 
         def bar(total: int, done: int) -> Advance:
             if done:
@@ -166,3 +171,28 @@ def _of_a_folder(
     if source.skipped is not None:
         write_skipped(source.skipped, built.skipped)
     return folder, built.manifest
+
+
+def lay_out(
+    index: IndexChoice,
+    seed: Annotated[int, seed_option("Of t-SNE, and of the items that are taken of more than 10,000.")] = 0,
+) -> None:
+    """Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.
+
+    Example: simsearch map --index mine
+    """
+    from simsearch.errors import BadInputError, require
+    from simsearch.index.bundle import open_bundle
+    from simsearch.index.stored_map import MOST_POINTS, StoredMap, write_map
+    from simsearch.show.figures.plane import TSNE, project
+    from simsearch.show.terminal import terminal
+
+    require("sklearn", "figures")
+    bundle = open_bundle(index.folder())
+    block = bundle.store.sample(MOST_POINTS, seed)
+    terminal.note(f"laying out {len(block.ids):,} images: 10,000 take a minute or two")
+    try:
+        places, _ = project(block.vectors, TSNE, seed=seed)
+    except ValueError as error:
+        raise BadInputError(f"{bundle.manifest.name} cannot be laid out: {error}") from error
+    typer.echo(str(write_map(bundle, StoredMap(TSNE, block.ids, places.astype("float32")))))

@@ -12,7 +12,9 @@ from simsearch.cli.options import DataDirOption, JsonOption, ThreadsOption, limi
 
 def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of the model.")],
-    dataset: Annotated[str, typer.Option(help="What it was trained on: mnist, or a folder.")] = "mnist",
+    dataset: Annotated[
+        str, typer.Option(help="What it was trained on: mnist, another by name, or a folder.")
+    ] = "mnist",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     threads: ThreadsOption = 0,

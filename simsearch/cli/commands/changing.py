@@ -35,11 +35,12 @@ def add(
     from simsearch.index.update import Index
     from simsearch.show.terminal import terminal
     from simsearch.show.terminal.change_view import outcome_line
+    from simsearch.show.terminal.progress import progress
 
     limit_threads(threads)
     opened = Index.open(changeable(index, index_dir), threads=threads)
     files = gather_paths(paths, opened.manifest, label=label, labels=labels)
-    with terminal.progress("Adding", len(files.files)) as advance:
+    with progress("Adding", len(files.files)) as advance:
         outcome = opened.add_files(files, on_progress=advance)
     for line in summary(outcome.skipped):
         terminal.note(line)
@@ -122,6 +123,7 @@ def sync(
     from simsearch.index.update import Index
     from simsearch.show.terminal import terminal
     from simsearch.show.terminal.change_view import outcome_line, plan_lines, plan_summary
+    from simsearch.show.terminal.progress import progress
 
     limit_threads(threads)
     opened = Index.open(changeable(index, index_dir), threads=threads)
@@ -137,7 +139,7 @@ def sync(
                 labels=labels,
                 replace=replace,
                 on_plan=lambda plan: terminal.note(plan_summary(plan)),
-                bar=lambda total: shown.enter_context(terminal.progress("Adding", total)),
+                bar=lambda total: shown.enter_context(progress("Adding", total)),
             )
         typer.echo(f"{opened.folder}: {outcome_line(outcome)}")
         skipped = outcome.skipped

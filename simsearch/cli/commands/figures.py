@@ -48,11 +48,13 @@ def pairs(
         check_target(csv)
     from simsearch.data.datasets import load_named
     from simsearch.files import write_atomically
-    from simsearch.show.figures.pairs import pairs_csv, pairs_figure, sample_pairs
+    from simsearch.prepare.prepare import DIGIT
+    from simsearch.show.figures.pair_sheet import pairs_csv, pairs_figure, sample_pairs
     from simsearch.show.terminal import terminal
 
-    split = load_named(dataset, data_dir=data_dir, note=terminal.note)
     opened = open_chosen_model(model) if predict else None
+    takes = opened.encoder.input if opened else DIGIT
+    split = load_named(dataset, input=takes, data_dir=data_dir, note=terminal.note)
     drawn = sample_pairs(split, count, seed=seed, model=opened)
     about = f"{len(drawn)} random pairs of {split.name}, seed {seed}"
     if opened is not None:
@@ -141,7 +143,7 @@ def history(
     drawing = start_figure(output, style)
     from simsearch.encode.history import read_history
     from simsearch.encode.model_folder import PRETRAINED
-    from simsearch.show.figures.history import history_figure
+    from simsearch.show.figures.training import history_figure
 
     folder = run or PRETRAINED
     records = read_history(folder)

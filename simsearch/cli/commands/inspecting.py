@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -105,7 +105,7 @@ def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOptio
 
 
 def data_fetch(
-    dataset: Annotated[Literal["mnist"], typer.Argument(help="Name of the dataset.")] = "mnist",
+    dataset: Annotated[str, typer.Argument(help="Its name, such as mnist or fashion-mnist.")] = "mnist",
     data_dir: DataDirOption = None,
 ) -> None:
     """Fetch a dataset, verify it, and say where it is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def evaluate(
     index: IndexChoice,
     queries: Annotated[
         str | None,
-        typer.Option(help="Query with these instead: mnist:train, or a folder of images or IDX files."),
+        typer.Option(help="Query with these instead: mnist:train, another dataset, or a folder."),
     ] = None,
     k: Annotated[
         int, typer.Option("--k", "-k", min=1, max=2**31 - 1, help="Cut of P@k, hit@k, recall@k and nDCG@k.")
@@ -50,16 +51,18 @@ def evaluate(
     """
     from simsearch.data.datasets import load_named
     from simsearch.evaluate import evaluation
-    from simsearch.index.bundle import PRIVATE_BYTES, open_bundle
+    from simsearch.index.bundle import open_bundle
     from simsearch.show import evaluation_files as outputs
     from simsearch.show.terminal import terminal, views
+    from simsearch.show.terminal.progress import progress
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
-    bundle = open_bundle(index.folder(), threads=threads, private=PRIVATE_BYTES)
+    bundle = open_bundle(index.folder(), threads=threads)
     limit_threads(threads)
-    split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
-    with terminal.progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
+    load = partial(load_named, data_dir=data_dir, processes=threads, note=terminal.note)
+    split = None if queries is None else load(queries, input=bundle.encoder.input)
+    with progress("Ranking", len(bundle.ids) if split is None else len(split)) as advance:
         result = evaluation.evaluate(
             bundle,
             split,

@@ -106,8 +106,9 @@ def mistakes(
     from simsearch.show.figures.grids import AP_KEY, grid_figure, mistake_rows
     from simsearch.show.terminal import terminal
 
-    split = None if queries is None else load_named(queries, data_dir=data_dir, note=terminal.note)
-    bundle = open_bundle(index.folder())
+    bundle, split = open_bundle(index.folder()), None
+    if queries is not None:
+        split = load_named(queries, input=bundle.encoder.input, data_dir=data_dir, note=terminal.note)
     rows = mistake_rows(saved_mistakes(found, bundle, split, count=count, neighbors=k))
     title = f"The {len(rows)} queries that are answered worst"
     drawing.save(grid_figure(rows, drawing.style, title=title, about=found.about, key=AP_KEY))

@@ -20,6 +20,7 @@ from simsearch.cli.options import (
     Wanted,
     limit_threads,
     open_chosen_model,
+    start_no_threads,
 )
 from simsearch.errors import BadInputError
 
@@ -65,17 +66,17 @@ def query(
 
     Example: simsearch query photo.jpg --show-prepared steps.png
     """
+    start_no_threads()
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.batch import answer_queries
-    from simsearch.search.searcher import Limits, Searcher
+    from simsearch.search.searcher import Limits
     from simsearch.show.terminal import terminal
 
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
     gathered, total = _gather(images or [], queries, stdin)
-    searcher = Searcher.open(index.folder(), threads=threads)
-    limit_threads(threads)
+    searcher = _open(index.folder(), threads, is_one=total == 1)
     if wanted.k > len(searcher):
         terminal.note(f"the gallery holds only {len(searcher):,} images: showing them all")
     if steps := queries.show_prepared:
@@ -93,6 +94,16 @@ def query(
     )
     if print_answers(searcher, outcomes, total, form, screen):
         raise typer.Exit(BadInputError.exit_code)
+
+
+def _open(folder: Path, threads: int, *, is_one: bool) -> Searcher:
+    """Open an index for one query, whose answer is there before anyone can cut a file short, or for many."""
+    from simsearch.index.bundle import PRIVATE_BYTES
+    from simsearch.search.searcher import Searcher
+
+    searcher = Searcher.open(folder, threads=threads or int(is_one), private=0 if is_one else PRIVATE_BYTES)
+    limit_threads(threads)
+    return searcher
 
 
 def _composed(queries: Queries, searcher: Searcher, preparation: Preparation) -> ComposedQuery | None:
@@ -154,6 +165,7 @@ def similarity(
 
     Example: simsearch similarity mine.png yours.png
     """
+    start_no_threads()
     from dataclasses import asdict
 
     from simsearch.prepare.pictures import prepare_picture

@@ -92,6 +92,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 chooses a free one.")] = 8000,
     access: Access,
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A stored evaluation (`evaluate --json`), whose mistakes the page shows; repeatable. "
+            "Those of small indexes are found without."
+        ),
+    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Serve a page to draw on, and an HTTP API, until it is stopped with Ctrl-C.
@@ -114,6 +121,7 @@ def serve(
         any_address=not is_loopback(host),
         token=access.token,
         root_path=access.root_path,
+        evaluations=tuple(evaluation or ()),
         warm=True,
         workers=threads or os.cpu_count() or 1,
     )

@@ -24,7 +24,9 @@ def train(
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that assemble batches.")] = 0,
     threads: ThreadsOption = 0,
-    dataset: Annotated[str, typer.Option(help="mnist, or a folder of images or IDX files.")] = "mnist",
+    dataset: Annotated[
+        str, typer.Option(help="mnist, fashion-mnist or another by name, or a folder of images or IDX files.")
+    ] = "mnist",
     data_dir: DataDirOption = None,
 ) -> None:
     """Train the Siamese network on a training split and export its encoder.
@@ -34,13 +36,14 @@ def train(
     require("torch", "train")
     from simsearch.data.datasets import load_split
     from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import training_progress
     from simsearch.train.recipes import configure
     from simsearch.train.run import train as run
 
     configured = configure(recipe, settings or [])
     folder = out or Path("runs") / f"{recipe}-seed{seed}"
     split = load_split(dataset, "train", data_dir=data_dir, note=terminal.note)
-    with terminal.training_progress(configured.epochs) as show:
+    with training_progress(configured.epochs) as show:
         card = run(
             configured,
             split,

@@ -110,7 +110,7 @@ def _schema() -> dict[str, dict[int, _Field]]:
 
 _SCHEMA = _schema()
 _WIRE = {"int": 0, "ints": 0, "float": 5, "floats": 5, "doubles": 1}  # all else is a block of bytes
-_BLOCK = 2
+BLOCK = 2  # the wire type of texts, messages and packed lists
 
 
 def read_model(data: bytes) -> Message:
@@ -133,12 +133,12 @@ class _Reader:
             known = schema.get(number)
             if known is None:
                 raise ValueError(f"its {kind} has a field {number}, which ONNX does not know")
-            expected = _WIRE.get(known.kind, _BLOCK)
+            expected = _WIRE.get(known.kind, BLOCK)
             if known.kind in ("ints", "floats", "doubles"):
                 numbers = found.setdefault(known.name, Numbers(expected))
-                if wire not in (expected, _BLOCK):
+                if wire not in (expected, BLOCK):
                     raise ValueError(f"its {kind} has a {known.name} of another kind")
-                (numbers.packed if wire == _BLOCK else numbers.single).append(_single(value, wire))
+                (numbers.packed if wire == BLOCK else numbers.single).append(_single(value, wire))
                 continue
             if wire != expected:
                 raise ValueError(f"its {kind} has a {known.name} of another kind")
@@ -152,24 +152,46 @@ class _Reader:
         return found
 
     def _entries(self, view: memoryview) -> Iterator[tuple[int, int, Any]]:
-        at, end = 0, len(view)
-        while at < end:
+        for entry in fields(view):
             self._left -= 1
             if self._left < 0:
                 raise ValueError(f"it has more than {MAX_FIELDS:,} fields")
-            key, at = _varint(view, at)
-            number, wire = key >> 3, key & 7
-            if not number:
-                raise ValueError(_NO_MODEL)
-            if wire == 0:
-                value, at = _varint(view, at)
-                yield number, wire, value
-                continue
-            size, at = _varint(view, at) if wire == _BLOCK else ({1: 8, 5: 4}.get(wire, end + 1), at)
-            if size > end - at:
-                raise ValueError(_NO_MODEL)
-            yield number, wire, view[at : at + size]
-            at += size
+            yield entry
+
+
+def read_tensor(view: memoryview) -> Message:
+    """A tensor as a table, as in `read_model`."""
+    return _Reader().message(view, "Tensor")
+
+
+def fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
+    """Number, wire type and value of each field of a message: a number if it is 0, otherwise bytes.
+
+    :raises ValueError: If it is no message.
+    """
+    at, end = 0, len(view)
+    while at < end:
+        key, at = _varint(view, at)
+        number, wire = key >> 3, key & 7
+        if not number:
+            raise ValueError(_NO_MODEL)
+        if wire == 0:
+            value, at = _varint(view, at)
+            yield number, wire, value
+            continue
+        size, at = _varint(view, at) if wire == BLOCK else ({1: 8, 5: 4}.get(wire, end + 1), at)
+        if size > end - at:
+            raise ValueError(_NO_MODEL)
+        yield number, wire, view[at : at + size]
+        at += size
+
+
+def encoded_field(number: int, wire: int, value: int | bytes | memoryview) -> bytes:
+    """A field of a message as bytes; the opposite of `fields`."""
+    key = _as_varint(number << 3 | wire)
+    if isinstance(value, int):
+        return key + _as_varint(value)
+    return b"".join((key, _as_varint(len(value)) if wire == BLOCK else b"", value))
 
 
 def text(value: bytes | memoryview | None) -> str:
@@ -186,7 +208,7 @@ def text(value: bytes | memoryview | None) -> str:
 def _single(value: Any, wire: int) -> Any:
     if wire == 0:
         return _signed(value)
-    if wire == _BLOCK:
+    if wire == BLOCK:
         return value
     return struct.unpack("<d" if wire == 1 else "<f", value)[0]
 
@@ -202,6 +224,15 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return number & (2**64 - 1), at
     raise ValueError(_NO_MODEL)
+
+
+def _as_varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
 
 
 def _signed(number: int) -> int:

@@ -20,7 +20,7 @@ from simsearch.data.decoding import decode_files
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.errors import BadImageError
 from simsearch.index.packed import SmallPictures
-from simsearch.index.reading import STAMP, Read, Stamp, read_picture
+from simsearch.index.reading import STAMP, Read, ReadCodec, Stamp, read_picture
 from simsearch.index.stores.base import Labels
 from simsearch.index.writing import Described
 from simsearch.prepare.inputs import Picture, Pictures
@@ -67,7 +67,8 @@ def encode_files(
     """
     read = partial(read_picture, encoder.input)
     pending, started = _Pending(encoder), time.monotonic()
-    with closing(decode_files(Mapped(files, _file_of), read, processes=processes)) as found:
+    decoded = decode_files(Mapped(files, _file_of), read, processes=processes, codec=ReadCodec())
+    with closing(decoded) as found:
         for end, (entry, picture) in enumerate(zip(files, found, strict=True), start=1):
             heed()
             pending.take(entry, picture)

@@ -20,7 +20,8 @@ from simsearch.index.manifest import Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.segment import array_start, kept_rows, load_array
 from simsearch.index.stores.base import Ids
-from simsearch.index.stores.faiss_index import FLAT, flat_vectors_at, make_index, write_flat, write_index
+from simsearch.index.stores.faiss_index import FLAT, make_index, write_index
+from simsearch.index.stores.opening import flat_start, write_flat
 from simsearch.index.writing import check_written, explained
 
 _BLOCK_BYTES = 2**22
@@ -111,7 +112,7 @@ class _Part:
         if "vectors" in self.files:
             return self.array("vectors", np.float32, (dim,))
         file = self.files["index"]
-        return self._blocks(file, flat_vectors_at(file, dim, self.count), np.dtype(np.float32), (dim,))
+        return self._blocks(file, flat_start(file, dim, self.count), np.dtype(np.float32), (dim,))
 
     def ends(self, role: str) -> NDArray[np.int64]:
         """Where entries end, with a 0 before the first."""

@@ -2,7 +2,10 @@
 
 base.py         the contract, and what a search gives
 exact.py        exact scores, whatever the engine
-faiss.py        the default store
+flat.py         every vector compared, without an engine
+faiss.py        candidates of a FAISS index, ordered exactly
+opening.py      an index file -> a store
+milvus/         vectors on a Milvus server
 segments.py     several stores as one, less what was removed
 faiss_index.py  FAISS indexes: made, written, and read within limits
 faiss_check.py  whether a FAISS index keeps to its own memory

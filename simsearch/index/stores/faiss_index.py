@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
-from collections.abc import Iterable
 from pathlib import Path
 
 import faiss
@@ -63,35 +61,6 @@ def write_index(index: faiss.Index, path: Path) -> None:
     """
     with path.open("wb") as file:  # given a path, FAISS only prints that the disk was full
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
-
-
-def write_flat(path: Path, dim: int, count: int, blocks: Iterable[Vectors]) -> None:
-    """Write a flat index of `count` vectors as FAISS itself would, without holding them in memory.
-
-    :raises OSError: If it cannot be written.
-    """
-    with path.open("wb") as file:
-        file.write(_flat_header(dim, count))
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, "<f4").data.cast("B"))
-
-
-def flat_vectors_at(file: io.BufferedReader, dim: int, count: int) -> int:
-    """Where the vectors of a flat index of this shape begin in its file.
-
-    :raises ValueError: If it is another.
-    """
-    header = _flat_header(dim, count)
-    if file.read(len(header)) != header or size_of(file) != len(header) + 4 * dim * count:
-        raise ValueError(f"it holds no flat index of {count} vectors of length {dim}")
-    return len(header)
-
-
-def _flat_header(dim: int, count: int) -> bytes:
-    """What comes before the vectors: see FAISS's `write_index_header` and `WRITEXBVECTOR`."""
-    return struct.pack(
-        "<4siqqq?iQ", b"IxFI", dim, count, 2**20, 2**20, True, faiss.METRIC_INNER_PRODUCT, dim * count
-    )
 
 
 def read_index(path: Path, *, dim: int, count: int) -> faiss.Index:

@@ -11,6 +11,7 @@ components.py what belongs together
 evidence.py   what speaks for a piece of it being ink
 choose.py     which of it is the digit
 shapes.py     what no digit looks like
+crossed.py    strokes through a digit
 normalize.py  28x28 as MNIST has it
 steps.py      the steps, each of which can be left out
 """

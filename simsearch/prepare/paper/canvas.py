@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from simsearch.prepare.paper.components import Mask
-from simsearch.prepare.paper.surface import Grey, two_greys
+from simsearch.prepare.paper.surface import Grey, median, two_greys
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
@@ -42,6 +42,8 @@ def lay_out(image: Image.Image, notes: list[str], *, eraser: bool = True) -> Can
         notes.append("animated: first frame used")
     with suppress(Exception):  # broken EXIF says nothing about the pixels
         if image.getexif().get(_ORIENTATION) in range(2, 9):
+            from PIL import ImageOps
+
             image = ImageOps.exif_transpose(image)
             notes.append("rotated as its EXIF data say")
     image = _in_8_bits(image)
@@ -81,7 +83,7 @@ def _flattened(image: Image.Image, notes: list[str], eraser: bool) -> Canvas:
     if visible.size == 0 or np.ptp(visible) < MIN_CONTRAST:
         notes.append("drawn in transparency only: opaque used as ink")
         return Canvas(np.array(alpha), None)
-    level = int(np.median(visible))
+    level = int(median(visible))
     if eraser and _is_erased(np.asarray(grey), opaque):
         level = 255
         notes.append("white strokes on nothing: taken for an eraser's")

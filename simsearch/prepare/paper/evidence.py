@@ -11,6 +11,8 @@ from simsearch.prepare.paper.components import Mask, find_components, grown
 from simsearch.prepare.paper.normalize import stroke_width
 from simsearch.prepare.paper.tophat import Grey, Layer, sliding
 
+_SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.025  # the least evidence of ink
+_SUPPORT_CUT = 0.74
 _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
 _LIGHTER = 0.4  # of the way from the ink's grey to the paper's
@@ -27,6 +29,12 @@ class Evidence:
     clear: float  # times that it is as strong as what is left over
     goes_on: float  # share of a band around it that is lighter
     paper: float  # share of the page that is not ink
+    levels: float  # grey levels between it and the paper
+
+    def suffices(self, choice: Choice, score: float) -> bool:
+        """Whether it suffices to take a choice of a score for ink; what is cut close shows less rim."""
+        support = _SUPPORT_CUT if choice.cut else _SUPPORT
+        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS and score > _SCORE
 
     def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
         """How well a choice explains a page: what is large, ends at paper, and leaves little over."""
@@ -37,11 +45,14 @@ class Evidence:
         return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**8 * around * usual)
 
 
-def weigh(layer: Layer, choice: Choice, inside: Mask, mask: Mask, gone: Mask, lines: float) -> Evidence:
+def weigh(
+    layer: Layer, choice: Choice, inside: Mask, mask: Mask, cleared: Mask, gone: Mask, lines: float
+) -> Evidence:
     """Gather the evidence.
 
     :param inside: The chosen ink, bool (H, W).
     :param mask: All ink.
+    :param cleared: All ink without rulings.
     :param gone: What was looked at before and left out: no paper.
     :param lines: The thickness of rulings, in pixels; 0 without any.
     """
@@ -50,13 +61,14 @@ def weigh(layer: Layer, choice: Choice, inside: Mask, mask: Mask, gone: Mask, li
     usual, most = np.percentile(rest, (80, 98)) if rest.size else (0.0, 0.0)
     mean = float(layer.share[inside].mean())
     clear = max(mean / max(most, 1e-3), mean / max(2 * usual, 1e-3))
-    if lines and _is_piece_of_line(inside[cut], lines):
+    if lines and _is_piece_of_line(inside[cut], (mask & ~cleared)[cut], lines):
         clear = 0.0
     return Evidence(
         support=edge_support(layer.view[cut], layer.paper[cut], inside[cut], gone[cut]),
         clear=clear,
         goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
         paper=1 - float(mask.mean()),
+        levels=float(np.mean(layer.paper[inside]) - np.mean(layer.view[inside])),
     )
 
 
@@ -111,7 +123,9 @@ def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> floa
     return float(np.mean(greys[~inked] > (ink + beside) / 2))
 
 
-def _is_piece_of_line(inside: Mask, lines: float) -> bool:
-    """Whether it is as thin as the rulings and as straight."""
+def _is_piece_of_line(inside: Mask, removed: Mask, lines: float) -> bool:
+    """Whether it is as thin as the rulings, as straight, and goes on where they were taken out."""
+    if not (grown(inside, _RIM) & removed).any():
+        return False
     width = stroke_width(inside.astype(np.float32))
     return width < 1.4 * lines and int(inside.sum()) < 1.3 * width * max(inside.shape)

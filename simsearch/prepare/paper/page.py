@@ -10,10 +10,12 @@ from PIL import Image
 
 from simsearch.prepare.paper.choose import Choice, choose
 from simsearch.prepare.paper.components import Mask, grown
+from simsearch.prepare.paper.crossed import is_crossed_out
 from simsearch.prepare.paper.evidence import Evidence, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
+from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.rulings import remove_rulings
-from simsearch.prepare.paper.shapes import is_drawing
+from simsearch.prepare.paper.shapes import is_border, is_drawing, is_filled
 from simsearch.prepare.paper.steps import ALL, Steps
 from simsearch.prepare.paper.tophat import Grey, Layer, lay_paper, mean_of_9
 
@@ -25,15 +27,11 @@ _NOISES = 5  # standard deviations of the noise, and
 _FAINTEST = 0.12  # of the paper's light: ink takes more than these
 _LOOKS = 3  # each at what the ones before left over
 _MOST = 0.6  # of the ink: where the digit is more, rulings are not looked for
-_SUPPORT, _CLEAR = 0.75, 2.0  # the least evidence of ink
 _SURE, _GOES_ON = 0.9, 0.85  # and so much that the other polarity need not be tried
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
 FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
-
-
-INVERTED = "dark ink on a light background: inverted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,14 +153,22 @@ def _seen(
     for choice in choices:
         if choice.mask is None:
             continue
-        top, bottom, left, right = choice.box
-        if steps.shapes and not is_drawing(choice.mask[top:bottom, left:right]):
+        if steps.shapes and not _is_drawn(choice.mask, choice, steps):
             continue
         chosen = supported(layer, choice, gone) if steps.support else choice.mask
-        evidence = weigh(layer, choice, chosen, mask, gone, lines)
-        if not steps.support or (evidence.support > _SUPPORT and evidence.clear > _CLEAR):
+        evidence = weigh(layer, choice, chosen, mask, cleared, gone, lines)
+        if not steps.support or evidence.suffices(choice, evidence.score(choice, mask.shape, layer.dark)):
             ink = _ink_of(layer, chosen, mask)
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
+
+
+def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
+    """Whether it may be a digit, or one that was crossed out, which has more holes."""
+    top, bottom, left, right = choice.box
+    crop = mask[top:bottom, left:right]
+    if choice.cut and is_border(mask):
+        return False
+    return is_drawing(crop) or (steps.crossed and not is_filled(crop) and is_crossed_out(crop))
 
 
 def _ink_of(layer: Layer, chosen: Mask, mask: Mask) -> Ink:

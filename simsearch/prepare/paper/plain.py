@@ -18,6 +18,8 @@ from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.shapes import is_drawing
 from simsearch.prepare.paper.surface import Grey, fit_paper
 
+INVERTED = "dark ink on a light background: inverted"  # told to the user
+
 _MIN_SIGNAL = 6  # standard deviations of the paper's noise between paper and ink
 _MIN_INK_SIDE = 5  # ink shorter than this is a lit pixel, a speck of dust
 _INK_SHARE = 0.2  # a pixel is ink above this share of the strongest ink: JPEG noise stays below

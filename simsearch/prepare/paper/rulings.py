@@ -10,12 +10,15 @@ Intelligence 30(5), 2008).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask, filled, find_runs
 
 _SLOPES = np.tan(np.radians(np.linspace(-13, 13, 53)))  # from a side of the picture
 _LEAST = 0.42  # of the side, that a line covers
 _THICKEST = 1 / 40  # of the side: what is thicker is a stroke
+_WHOLE = 0.75  # of the picture, that a line by itself covers from end to end: what covers less is a stroke
+_ALONE = 2  # lines or fewer of one slope
 _POINTS = 260  # columns that vote
 
 
@@ -52,9 +55,27 @@ def _lines(mask: Mask) -> tuple[Mask, float]:
             continue
         full = pairs >= needed
         full[1:] |= full[:-1]
-        on_line |= full[place]
+        on_line |= _without_strokes(full, place, rows, height)[place]
     if not on_line.any():
         return np.zeros(mask.shape, bool), 0.0
     usual = float(np.median((ends - starts)[on_line]))
     on_line &= ends - starts <= 1.7 * usual + 1.5
     return filled(mask.shape, rows, starts, ends, on_line), usual
+
+
+def _without_strokes(full: Mask, place: NDArray[np.int64], rows: NDArray[np.int64], height: int) -> Mask:
+    """Of the cells of lines, (C,), those that are rulings: they are many, or go from edge to edge.
+
+    :param place: The cell of each run, (R,).
+    :param rows: Its row, (R,), ascending.
+    """
+    firsts = np.flatnonzero(np.diff(full.astype(np.int8), prepend=0) == 1)
+    if len(firsts) > _ALONE:
+        return full
+    kept = full.copy()
+    for first in firsts:
+        stop = first + int(np.argmin(np.append(full[first:], False)))
+        own = rows[(place >= first) & (place < stop)]
+        if own[-1] - own[0] < _WHOLE * height:
+            kept[first:stop] = False
+    return kept

@@ -11,6 +11,7 @@ _THICK = 0.45  # nor of this side into any handwriting's
 _SOLID = 0.72  # of the bounding box
 _HOLLOW = 0.45  # of the bounding box: the hole of an empty box
 _CORNERS = 0.84  # how far ink reaches towards the corners: 1 a rectangle, 0.71 an ellipse
+_EDGING = 0.9  # of ink, that runs straight into the picture's edge: what shows beside a page
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
 
@@ -18,6 +19,15 @@ _HOLE = 0.004  # of the bounding box: smaller holes are chance
 def is_drawing(crop: Mask) -> bool:
     """Whether a mask, cropped to its ink, may be a digit's strokes."""
     return not (is_filled(crop) or is_hollow(crop))
+
+
+def is_border(mask: Mask) -> bool:
+    """Whether nearly all ink of a picture, bool (H, W), runs straight into its edge: a desk, a margin."""
+    attached = np.zeros_like(mask)
+    for turned, into in ((mask, attached), (mask.T, attached.T)):
+        into |= np.logical_and.accumulate(turned, axis=0)
+        into[::-1] |= np.logical_and.accumulate(turned[::-1], axis=0)
+    return bool(attached.sum() > _EDGING * mask.sum())
 
 
 def is_filled(crop: Mask) -> bool:

@@ -18,6 +18,7 @@ class Steps:
     parts: bool = True  # what lies at the edge, around and beside the digit is left out
     several: bool = True  # things of one size side by side are refused
     shapes: bool = True  # filled areas, empty boxes and lattices are no digits
+    crossed: bool = True  # what is crossed out is refused
     support: bool = True  # ink must end at lighter paper
 
 

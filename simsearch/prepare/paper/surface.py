@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.polynomial.polynomial import polygrid2d, polyvander2d
 from numpy.typing import NDArray
 
 Grey = NDArray[np.uint8]  # (H, W)
 Levels = NDArray[np.float32]  # (H, W), grey levels
 
-_SURFACE = [0, 1, 2, 3, 4, 6]  # 1, x, x^2, y, yx and y^2 among the products of powers up to 2
 _SAMPLES = 32  # points a side at which the paper is looked at
 _ROUNDS = 4
 _FLAT = 2  # grey levels by which the border of a drawing program's paper differs from its median
@@ -26,18 +26,18 @@ def fit_paper(grey: Grey) -> tuple[Levels, float]:
     :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
     """
     border = edge(grey)
-    median = float(np.median(border))
-    if np.abs(border - median).max() <= _FLAT:
-        return np.full(grey.shape, median, np.float32), 0.0
+    middle = median(border)
+    if np.abs(border - middle).max() <= _FLAT:
+        return np.full(grey.shape, middle, np.float32), 0.0
     step = max(1, max(grey.shape) // _SAMPLES)
     dark, light = two_greys(grey)
 
     def share(of: NDArray[np.bool_]) -> float:
         return float(edge(of).mean() + of[::step, ::step].mean()) / 2
 
-    residuals = np.abs(grey[::step, ::step] - median)
+    residuals = np.abs(grey[::step, ::step] - middle)
     common = light if share(grey > (dark + light) / 2) > 0.5 else dark
-    first = _fit_surface(grey, median, max(residuals.max() / 2, np.median(residuals)))
+    first = _fit_surface(grey, middle, max(residuals.max() / 2, median(residuals)))
     second = _fit_surface(grey, common, (light - dark) / 4)
     return max(first, second, key=lambda fit: share(np.abs(grey - fit[0]) < np.ptp(grey) / 8))
 
@@ -55,18 +55,27 @@ def _fit_surface(grey: Grey, level: float, limit: float) -> tuple[Levels, float]
     step = max(1, max(grey.shape) // _SAMPLES)
     y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
     samples = grey[::step, ::step].astype(np.float64).ravel()  # (S,)
-    powers = polyvander2d(*np.meshgrid(y[::step], x[::step], indexing="ij"), [2, 2])  # (H', W', 9)
-    terms = powers.reshape(-1, 9)[:, _SURFACE]  # (S, 6)
+    rows, columns = (part.ravel() for part in np.meshgrid(y[::step], x[::step], indexing="ij"))  # (S,)
+    powers = (np.ones_like(rows), columns, columns * columns, rows, rows * columns, rows * rows)
+    terms = np.stack(powers, axis=1)  # (S, 6)
     residuals, noise = np.abs(samples - level), 0.0
     limit = max(limit, float(residuals.min()))  # never leaves nothing
-    coefficients = np.zeros(9, np.float32)
     for _ in range(_ROUNDS):
-        near, levels = terms[residuals <= limit], samples[residuals <= limit]
-        surface = np.linalg.lstsq(near.T @ near, near.T @ levels)[0]  # the normal equations are small
-        noise = 1.4826 * float(np.median(np.abs(levels - near @ surface)))
+        near, seen = terms[residuals <= limit], samples[residuals <= limit]
+        surface = np.linalg.lstsq(near.T @ near, near.T @ seen)[0]  # the normal equations are small
+        noise = 1.4826 * median(np.abs(seen - near @ surface))
         residuals, limit = np.abs(samples - terms @ surface), 3 * noise + 0.5
-    coefficients[_SURFACE] = surface
-    return polygrid2d(y, x, coefficients.reshape(3, 3)), noise
+    flat, x1, x2, y1, yx, y2 = surface.astype(np.float32)
+    levels = (flat + y * (y1 + y * y2))[:, None] + x * ((x1 + y * yx)[:, None] + x * x2)  # by Horner
+    return levels, noise
+
+
+def median(values: NDArray[Any]) -> float:
+    """The middle one of some values, or the mean of the middle two, as `np.median`, which loads a module of
+    masked arrays first.
+    """
+    middle = [(values.size - 1) // 2, values.size // 2]
+    return float(np.partition(values, middle, axis=None)[middle].mean())
 
 
 def two_greys(grey: Grey) -> tuple[float, float]:

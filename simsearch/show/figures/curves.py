@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from simsearch.show.figures.sheet import HEADER, LINE_STYLES, PLAIN, Sheet, Style
 from simsearch.show.html.charts import PRECISIONS, nines, precision_range
+from simsearch.stats.pairs import Verification
 from simsearch.stats.reliability import Reliability, share_interval
-from simsearch.stats.verification import Verification
 
 _LEFT, _RIGHT, _BOTTOM = 1.0, 0.45, 0.75
 _WIDTH, _HEIGHT = 8.0, 5.4

@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any
-
-import jinja2
 
 from simsearch.evaluate.mistakes import Mistake
 from simsearch.evaluate.report import Approximation, Report
+from simsearch.show.html.pages import render_page
 from simsearch.show.html.report_charts import precision_recall_chart, reliability_chart, scores_chart
-from simsearch.show.html.tables import Cell, Table, as_text, data_uri, table
+from simsearch.show.html.tables import Cell, Table, as_text, table
+from simsearch.stats.pairs import Verification
 from simsearch.stats.reliability import Reliability
-from simsearch.stats.verification import Verification
 
 UNFOLDED = 10  # of the worst queries; the others on demand
 MATRIX_CLASSES = 30  # with more classes, confusions are listed instead
@@ -58,18 +56,16 @@ _SECTIONS = (
     "Worst queries",
     "Provenance",
 )
-# What HTML or UTF-8 cannot hold, and what would turn the order of the text round.
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
 
 
 def render_report(report: Report, mistakes: Sequence[Mistake]) -> str:
     """One self-contained HTML5 document of an evaluation and its worst queries."""
     titles = [title for title in _SECTIONS if title != "Approximate index" or report.approximation]
-    return _template().render(
+    return render_page(
+        "report.html.jinja",
         report=report,
         mistakes=mistakes,
         unfolded=UNFOLDED,
-        style=_text("palette.css") + _text("report.css"),
         titles=titles,
         about=_about(report),
         headline=_headline(report),
@@ -84,25 +80,6 @@ def render_report(report: Report, mistakes: Sequence[Mistake]) -> str:
         provenance=_provenance(report),
         meanings=_meanings(report),
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=lambda value: value if hasattr(value, "__html__") else _FORBIDDEN.sub("\ufffd", str(value)),
-    )
-    environment.filters.update(
-        value=as_text, data_uri=data_uri, anchor=lambda title: title.lower().replace(" ", "-")
-    )
-    return environment.from_string(_text("report.html.jinja"))
-
-
-def _text(name: str) -> str:
-    return resources.files("simsearch.show.html").joinpath(name).read_text("utf-8")
 
 
 def _about(report: Report) -> Mapping[str, str]:

@@ -16,8 +16,8 @@ from simsearch.show.html.charts import (
     svg_label,
     svg_points,
 )
+from simsearch.stats.pairs import Histogram
 from simsearch.stats.reliability import Reliability, share_interval
-from simsearch.stats.verification import Histogram
 
 _FIFTHS = {i / 5: f"{i / 5:g}" for i in range(6)}
 

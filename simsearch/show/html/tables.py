@@ -1,15 +1,19 @@
-"""Tables and pictures of an HTML report as data; `report.html.jinja` writes and escapes them."""
+"""Tables and pictures of an HTML report as data; templates write and escape them."""
 
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from simsearch.prepare.prepare import png_bytes
+
+_QUALITY = 80  # of WebP
 
 
 @dataclass(frozen=True)
@@ -57,5 +61,15 @@ def as_text(value: str | float | None) -> str:
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Gray pixels, uint8 (H, W), as the address of an image that is part of the document."""
-    return f"data:image/png;base64,{base64.b64encode(png_bytes(pixels)).decode()}"
+    """Pixels as the address of an image that is part of the document: gray ones as PNG, color as WebP.
+
+    :param pixels: uint8 (H, W) or (H, W, 3).
+    """
+    kind, content = ("png", png_bytes(pixels)) if pixels.ndim == 2 else ("webp", _webp(pixels))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _webp(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY)
+    return file.getvalue()

@@ -1,9 +1,12 @@
 """Answers and tables in a terminal.
 
-terminal.py      stdout, stderr and progress bars
+terminal.py      stdout and stderr
+progress.py      progress bars
 views.py         results -> tables
 change_view.py    what a change of an index does, and did
+tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
+findings_view.py  audits and copies -> a screen
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
 answer_parts.py  hits and classes as tiles, tables and lines

@@ -12,10 +12,10 @@ from rich.text import Text
 from simsearch.search.batch import Outcome
 from simsearch.search.searcher import Answer, ClassRank, Hit
 from simsearch.show.names import distinct, without_middle
+from simsearch.show.terminal.tables import BAR_WIDTH, bar, plain_table
 from simsearch.show.terminal.thumbnails import COLUMNS
 from simsearch.show.terminal.tiles import Tile
 from simsearch.show.terminal.verdict import mark, spaced, tail
-from simsearch.show.terminal.views import BAR_WIDTH, bar, plain_table
 from simsearch.text import percent, printable
 
 PAIRS = "pair probability"  # that the query and this image show one class

@@ -19,7 +19,6 @@ from simsearch.show.terminal.answer_parts import (
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
 from simsearch.show.terminal.tiles import Beside, TileGrid
 from simsearch.show.terminal.verdict import head_lines
-from simsearch.show.terminal.window import Window
 
 
 def outcome_view(
@@ -37,6 +36,8 @@ def outcome_view(
     :param rows: How many there are in the window; None where there is no window: everything is shown.
     """
     if rows is not None:
+        from simsearch.show.terminal.window import Window
+
         return Window(outcome, answer, thumbnail, canvas, by_class, rows)
     drawn, truth = canvas.rendering is not Rendering.NONE, outcome.truth
     parts: list[RenderableType] = [_head(outcome, answer, canvas), ""]

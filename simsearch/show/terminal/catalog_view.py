@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from simsearch.index.catalog import Listing
-from simsearch.show.terminal.views import plain_table
+from simsearch.show.terminal.tables import plain_table
 from simsearch.text import printable
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))

@@ -7,7 +7,6 @@ Both leave the cursor where it was; `reserve` makes room below it first.
 
 from __future__ import annotations
 
-import base64
 import io
 import itertools
 
@@ -35,6 +34,8 @@ def forward(columns: int) -> str:
 
 def kitty(colors: NDArray[np.uint8], opaque: Opaque, columns: int, rows: int) -> str:
     """A picture in grays (H, W) or colors (H, W, 3), over `columns` x `rows` cells from the cursor on."""
+    import base64
+
     alpha = np.where(opaque, 255, 0).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.dstack([colors, alpha])).save(buffer, "PNG")

@@ -15,13 +15,10 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from rich.color import Color
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
-
-from simsearch.show.terminal.graphics import kitty, sixel
 
 COLUMNS, ROWS = 14, 7
 GAP = 2  # columns between pictures
@@ -58,6 +55,8 @@ class Canvas:
 
 def graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
     """A row of pictures as one graphic, which lies on the same cells as blocks would; sixel shows grays."""
+    from simsearch.show.terminal.graphics import kitty, sixel
+
     shown = [
         fitted(pixels, _GRAPHIC_SIDE if pixels.shape[:2] != (SIDE, SIDE) else SIDE) for pixels in pictures
     ]
@@ -93,6 +92,8 @@ def fitted(pixels: Pixels, side: int = SIDE) -> Pixels:
     """The picture in a square of this side: as it is, or scaled into it on black."""
     if pixels.shape[:2] == (side, side):
         return pixels
+    from PIL import Image, ImageOps
+
     image = ImageOps.pad(Image.fromarray(pixels), (side, side), Image.Resampling.BICUBIC)
     return np.asarray(image)
 

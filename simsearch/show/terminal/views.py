@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,14 +15,13 @@ from simsearch.evaluate.compare import Comparison
 from simsearch.evaluate.report import Report
 from simsearch.index.manifest import Manifest
 from simsearch.search.searcher import Similarity
+from simsearch.show.terminal.tables import plain_table
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
-from simsearch.stats.verification import Verification
+from simsearch.stats.pairs import Verification
 from simsearch.text import listed, percent, printable
 
-BAR_WIDTH = 24
 HEADLINE = ("MAP@R", "R-precision")
 _CLASS_COLUMNS = ("P@1", "R-precision", "MAP@R", "MAP")
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
@@ -196,18 +194,6 @@ def _verification_lines(verification: Verification) -> list[str]:
         f"ROC AUC {verification.roc_auc:.5f}, equal error rate {verification.equal_error_rate:.4f},",
         f"ECE {calibration.ece:.4f}{learned}, Brier {calibration.brier:.4f}",
     ]
-
-
-def plain_table() -> Table:
-    """A table with a line under its headings and no frame."""
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-
-
-def bar(share: float, width: int = BAR_WIDTH) -> str:
-    """A horizontal bar of block characters, an eighth of a cell precise; `share` in [0, 1]."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
 def _chosen(best: Mapping[str, Any]) -> str:

@@ -48,6 +48,16 @@ export class Client {
     return this.#request(`api/map?${new URLSearchParams(parameters)}`, {});
   }
 
+  async mistakes(parameters) {
+    return this.#request(`api/mistakes?${new URLSearchParams(parameters)}`, {});
+  }
+
+  // The nearest of some items to a vector: { vector, items, k }.
+  async nearest(asked, parameters, signal) {
+    const options = { method: "POST", body: JSON.stringify(asked), type: "application/json", signal };
+    return this.#request(`api/nearest?${new URLSearchParams(parameters)}`, options);
+  }
+
   // The address of an item's picture, which lasts as long as the page.
   async picture(id, parameters) {
     const response = await this.#fetch(`api/items/${id}.png?${new URLSearchParams(parameters)}`, {});
@@ -64,9 +74,10 @@ export class Client {
     return (await this.#fetch(path, options)).json();
   }
 
-  async #fetch(path, options) {
+  // type: what the body is; by default its bytes say so.
+  async #fetch(path, { type = "application/octet-stream", ...options }) {
     const headers = new Headers();
-    if (options.body) headers.set("Content-Type", "application/octet-stream"); // the bytes say what they are
+    if (options.body) headers.set("Content-Type", type);
     if (this.#token) headers.set("Authorization", `Bearer ${this.#token}`);
     let response;
     try {

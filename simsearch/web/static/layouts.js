@@ -1,5 +1,7 @@
 // The places of a gallery's items in two dimensions, as the server sends them, and of any vector.
 
+const SHARPNESS = 200; // a hit that scores .01 less counts a seventh
+
 export class Places {
   // document: what /api/map answers.
   constructor(document) {
@@ -28,14 +30,24 @@ function group(labels) {
   return [...rows].map(([label, own]) => ({ label, rows: own }));
 }
 
-// Where a layout puts a vector.
-export function place({ axes, offset }, vector) {
+// Where a layout puts a vector: exactly where it is linear, and else among its hits, the more alike the nearer.
+// Undefined where none of them is on the map.
+export function place({ axes, offset, at }, vector, hits, rows) {
+  if (!axes) return among(at, hits.filter(({ id }) => rows.has(id)), rows);
   const point = { x: offset[0], y: offset[1] };
   vector.forEach((value, i) => {
     point.x += value * axes[i][0];
     point.y += value * axes[i][1];
   });
   return point;
+}
+
+function among(at, hits, rows) {
+  if (hits.length === 0) return undefined;
+  const weights = hits.map(({ score }) => Math.exp((score - hits[0].score) * SHARPNESS));
+  const all = weights.reduce((sum, weight) => sum + weight, 0);
+  const mean = (axis) => hits.reduce((sum, { id }, i) => sum + weights[i] * at[2 * rows.get(id) + axis], 0) / all;
+  return { x: mean(0), y: mean(1) };
 }
 
 // x and y of each item in turn.

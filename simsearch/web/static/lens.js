@@ -60,16 +60,17 @@ export class Lens {
   }
 
   zoomBy(factor, at = { x: this.#canvas.clientWidth / 2, y: this.#canvas.clientHeight / 2 }) {
-    const before = this.#toPoint(at);
+    const before = this.toPoint(at);
     this.#scale = Math.min(DEEPEST, Math.max(1, this.zoom * factor)) * this.#whole.scale;
-    const after = this.#toPoint(at);
+    const after = this.toPoint(at);
     this.#centre.x += before.x - after.x;
     this.#centre.y += before.y - after.y;
     if (this.zoom === 1) this.#centre = { x: this.#whole.x, y: this.#whole.y };
     this.#moved();
   }
 
-  #toPoint({ x, y }) {
+  // The point of the map under a pixel.
+  toPoint({ x, y }) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
     return { x: this.#centre.x + (x - width / 2) / this.#scale, y: this.#centre.y - (y - height / 2) / this.#scale };
   }

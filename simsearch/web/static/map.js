@@ -2,6 +2,7 @@
 
 import { ease, line, outlined, outwards, readLooks, ring } from "./brush.js";
 import { element, make, setText } from "./dom.js";
+import { encloses, Lasso } from "./lasso.js";
 import { place, Places } from "./layouts.js";
 import { inside, Lens } from "./lens.js";
 import { count } from "./words.js";
@@ -10,25 +11,30 @@ const REACH = 14; // pixels within which a dot is pointed at
 const TRAIL = 24; // places where the drawing was
 const FLIGHT = 700; // milliseconds from one layout to another
 const PICTURED = 5; // hits whose pictures stand around what is asked about
-const WORDS = { classes: "Circle of classes", pca: "PCA" };
+const WORDS = { classes: "Circle of classes", pca: "PCA", tsne: "t-SNE" };
 const NOTES = {
   classes: "A linear view in which each class has a place on a circle; what looks like several classes lies between them.",
   pca: "The two directions in which the vectors of the gallery differ most.",
+  tsne: "t-SNE keeps neighbours together; far distances mean nothing. What is asked about lies among its nearest images.",
 };
 
 export class GalleryMap {
   #canvas = element("map");
   #context = this.#canvas.getContext("2d");
   #dots = make("canvas"); // all items, drawn again only when another part is seen
+  #lasso = new Lasso(this.#canvas, (corners, isClosed) => this.#rope(corners, isClosed)); // before the lens
   #lens = new Lens(this.#canvas, () => this.#redraw(), (point) => this.#choose(point));
   #pictureOf;
   #onChoose;
+  #onFence;
+  #fence = null; // corners of what is taken by the lasso, on the map
   #places = null;
   #classes = [];
   #layout = null;
   #at = null; // x and y of each item in turn, on the way from one layout to another too
   #centres = [];
-  #query = null; // { vector, hits, x, y } and where it is drawn
+  #asked = null; // { vector, hits, pictures }
+  #query = null; // the same with its place, x and y, and where it is drawn; null where it has none
   #trail = [];
   #pointed = null;
   #isStale = true;
@@ -37,10 +43,10 @@ export class GalleryMap {
   #looks = null;
   #images = new Map(); // of the hits that are pictured, by id
 
-  // pictureOf(id) gives the promise of an address of an item's picture; onChoose(id): an item is chosen.
-  constructor(pictureOf, onChoose) {
-    this.#pictureOf = pictureOf;
-    this.#onChoose = onChoose;
+  // pictureOf(id) gives the promise of an address of an item's picture; onChoose(id): an item is chosen;
+  // onFence(rows): the lasso took these items, [{ id, label }], or null for all.
+  constructor(pictureOf, onChoose, onFence) {
+    [this.#pictureOf, this.#onChoose, this.#onFence] = [pictureOf, onChoose, onFence];
     this.#canvas.addEventListener("pointermove", (event) => this.#point(inside(this.#canvas, event)));
     this.#canvas.addEventListener("pointerleave", () => this.#point(null));
     this.#canvas.addEventListener("keydown", (event) => this.#key(event));
@@ -49,6 +55,8 @@ export class GalleryMap {
     element("map-in").addEventListener("click", () => this.#lens.zoomBy(1.6));
     element("map-out").addEventListener("click", () => this.#lens.zoomBy(1 / 1.6));
     element("map-all").addEventListener("click", () => this.#lens.reset());
+    element("map-lasso").addEventListener("click", () => this.#takeLasso(!this.#lasso.isOn));
+    element("map-free").addEventListener("click", () => this.#free());
     new ResizeObserver(() => this.#resize()).observe(this.#canvas);
     for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
       matchMedia(query).addEventListener("change", () => this.#restyle());
@@ -63,7 +71,7 @@ export class GalleryMap {
   load(document, classes) {
     this.#places = document && new Places(document);
     this.#classes = classes;
-    this.#looks = this.#query = this.#pointed = this.#layout = null;
+    this.#looks = this.#asked = this.#query = this.#pointed = this.#layout = null;
     this.#trail = [];
     const shown = element("map-layouts");
     shown.replaceChildren();
@@ -86,7 +94,9 @@ export class GalleryMap {
     this.#keepImages(query);
     if (!query) this.#trail = [];
     const before = this.#query;
-    this.#query = query && { ...query, ...this.#whereIs(query.vector) };
+    this.#asked = query;
+    const at = query && this.#whereIs(query);
+    this.#query = at ? { ...query, ...at } : null;
     if (this.#query && before) {
       this.#query.from = { x: before.drawnX ?? before.x, y: before.drawnY ?? before.y, start: performance.now() };
     }
@@ -108,8 +118,36 @@ export class GalleryMap {
     }
   }
 
-  #whereIs(vector) {
-    return this.#layout ? place(this.#layout, vector) : { x: 0, y: 0 };
+  #takeLasso(whether) {
+    this.#lasso.isOn = whether;
+    element("map-lasso").setAttribute("aria-pressed", whether);
+    this.#canvas.classList.toggle("roped", whether);
+    this.#point(null);
+  }
+
+  // The lasso is drawn, in pixels; once it is closed, what lies in it is taken.
+  #rope(corners, isClosed) {
+    this.#fence = corners.map((corner) => this.#lens.toPoint(corner));
+    this.#later();
+    if (!isClosed) return;
+    this.#takeLasso(false);
+    const rows = this.#places ? [...this.#places.ids.keys()] : [];
+    const taken = rows.filter((row) => encloses(this.#fence, this.#at[2 * row], this.#at[2 * row + 1]));
+    if (taken.length === 0) return this.#free();
+    element("map-free").hidden = false;
+    this.#onFence(taken.map((row) => ({ id: this.#places.ids[row], label: this.#classes[this.#places.labels?.[row]] ?? null })));
+  }
+
+  // All items may be found again.
+  #free() {
+    this.#fence = null;
+    element("map-free").hidden = true;
+    this.#onFence(null);
+    this.#later();
+  }
+
+  #whereIs({ vector, hits }) {
+    return this.#layout ? place(this.#layout, vector, hits, this.#places.rows) : { x: 0, y: 0 };
   }
 
   #use(name) {
@@ -122,11 +160,12 @@ export class GalleryMap {
     setText(element("map-note"), NOTES[name]);
     this.#centres = this.#places.centres(to);
     this.#trail = [];
+    this.#free(); // the line that was drawn lies elsewhere now
     this.#lens.fit(low, high);
     const isStill = from === to || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#flight = isStill ? null : { from, to, start: performance.now() };
     this.#at = isStill ? to : from;
-    if (this.#query) this.show(this.#query);
+    if (this.#asked) this.show(this.#asked);
     this.#redraw();
   }
 
@@ -168,6 +207,7 @@ export class GalleryMap {
     if (this.#isStale) this.#drawDots();
     context.drawImage(this.#dots, 0, 0);
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    this.#drawFence(context);
     this.#drawNames(context);
     const isMoving = this.#drawQuery(context, now);
     this.#drawPointed(context);
@@ -206,6 +246,25 @@ export class GalleryMap {
       }
     }
     context.globalAlpha = 1;
+  }
+
+  #drawFence(context) {
+    if (!this.#fence || this.#flight) return;
+    context.beginPath();
+    for (const { x, y } of this.#fence) {
+      const corner = this.#lens.toPixel(x, y);
+      context.lineTo(corner.x, corner.y);
+    }
+    context.closePath();
+    context.globalAlpha = 0.12;
+    context.fillStyle = this.#looks.mark;
+    context.fill();
+    context.globalAlpha = 1;
+    context.strokeStyle = this.#looks.mark;
+    context.lineWidth = 2;
+    context.setLineDash([6, 4]);
+    context.stroke();
+    context.setLineDash([]);
   }
 
   #drawNames(context) {
@@ -322,12 +381,18 @@ export class GalleryMap {
     if (row !== null) this.#onChoose(this.#places.ids[row]);
   }
 
-  // With keys the middle of the map is pointed at: arrows move it, Enter searches.
+  // With keys the middle of the map is pointed at: arrows move it, Enter searches, or takes all that is seen.
   #key(event) {
     const middle = { x: this.#canvas.clientWidth / 2, y: this.#canvas.clientHeight / 2 };
-    if (event.key === "Enter") this.#choose(this.#pointed === null ? middle : this.#pixelOf(this.#pointed));
+    if (event.key === "Enter" && this.#lasso.isOn) this.#rope(this.#corners(), true);
+    else if (event.key === "Enter") this.#choose(this.#pointed === null ? middle : this.#pixelOf(this.#pointed));
     else if (event.key === "Escape") this.#point(null);
     else this.#point(middle);
+  }
+
+  #corners() {
+    const { clientWidth: width, clientHeight: height } = this.#canvas;
+    return [{ x: 0, y: 0 }, { x: width, y: 0 }, { x: width, y: height }, { x: 0, y: height }];
   }
 
   #describe() {

@@ -18,7 +18,7 @@ const client = new Client(takeToken());
 const results = new Results((id) => go({ id }));
 const latest = new Latest(showAnswer, showProblem, (busy) => element("main").setAttribute("aria-busy", busy));
 const pad = new Pad(element("pad"), onDrawn);
-const views = new Views(client, (id) => go({ id }), onView);
+const views = new Views(client, (id, view) => go({ id, view }), onView);
 let indexes = [];
 let index; // the one that is asked
 let shown = null; // what the answer that is shown is about, or null where none is: "drawing", "file", "item"
@@ -26,9 +26,10 @@ let onRest = null;
 let reading = 0; // number of the file that was chosen last
 
 // Write what is asked into the address, and ask it.
-function go({ id = null, name = index.name }) {
+function go({ id = null, name = index.name, view }) {
   keepDrawing();
-  writePlace({ id, index: name === indexes[0].name ? null : name, ...(id === null ? {} : { drawing: null }) });
+  const changes = { id, index: name === indexes[0].name ? null : name, ...(view && { view }) };
+  writePlace({ ...changes, ...(id === null ? {} : { drawing: null }) });
   follow();
 }
 
@@ -91,7 +92,8 @@ function leaveItem() {
 }
 
 // Ask, and take away an answer that is not about what is shown now. how: how each question is asked.
-function ask(kind, atOnce, how) {
+// about: what the views are told of it besides.
+function ask(kind, atOnce, how, about = {}) {
   if (shown !== kind || (atOnce && kind !== "drawing")) leaveAnswer();
   const place = { index: index.name };
   latest.want(async (signal) => {
@@ -100,22 +102,23 @@ function ask(kind, atOnce, how) {
       views.needsVector && how.vector(place, signal),
       views.needsLayers && how.layers(place, signal),
     ]);
-    return Object.assign({ kind, answer }, ...more);
+    return Object.assign({ kind, answer, ...about }, ...more);
   }, { atOnce });
 }
 
-function askPicture(kind, atOnce, make) {
+function askPicture(kind, atOnce, make, about = {}) {
   let blob; // made once for all questions
   const body = () => (blob ??= make());
   ask(kind, atOnce, {
     search: async (parameters, signal) => client.search(await body(), parameters, signal),
     vector: async (parameters, signal) => client.vector(await body(), parameters, signal),
     layers: async (parameters, signal) => client.layers(await body(), parameters, signal),
-  });
+  }, about);
 }
 
 function askDrawing(atOnce) {
-  askPicture("drawing", atOnce, () => toBlob(pad.strokes));
+  const { strokes } = pad;
+  askPicture("drawing", atOnce, () => toBlob(strokes), { strokes });
 }
 
 function askFile() {

@@ -4,13 +4,17 @@ const INK = "#ffffff";
 const PAPER = "#000000";
 const SENT_SIDE = 280; // pixels of the picture that is sent: ten for each that the network sees
 const WIDEST = 0.16; // of the larger side of a drawing: a wider pen closes the loops of a small one
+const PARTS = 6; // about as many as a drawing is taken apart into
+const SHORTEST = 0.12; // of the side of the pad: what is shorter is not taken apart
 
-// Paint strokes on paper, into a square of so many pixels.
-export function paint(context, side, strokes) {
-  context.fillStyle = PAPER;
-  context.fillRect(0, 0, side, side);
+// Paint strokes into a square of so many pixels, on paper or on what is there.
+export function paint(context, side, strokes, { ink = INK, onPaper = true } = {}) {
+  if (onPaper) {
+    context.fillStyle = PAPER;
+    context.fillRect(0, 0, side, side);
+  }
   context.lineCap = context.lineJoin = "round";
-  for (const stroke of strokes) trace(context, side, stroke);
+  for (const stroke of strokes) trace(context, side, stroke, ink);
 }
 
 // The picture that is sent for a drawing.
@@ -29,10 +33,52 @@ export function thinned(strokes) {
   return strokes.map((stroke) => (stroke.erase ? stroke : { ...stroke, width: Math.min(stroke.width, WIDEST * side) }));
 }
 
+// A drawing in parts of about equal length, each with the drawing that is left without it: [{ part, rest }].
+export function takeApart(strokes) {
+  const inked = strokes.filter((stroke) => !stroke.erase);
+  const unit = Math.max(SHORTEST, inked.reduce((sum, stroke) => sum + lengthOf(stroke.points), 0) / PARTS);
+  return inked.flatMap((stroke) => {
+    const cut = cutInto(stroke.points, Math.max(1, Math.round(lengthOf(stroke.points) / unit)));
+    return cut.map((points, i) => {
+      const left = [cut.slice(0, i), cut.slice(i + 1)].filter((side) => side.length);
+      const rest = left.map((side) => ({ ...stroke, points: side.flat() }));
+      return { part: { ...stroke, points }, rest: strokes.flatMap((each) => (each === stroke ? rest : [each])) };
+    });
+  });
+}
+
+function lengthOf(points) {
+  return points.slice(1).reduce((sum, point, i) => sum + distance(points[i], point), 0);
+}
+
+function distance(one, other) {
+  return Math.hypot(one.x - other.x, one.y - other.y);
+}
+
+// A line in so many parts of equal length; where one ends the next begins.
+function cutInto(points, count) {
+  const length = lengthOf(points) / count;
+  const parts = [[points[0]]];
+  let gone = 0; // of the part that is being made
+  points.slice(1).forEach((end, i) => {
+    let from = points[i];
+    while (parts.length < count && gone + distance(from, end) >= length) {
+      const share = (length - gone) / distance(from, end);
+      from = { x: from.x + share * (end.x - from.x), y: from.y + share * (end.y - from.y) };
+      parts.at(-1).push(from);
+      parts.push([from]);
+      gone = 0;
+    }
+    parts.at(-1).push(end);
+    gone += distance(from, end);
+  });
+  return parts;
+}
+
 // Curves through the middles between points: smooth, and never outside their hull.
-function trace(context, side, { width, erase, points }) {
+function trace(context, side, { width, erase, points }, ink) {
   const [first] = points;
-  context.strokeStyle = erase ? PAPER : INK;
+  context.strokeStyle = erase ? PAPER : ink;
   context.lineWidth = width * side;
   context.beginPath();
   context.moveTo(first.x * side, first.y * side);

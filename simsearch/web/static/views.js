@@ -1,29 +1,43 @@
-// The views of an answer, one at a time: its nearest images, the map, the network inside, the tray.
+// The views of an answer, one at a time: its nearest images, the map, the network inside, why,
+// known mistakes, the tray.
 
 import { Compare } from "./compare.js";
 import { element } from "./dom.js";
+import { Fence } from "./fence.js";
 import { Inside } from "./inside.js";
 import { GalleryMap } from "./map.js";
+import { Mistakes } from "./mistakes.js";
+import { Why } from "./why.js";
+import { subjectOf } from "./words.js";
 
-const NAMES = ["hits", "map", "inside", "compare"];
+const NAMES = ["hits", "map", "inside", "why", "mistakes", "compare"];
 
 export class Views {
   #client;
   #map;
   #inside = new Inside();
   #compare;
+  #why;
+  #mistakes;
+  #fence;
+  #query = null; // what the map was shown last
   #index = null;
   #shown = "hits";
   #onShow;
   #pictures = new Map();
   #loading = null;
 
-  // onChoose(id): an item is chosen; onShow(name): another view is shown, which may need a vector.
+  // onChoose(id, view): an item is chosen, to be shown in a view; onShow(name): another view is shown, which may need a vector.
   constructor(client, onChoose, onShow) {
     this.#client = client;
     this.#onShow = onShow;
-    this.#map = new GalleryMap((id) => this.#picture(id), onChoose);
-    this.#compare = new Compare((id) => client.itemVector(id, { index: this.#index.name }));
+    const place = () => ({ index: this.#index.name });
+    this.#map = new GalleryMap((id) => this.#picture(id), onChoose, (items) => this.#enclose(items));
+    this.#fence = new Fence((asked, signal) => client.nearest(asked, place(), signal), onChoose);
+    this.#mistakes = new Mistakes(() => client.mistakes(place()), (id) => this.#picture(id), (id) => onChoose(id, "why"));
+    const vectorOf = (id) => client.itemVector(id, place());
+    this.#compare = new Compare(vectorOf);
+    this.#why = new Why(vectorOf, (picture, signal) => client.vector(picture, place(), signal));
     for (const name of NAMES) tab(name).addEventListener("click", () => this.#choose(name));
     element("tabs").addEventListener("keydown", (event) => this.#key(event));
   }
@@ -34,7 +48,7 @@ export class Views {
 
   // Whether what is shown needs the vector of what is asked about.
   get needsVector() {
-    return this.#shown !== "hits";
+    return this.#shown !== "hits" && this.#shown !== "mistakes";
   }
 
   get needsLayers() {
@@ -47,6 +61,9 @@ export class Views {
     this.#loading = null;
     this.#map.load(null, index.classes);
     this.#compare.clear();
+    this.#why.isDrawn = subjectOf(index).isDrawn;
+    this.#mistakes.use(index);
+    tab("mistakes").hidden = index.classes.length === 0;
     this.show(this.#shown);
   }
 
@@ -61,14 +78,30 @@ export class Views {
     }
     document.body.dataset.view = this.#shown;
     if (this.#shown === "map" && this.#index) this.#loadMap();
+    if (this.#shown === "mistakes") this.#mistakes.show();
+    if (this.#shown !== "why") this.#why.show(null);
   }
 
   // An answer with what else was asked for, and the name of what it is about; or null for none.
   answer(found, name) {
     const { vector, answer } = found ?? {};
-    this.#map.show(vector ? { vector, hits: answer.hits, pictures: answer.pictures.items } : null);
+    this.#query = vector ? { vector, hits: answer.hits, pictures: answer.pictures.items } : null;
+    this.#showQuery();
     this.#inside.show(found);
     this.#compare.offer(found, name);
+    if (this.#shown === "why") this.#why.show(found);
+  }
+
+  #enclose(items) {
+    this.#fence.take(items);
+    this.#showQuery();
+  }
+
+  // What is asked about on the map, with its hits among what the lasso took.
+  async #showQuery() {
+    const query = this.#query;
+    const among = query && (await this.#fence.among(query.vector));
+    if (query === this.#query) this.#map.show(among ? { ...query, ...among } : query);
   }
 
   #choose(name) {

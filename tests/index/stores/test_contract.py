@@ -1,6 +1,7 @@
 """One behavior suite over every store, through the contract alone: scores by hand, ties by id, brute force.
 
-A store joins by a line in `STORES`: how to make one of vectors, ids and class numbers.
+A store joins by a line in `STORES`: how to make one of vectors, ids and class numbers. One that needs a
+server joins by `SERVED`, and a fixture that makes it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from functools import partial
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from simsearch.index.stores.base import NOTHING, Hits, VectorStore, gather
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.segments import SegmentedStore
 
 Make = Callable[..., VectorStore]
@@ -58,11 +60,13 @@ STORES: dict[str, Make] = {
     for factory in ("Flat", "HNSW8", "IVF2,Flat", "PQ1x2", "SQ8")
 }
 STORES |= {
+    "arrays": lambda vectors, ids, labels=None: FlatStore(ids, labels, vectors),
     "segments": partial(segmented, factories=("Flat",) * 3),
     "segments, removed": with_removed,
     "segments, approximate, removed": partial(with_removed, factories=("SQ8", "Flat")),
 }
-EXACT = {"Flat", "segments", "segments, removed"}
+EXACT = {"Flat", "arrays", "segments", "segments, removed"}
+SERVED = [pytest.param("Milvus", marks=pytest.mark.engine)]  # by a process of its own; see `tests/engines`
 
 IDS = np.array([2, 3, 5, 8, 13, 21])
 LABELS = np.array([0, 4, 4, 7, 4, 0])  # items 2 and 21; 3, 5 and 13; 8
@@ -83,9 +87,18 @@ def _one_thread():
     faiss.omp_set_num_threads(threads)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, *SERVED])
 def make(request) -> Make:
-    return STORES[request.param]
+    return make_of(request, request.param)
+
+
+def make_of(request, name: str) -> Make:
+    return request.getfixturevalue("milvus_galleries") if name == "Milvus" else STORES[name]
+
+
+@pytest.fixture(params=[*EXACT, *SERVED])
+def exact(request) -> Make:
+    return make_of(request, request.param)
 
 
 @pytest.fixture
@@ -323,9 +336,9 @@ def test_counts_and_classes_are_those_of_what_is_stored(store):
     assert [store.count(), store.count(4), store.count(0), store.count(7), store.count(1)] == [6, 3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_a_store_says_whether_its_searches_are_exact(name):
-    assert STORES[name](VECTORS, IDS).is_exact == (name in EXACT)
+@pytest.mark.parametrize("name", [*STORES, *SERVED])
+def test_a_store_says_whether_its_searches_are_exact(request, name):
+    assert make_of(request, name)(VECTORS, IDS).is_exact == (name in {*EXACT, "Milvus"})
 
 
 def test_stored_vectors_come_back_exactly_by_id(store):
@@ -351,11 +364,8 @@ def test_a_scan_gives_everything_in_order_of_id_and_goes_on_after_one(store):
         assert [int(item) for block in blocks for item in block.ids] == IDS[6 - left :].tolist()
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_a_scan_of_many_items_comes_in_blocks_that_join_without_a_gap(name):
-    blocks = list(
-        STORES[name](np.tile(np.eye(2, dtype=np.float32), (40_000, 1)), np.arange(80_000) * 2).scan(99)
-    )
+def test_a_scan_of_many_items_comes_in_blocks_that_join_without_a_gap(exact):
+    blocks = list(exact(np.tile(np.eye(2, dtype=np.float32), (40_000, 1)), np.arange(80_000) * 2).scan(99))
     assert len(blocks) > 1
     assert_array_equal(np.concatenate([block.ids for block in blocks]), np.arange(50, 80_000) * 2)
 
@@ -376,28 +386,42 @@ def test_a_sample_is_of_different_items_and_the_same_for_the_same_seed(store):
 # --- an independent reference
 
 
-@settings(max_examples=100, deadline=None)
-@given(data=st.data(), count=st.integers(1, 70), k=st.integers(1, 80), grid=st.booleans())
-def test_exact_searches_agree_with_a_brute_force_search(data, count, k, grid):
-    seed = data.draw(st.integers(0, 2**32 - 1))
+def drawn_gallery(data):
+    """Vectors, ids, class numbers and queries; in a grid of six vectors almost everything ties."""
+    count, seed = data.draw(st.integers(1, 70)), data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     ids = np.sort(rng.choice(10 * count, count, replace=False))
     vectors, queries = random_rows(seed, count, 3), random_rows(seed + 1, 3, 3)
-    if grid:  # only six different vectors: almost everything ties
+    if data.draw(st.booleans()):
         axes = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)
         vectors, queries = axes[rng.integers(6, size=count)], axes[rng.integers(6, size=3)]
-    labels = rng.integers(0, 2, count)
+    return vectors, ids, rng.integers(0, 2, count), queries, data.draw(st.integers(1, 80))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_exact_searches_agree_with_a_brute_force_search(data):
     for name in EXACT:
-        store = STORES[name](vectors, ids, labels)
-        assert_hits(store.search(queries, k), *brute_force(vectors, ids, queries, k))
-        rows = np.flatnonzero(labels == 1)
-        expected = brute_force(vectors[rows], ids[rows], queries, k)
-        assert_hits(store.search(queries, k, classes=[1]), *expected)
+        assert_as_by_brute_force(STORES[name], *drawn_gallery(data))
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_a_larger_batch_in_128_dimensions_agrees_with_a_brute_force_search(name):
+@pytest.mark.engine
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_server_agrees_with_a_brute_force_search(milvus_galleries, data):
+    assert_as_by_brute_force(milvus_galleries, *drawn_gallery(data))
+
+
+def assert_as_by_brute_force(make, vectors, ids, labels, queries, k) -> None:
+    store = make(vectors, ids, labels)
+    assert_hits(store.search(queries, k), *brute_force(vectors, ids, queries, k))
+    rows = np.flatnonzero(labels == 1)
+    expected = brute_force(vectors[rows], ids[rows], queries, k)
+    assert_hits(store.search(queries, k, classes=[1]), *expected)
+
+
+def test_a_larger_batch_in_128_dimensions_agrees_with_a_brute_force_search(exact):
     vectors, queries = random_rows(4, 400, 128), random_rows(5, 40, 128)
     vectors[100:140], vectors[300:340] = vectors[:40], queries  # ties, and scores at 1
     ids = np.arange(400) ** 2
-    assert_hits(STORES[name](vectors, ids).search(queries, 20), *brute_force(vectors, ids, queries, 20))
+    assert_hits(exact(vectors, ids).search(queries, 20), *brute_force(vectors, ids, queries, 20))

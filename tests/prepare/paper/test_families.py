@@ -58,6 +58,15 @@ def test_two_digits_are_said_to_be_several() -> None:
     assert refused.count(said) >= EACH - 1
 
 
+def test_what_is_crossed_out_is_said_to_be() -> None:
+    refused = []
+    for picture, _ in pictures(NOTHING["crossed_out"]):
+        with contextlib.suppress(BadImageError), refusals(refused):
+            prepare_image(picture)
+    said = ("the digit in the picture is crossed out", "write it again, without lines through it")
+    assert refused.count(said) >= EACH - 1
+
+
 @contextlib.contextmanager
 def refusals(found: list[tuple[str, str]]) -> Iterator[None]:
     """Keep the message and the hint of a refusal, and pass it on."""

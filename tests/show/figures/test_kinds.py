@@ -28,14 +28,14 @@ from simsearch.show.figures.confusion import confusion_figure
 from simsearch.show.figures.curves import pr_curve_figure, reliability_figure, scores_figure
 from simsearch.show.figures.embedding import Map, embedding_figure, map_gallery
 from simsearch.show.figures.grids import Item, Row, answer_row, gallery_rows, grid_figure, mistake_rows
-from simsearch.show.figures.history import history_figure, log_ticks
-from simsearch.show.figures.pairs import ShownPair, Side, pairs_csv, pairs_figure, sample_pairs
+from simsearch.show.figures.pair_sheet import ShownPair, Side, pairs_csv, pairs_figure, sample_pairs
 from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.similarity import Example, best_examples, similarity_figure
 from simsearch.show.figures.theme import DARK, LIGHT, similarity_color
+from simsearch.show.figures.training import history_figure, log_ticks
+from simsearch.stats.pairs import Histogram, Verification
 from simsearch.stats.reliability import Reliability, share_interval
 from simsearch.stats.significance import Interval
-from simsearch.stats.verification import Histogram, Verification
 
 LONG = "a class whose name is far too long to be written anywhere, and then some more of it"
 STRANGE = ("東京", "пример", LONG, "$x_1$ & <b>", "naïve café", "مثال", "9", "a\nb", "🙂🙃", "_")

@@ -69,8 +69,8 @@ def sample_pairs(
         first, second = (model.encoder.encode(split.images[rows]) for rows in (table.first, table.second))
         cosines = np.clip(np.einsum("pd,pd->p", first, second, dtype=np.float64), -1, 1)  # (P,)
         scores = cosines.tolist()
-        if model.card.pairs is not None:
-            probabilities = model.card.pairs.probability(cosines).tolist()
+        if model.card.pair_scaling is not None:
+            probabilities = model.card.pair_scaling.probability(cosines).tolist()
     labels = split.labels
 
     def side(row: int) -> Side:

@@ -1,0 +1,30 @@
+"""Encoders that were read and checked before, by the SHA-256 of their files: they need not be checked again.
+
+Checking a graph takes as long as an answer. The file that ships with simsearch is the same everywhere, so
+what `reading.py` says of it is written here; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Reading(NamedTuple):
+    """What `reading.py` found in a graph."""
+
+    takes: str  # name of the input
+    dtype: str  # of the input's numbers
+    gives: str  # name of the output that holds the vectors
+    dim: int
+    parameters: int
+    batch: int  # how many pictures are given at once
+    fixed: int | None  # how many must be
+    checked: range  # batch sizes whose cost lies within the budget
+
+
+# Of digits as they are prepared here, read as they are; see `OnnxEncoder`.
+KNOWN = {
+    "b1c1818cf7a64241dbf491f24f9cea4347164038d40f9e1fbca41117c305a423": Reading(
+        "images", "float32", "vectors", 128, 453_637, 64, None, range(1, 65)
+    ),
+}

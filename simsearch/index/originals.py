@@ -1,0 +1,61 @@
+"""The files behind an index's items: below the folder that it was made from, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from simsearch.files import open_regular
+from simsearch.index.bundle import Bundle
+from simsearch.prepare.formats import HEAD_BYTES, kind_of
+
+
+class Originals:
+    """Where the pictures of an index's items lie now.
+
+    A file may have been changed, moved or deleted since the index was made; whether it is there is looked at
+    each time.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Look below the folder that the index keeps; without one there are no files."""
+        self._bundle = bundle
+        self.root = None if bundle.manifest.root is None else Path(bundle.manifest.root)
+
+    def path(self, item: int) -> Path | None:
+        """Where the file of the item of this id is or was; None if the index was not made from files.
+
+        :raises ValueError: If there is no such item.
+        """
+        row = int(self._bundle.rows(np.array([item], np.int64))[0])
+        return self.path_of(self._bundle.sources[row])
+
+    def path_of(self, source: str) -> Path | None:
+        """The same of a source; None too if it leads out of the folder."""
+        below = PurePosixPath(source)
+        if self.root is None or below.is_absolute() or ".." in below.parts or not below.parts:
+            return None
+        path = self.root.joinpath(*below.parts)
+        # A drive or a backslash in a name can lead elsewhere on Windows.
+        return path if path.is_relative_to(self.root) and "\0" not in source else None
+
+    def existing(self, item: int) -> Path | None:
+        """Where the file of the item is; None where none can be opened, or it is no picture."""
+        path = self.path(item)
+        if path is None:
+            return None
+        with contextlib.suppress(OSError), open_regular(path) as file:
+            return path if kind_of(file.read(HEAD_BYTES)) else None
+        return None
+
+    def all_existing(self) -> Iterator[tuple[int, Path]]:
+        """Row and file of each item whose file is there."""
+        for row, source in enumerate(self._bundle.sources):
+            path = self.path_of(source)
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    if path.is_file():
+                        yield row, path

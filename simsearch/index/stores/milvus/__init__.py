@@ -1,0 +1,8 @@
+"""A store on a Milvus server or cluster, for galleries that one machine cannot hold.
+
+client.py      the server: calls within a deadline, in this project's errors; alone imports pymilvus
+collection.py  the collection: made, filled, waited for until it is ready
+candidates.py  what the server proposes, in exact order
+watch.py       whether the collection is whole: answers given while it was not are withheld
+store.py       the contract of stores over a collection
+"""

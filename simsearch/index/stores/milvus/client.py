@@ -1,0 +1,194 @@
+"""A Milvus server or cluster: every call within a deadline, every failure in this project's own errors.
+
+Only this file knows pymilvus. Credentials come from the environment and go to the server alone: into no
+file, no log and no message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymilvus import DataType, MilvusClient, MilvusException
+
+from simsearch.errors import (
+    BadInputError,
+    BrokenBundleError,
+    MissingBundleError,
+    NotUsableError,
+    UnavailableError,
+)
+
+TOKEN = "SIMSEARCH_MILVUS_TOKEN"  # the environment's variable: user:password, or an API key
+READ_S = 10.0  # a reader's whole deadline, all tries together
+WRITE_S = 180.0  # a writer's: a single server that was killed is ready again after about a minute
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+_LEAST_S = 0.5  # in less, no answer comes over a network
+_MOST_TEXT = 2**16 - 1  # bytes of a stored text, the server's own limit
+_COLLECTION_NOT_FOUND, _BAD_PARAMETER = 100, 1100
+_REFUSED = ("unauthenticated", "auth check failure", "permission", "privilege")
+_SECURE = ("http", "https")
+
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)  # what it has to say is raised, too
+
+
+def check_uri(uri: str) -> str:
+    """A server's address as it is stored: http or https, a host, a port, and nothing else.
+
+    :raises BadInputError: If it is no such address, or holds a name or a password.
+    """
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or 19530
+    except ValueError:
+        raise BadInputError("the server's address cannot be read", "give http://HOST:PORT") from None
+    if "@" in parts.netloc:
+        raise BadInputError(
+            "the server's address holds credentials, which would be stored", f"set {TOKEN} in the environment"
+        )
+    if (
+        parts.scheme not in _SECURE
+        or not parts.hostname
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+    ):
+        raise BadInputError("the server's address must be http://HOST:PORT or https://HOST:PORT")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port}"
+
+
+class Server:
+    """One server, reached when it is first called, and again after a fork."""
+
+    def __init__(self, uri: str, *, token: str | None = None, timeout: float = READ_S) -> None:
+        """Name a server.
+
+        :param token: `user:password` or an API key; taken from the environment by default.
+        :param timeout: Seconds that a call may take, all its tries together, unless it says otherwise.
+        :raises BadInputError: If this is no server's address.
+        """
+        self.uri, self.timeout = check_uri(uri), timeout
+        self._token = os.environ.get(TOKEN, "") if token is None else token
+        self._client: MilvusClient | None = None
+        self._process, self._lock = os.getpid(), threading.Lock()
+
+    def call(self, method: str, *args: Any, within: float | None = None, **options: Any) -> Any:
+        """Call one of the client's methods, again while the server cannot answer, until the deadline.
+
+        :param within: Seconds for all tries together.
+        :raises UnavailableError: If no answer came within them.
+        :raises MissingBundleError: If the server has no such collection.
+        :raises NotUsableError: If it refuses the credentials.
+        """
+        end = time.monotonic() + (self.timeout if within is None else within)
+        pause = _FIRST_PAUSE_S
+        while True:
+            left = end - time.monotonic()
+            try:
+                return self._method(method, left)(*args, timeout=max(left, _LEAST_S), **options)
+            except Exception as error:  # pymilvus and grpc raise classes of their own
+                self._refuse_for_good(error, args)
+                if end - time.monotonic() < pause + _LEAST_S:
+                    raise self._unavailable(error) from None
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def segments(self, collection: str) -> list[tuple[int, str]]:
+        """The number of rows, and the name of the index or nothing, of each segment that is served."""
+        found = self.call("_served_segments", collection)
+        return [(int(segment.num_rows), str(segment.index_name)) for segment in found]
+
+    def replicas(self, collection: str) -> int:
+        """In how many copies a collection is served."""
+        return len(self.call("_served_replicas", collection).groups)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._client is not None and self._process == os.getpid():
+                self._client.close()
+            self._client = None
+
+    def _method(self, name: str, left: float) -> Any:
+        """One of the client's methods, or of the connection's beneath it, which lists what is served."""
+        client = self._connected(left)
+        if name == "_served_segments":
+            return client._get_connection().get_query_segment_info
+        if name == "_served_replicas":
+            return client._get_connection().get_replicas
+        return getattr(client, name)
+
+    def _connected(self, left: float) -> MilvusClient:
+        with self._lock:
+            if self._client is None or self._process != os.getpid():
+                self._client = MilvusClient(
+                    self.uri, token=self._token, timeout=max(left, _LEAST_S), dedicated=True
+                )
+                self._process = os.getpid()
+            return self._client
+
+    def _refuse_for_good(self, error: Exception, args: Sequence[Any]) -> None:
+        """Raise what trying again cannot change."""
+        code = error.code if isinstance(error, MilvusException) else None
+        text = _text_of(error).lower()
+        if code == _COLLECTION_NOT_FOUND:
+            raise MissingBundleError(
+                f"the Milvus server at {self.uri} has no collection {args[0] if args else ''}",
+                "build the index again with `simsearch build-index --store milvus`",
+            ) from None
+        if any(word in text for word in _REFUSED):
+            raise NotUsableError(
+                f"the Milvus server at {self.uri} refuses the credentials", f"set {TOKEN} to user:password"
+            ) from None
+        if code == _BAD_PARAMETER:
+            raise BrokenBundleError(
+                f"the Milvus server at {self.uri} refuses the request: {self._said(error)}",
+                "build the index again with `simsearch build-index --store milvus`",
+            ) from None
+
+    def _unavailable(self, error: Exception) -> UnavailableError:
+        return UnavailableError(
+            f"the Milvus server at {self.uri} gives no answer: {self._said(error)}", "try again in a minute"
+        )
+
+    def _said(self, error: Exception) -> str:
+        """The first line of what the server or its client said, short, and without the credentials."""
+        said = (_text_of(error).splitlines() or [type(error).__name__])[0]
+        for secret in {self._token, *self._token.split(":")} - {""}:
+            said = said.replace(secret, "...")
+        return said[:200]
+
+
+def make_collection(
+    server: Server, name: str, *, dim: int, index: Mapping[str, Any], about: str, shards: int
+) -> None:
+    """Make an empty collection of items, not loaded yet.
+
+    :param index: The vectors' `index_type` and its `params`.
+    :param about: What its description says.
+    """
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=about)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("label", DataType.INT64)
+    schema.add_field("hash", DataType.INT64)
+    schema.add_field("source", DataType.VARCHAR, max_length=_MOST_TEXT)
+    schema.add_field("picture", DataType.VARCHAR, max_length=_MOST_TEXT)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+    parameters = MilvusClient.prepare_index_params()
+    parameters.add_index("vector", metric_type="IP", **index)
+    server.call("create_collection", name, schema=schema, num_shards=shards, within=WRITE_S)
+    server.call("create_index", name, parameters, within=WRITE_S)
+
+
+def _text_of(error: Exception) -> str:
+    """What an error of pymilvus or grpc says, without what surrounds it."""
+    if isinstance(error, MilvusException):
+        return str(error.message)
+    details = getattr(error, "details", None)
+    return str(details() if callable(details) else error)

@@ -1,0 +1,300 @@
+"""The contract of stores over a Milvus collection: the server proposes candidates, exact scores order them.
+
+The server promises no order on equal scores, computes float32 products, and gives at most 16,384 hits. So it
+is asked for a few more than needed, with their vectors; these are scored again in float64. Where more tie at
+the cut than it can give, ranges of ids are searched one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.index.stores.base import NOTHING, Block, Hits, Ids, Vectors, check_queries
+from simsearch.index.stores.exact import reaches
+from simsearch.index.stores.hits import leave_out, widen
+from simsearch.index.stores.milvus import collection as stored
+from simsearch.index.stores.milvus.candidates import Candidates, best_of
+from simsearch.index.stores.milvus.client import Server
+from simsearch.index.stores.milvus.collection import HASHES, UNLABELLED, IndexType, Items
+from simsearch.index.stores.milvus.watch import COUNTS, Watch
+
+LIMIT = 2**14  # hits or rows in one answer of the server
+_OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
+_APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose proposals are approximate
+_MOST_BYTES = 2**25  # in one answer
+_SIDE_BY_SIDE = 8  # searches of different classes
+_LAST_ID = 2**63 - 1
+
+
+class MilvusStore:
+    """Unit vectors in a collection under inner product."""
+
+    def __init__(
+        self,
+        server: Server,
+        name: str,
+        *,
+        dim: int,
+        count: int,
+        last: int,
+        classes: Sequence[int],
+        factory: str = "Flat",
+    ) -> None:
+        """Read a collection.
+
+        :param count: How many items it holds with ids up to `last`; it answers while they are all served.
+        :param classes: The numbers of the classes that have an item; none without labels.
+        """
+        self.server, self.name = server, name
+        self._dim, self._last, self._classes = dim, last, tuple(sorted(map(int, classes)))
+        self._index = IndexType(factory)
+        self._level = "Bounded"  # forty times as fast as Strong
+        self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, "milvus")
+        self._watch = Watch(self._lowest_count, count)
+        self._replicas = 0  # not asked yet
+
+    @property
+    def dim(self) -> int:
+        """Length of each vector."""
+        return self._dim
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether searches look at every vector; where not, those restricted to classes do not either."""
+        return self._index.is_exact
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The numbers of the classes that have an item, ascending."""
+        return self._classes
+
+    def __len__(self) -> int:
+        return self._watch.expected
+
+    def count(self, label: int | None = None) -> int:
+        """Number of stored vectors, or of those in a class."""
+        if label is None:
+            return len(self)
+        found = self._count(f"label == {int(label)}") if label >= 0 else 0
+        self._watch.confirm()
+        return found
+
+    def search(
+        self, queries: Vectors, k: int, *, classes: Sequence[int] | None = None, left_out: Ids | None = None
+    ) -> Hits:
+        """Find the k stored vectors most similar to each query; see `VectorStore.search`."""
+        check_queries(queries, self.dim, k)
+        where, total = "", len(self)
+        if classes is not None:
+            numbers = sorted({int(number) for number in classes if number >= 0})
+            where = f"label in {numbers}"
+            known = numbers and len(queries) and k < self._most_hits  # by what is found
+            total = k + 1 if known else self._count(where) if numbers else 0
+        hits = self._nearest(queries, min(k + (left_out is not None), total), where)
+        self._watch.confirm()
+        return hits if left_out is None else leave_out(hits, left_out, min(k, hits.ids.shape[1]))
+
+    def search_each(
+        self, queries: Vectors, k: int, classes: Sequence[int], *, left_out: Ids | None = None
+    ) -> Hits:
+        """Search inside each class, side by side; see `VectorStore.search_each`."""
+        check_queries(queries, self.dim, k)
+        fetch = k + (left_out is not None)
+
+        def inside(number: int) -> Hits:
+            empty = Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+            found = self._nearest(queries, fetch, f"label == {int(number)}") if number >= 0 else empty
+            return widen(found, k) if left_out is None else leave_out(found, left_out, k)
+
+        found = list(self._pool.map(inside, classes))
+        self._watch.confirm()
+        shape = (len(queries), 0, k)
+        return Hits(
+            np.stack([hits.scores for hits in found], 1) if found else np.empty(shape, np.float32),
+            np.stack([hits.ids for hits in found], 1) if found else np.empty(shape, np.int64),
+        )
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """The stored vectors of these ids; see `VectorStore.vectors`."""
+        found = self.records(ids, ("vector",))
+        return np.array([row["vector"] for row in found], np.float32).reshape(len(ids), self.dim)
+
+    def records(self, ids: Ids, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """These columns of the items of these ids, in their order.
+
+        :raises ValueError: If an id is not stored.
+        """
+        wanted = np.unique(ids)
+        rows: dict[int, dict[str, Any]] = {}
+        for part in stored.chunks(wanted[wanted >= 0], self._page):
+            found = self._query(f"id in {part.tolist()}", columns)
+            rows.update((int(row["id"]), row) for row in found)
+        self._watch.confirm()
+        if len(rows) < len(wanted):
+            raise ValueError("an id is not stored")
+        return [rows[int(item)] for item in ids]
+
+    def scan(self, after: int = -1) -> Iterator[Block]:
+        """Everything with an id above `after`, in blocks; see `VectorStore.scan`."""
+        for rows in self.scan_records(("label", "vector"), after):
+            yield self._block(rows)
+
+    def scan_records(self, columns: Sequence[str], after: int = -1) -> Iterator[list[dict[str, Any]]]:
+        """These columns of everything with an id above `after`, in blocks, in ascending order of id."""
+        after = max(after, -1)
+        while rows := self._query(f"id > {after}", columns, limit=self._page):
+            self._watch.confirm()
+            rows.sort(key=lambda row: int(row["id"]))
+            yield rows
+            after = int(rows[-1]["id"])
+        self._watch.confirm()
+
+    def sample(self, count: int, seed: int = 0) -> Block:
+        """At most `count` items, the same for the same seed: those whose hashes follow a random one."""
+        count = min(count, len(self))
+        start = at = int(np.random.default_rng(seed).integers(HASHES))
+        width = max(1, HASHES * min(self._page // 2, count + _OVERFETCH) // max(1, len(self)))
+        rows: list[dict[str, Any]] = []
+        while at < start + HASHES and len(rows) < count:
+            end = min(at + width, start + HASHES, HASHES if at < HASHES else 2 * HASHES)
+            inside = f"hash >= {at % HASHES} and hash < {(end - 1) % HASHES + 1}"
+            found = self._query(inside, ("label", "hash", "vector"), limit=LIMIT)
+            if len(found) == LIMIT:
+                width //= 2
+                continue
+            rows += sorted(found, key=lambda row: (row["hash"], row["id"]))
+            at = end
+        self._watch.confirm()
+        return self._block(sorted(rows[:count], key=lambda row: int(row["id"])))
+
+    def upsert(self, items: Items) -> None:
+        """Store items, in place of those of the same ids; `finish` and `expect` tell when they are there."""
+        stored.upsert(self.server, self.name, items)
+        self._level = "Session"  # which waits for one's own writes, and for no others
+
+    def remove(self, ids: Ids) -> None:
+        """Delete the items of these ids."""
+        stored.remove(self.server, self.name, ids)
+        self._level = "Strong"  # the server does not say when it deleted, as it does of what it stored
+
+    def expect(self, count: int, last: int, classes: Sequence[int]) -> None:
+        """Answer from now on as a store that holds this."""
+        self._watch.expected, self._last, self._classes = count, last, tuple(sorted(map(int, classes)))
+
+    def complete(self) -> bool:
+        """Whether every item is served now."""
+        return self._lowest_count() >= len(self)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._pool.shutdown()
+        self.server.close()
+
+    @property
+    def _row_bytes(self) -> int:
+        return 4 * self.dim + 64
+
+    @property
+    def _most_hits(self) -> int:
+        return min(LIMIT, _MOST_BYTES // self._row_bytes)
+
+    @property
+    def _page(self) -> int:
+        """Rows with all their columns in one answer."""
+        return max(1, min(LIMIT // 2, _MOST_BYTES // (4 * self.dim + 2**12)))
+
+    def _block(self, rows: list[dict[str, Any]]) -> Block:
+        labels = np.array([row["label"] for row in rows], np.int64)
+        return Block(
+            ids=np.array([row["id"] for row in rows], np.int64),
+            labels=labels if self._classes or (labels != UNLABELLED).any() else None,
+            vectors=np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), self.dim),
+        )
+
+    def _query(self, where: str, columns: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
+        more = {} if limit is None else {"limit": limit}
+        return list(
+            self.server.call(
+                "query",
+                self.name,
+                filter=where,
+                output_fields=["id", *columns],
+                consistency_level=self._level,
+                **more,
+            )
+        )
+
+    def _count(self, where: str = "") -> int:
+        found = self.server.call(
+            "query", self.name, filter=where, output_fields=["count(*)"], consistency_level=self._level
+        )
+        return int(found[0]["count(*)"])
+
+    def _lowest_count(self) -> int:
+        """The lowest of several counts of what is served, by all copies of the collection."""
+        self._replicas = self._replicas or self.server.replicas(self.name)
+        times = COUNTS * self._replicas if self._replicas > 1 else 1
+        found = min(self._pool.map(lambda _: self._count(), range(times)))
+        if found <= self._watch.expected:
+            return found
+        return min(
+            self._pool.map(lambda _: self._count(f"id <= {self._last}"), range(times))
+        )  # others add to it
+
+    def _nearest(self, queries: Vectors, k: int, where: str) -> Hits:
+        """The k nearest that match, or as many columns as were found."""
+        hits = Hits(np.full((len(queries), k), np.nan, np.float32), np.full((len(queries), k), NOTHING))
+        pending = np.arange(len(queries) if k else 0)
+        fetch = k + _OVERFETCH if self.is_exact else _APPROXIMATE_OVERFETCH * k + _OVERFETCH
+        while len(pending):
+            fetch = min(fetch, self._most_hits)
+            again = []
+            for place, found in zip(pending, self._ask(queries[pending], fetch, where), strict=True):
+                whole = not self.is_exact or found.holds_the_best(k, fetch)
+                if not whole and fetch < self._most_hits:
+                    again.append(place)
+                    continue
+                best = found.ordered(queries[place], k) if whole else self._divided(queries[place], k, where)
+                hits.scores[place, : len(best.ids)], hits.ids[place, : len(best.ids)] = best
+            pending, fetch = np.array(again, np.int64), fetch * 4
+        columns = int((hits.ids != NOTHING).any(0).sum()) if len(queries) else k
+        return Hits(hits.scores[:, :columns], hits.ids[:, :columns])
+
+    def _divided(self, query: NDArray[np.float32], k: int, where: str) -> Hits:
+        """The k nearest, (k,), where more may tie with the last than one answer holds."""
+        best = Hits(np.empty(0, np.float32), np.empty(0, np.int64))
+        ranges = [(-1, _LAST_ID)]
+        while ranges:
+            low, high = ranges.pop()
+            inside = f"id > {low} and id <= {high}" + (f" and {where}" if where else "")
+            (found,) = self._ask(query[None], self._most_hits, inside)
+            better = best_of(best, found.ordered(query, k), k)
+            full = len(found.ids) == self._most_hits
+            if full and (len(better.ids) < k or reaches(found.rough[-1:], better.scores[-1:])[0]):
+                middle = int(np.sort(found.ids)[len(found.ids) // 2])
+                ranges += [(middle, high), (low, middle)]  # the lower one comes first
+            else:
+                best = better
+        return best
+
+    def _ask(self, queries: Vectors, fetch: int, where: str) -> Iterator[Candidates]:
+        """What the server proposes to each query, at most `fetch` items, in answers of bounded size."""
+        step = max(1, _MOST_BYTES // (fetch * self._row_bytes))
+        for start in range(0, len(queries), step):
+            found = self.server.call(
+                "search",
+                self.name,
+                list(queries[start : start + step]),
+                anns_field="vector",
+                limit=fetch,
+                filter=where,
+                output_fields=["vector"],
+                search_params=self._index.searching(fetch),
+                consistency_level=self._level,
+            )
+            yield from (Candidates.of(hits, self.dim) for hits in found)

@@ -1,0 +1,76 @@
+"""Index files and stores: a flat FAISS index is read and written as the array that it is, without FAISS."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from simsearch.files import size_of
+from simsearch.index.stores.base import Ids, Labels, Vectors, VectorStore
+from simsearch.index.stores.flat import FlatStore
+
+# What FAISS writes before the vectors of an `IndexFlatIP`: its kind, dimension, number of vectors, two
+# numbers that stand for nothing, whether it is trained, its metric; then how many floats follow.
+_HEADER = struct.Struct("<4siqqq?iQ")
+_KIND, _INNER_PRODUCT = b"IxFI", 0
+
+
+def open_store(
+    file: io.BufferedReader, ids: Ids, labels: Labels | None, vectors: Vectors | None, *, dim: int
+) -> VectorStore:
+    """The store in an index file, whose checksum is right.
+
+    :param ids: Strictly ascending, int64 (N,).
+    :param labels: The number of each item's class, int64 (N,); None without labels.
+    :param vectors: The exact vectors, float32 (N, D), where they lie in a file of their own.
+    :raises ValueError: If it is no inner-product index of N vectors of this length.
+    """
+    if vectors is None and (flat := read_flat(file, dim=dim, count=len(ids))) is not None:
+        return FlatStore(ids, labels, flat)
+    from simsearch.index.stores.faiss import FaissStore
+    from simsearch.index.stores.faiss_index import parse_index
+
+    return FaissStore(parse_index(file, dim=dim, count=len(ids)), ids, labels, vectors)
+
+
+def read_flat(file: io.BufferedReader, *, dim: int, count: int) -> Vectors | None:
+    """The vectors of a flat index, float32 (count, dim); None, at its start, if the file is another."""
+    size, numbers = size_of(file), count * dim
+    head = file.read(_HEADER.size) if size == _HEADER.size + 4 * numbers else b""
+    if len(head) == _HEADER.size:
+        kind, found_dim, found, _, _, trained, metric, follow = _HEADER.unpack(head)
+        if (kind, found_dim, found, trained, metric) == (_KIND, dim, count, True, _INNER_PRODUCT):
+            vectors = np.empty((count, dim), "<f4")
+            if follow == numbers and file.readinto(vectors.data.cast("B")) == vectors.nbytes:
+                return vectors.astype(np.float32, copy=False)
+    file.seek(0)
+    return None
+
+
+def write_flat(path: Path, dim: int, count: int, blocks: Iterable[Vectors]) -> None:
+    """Write a flat index of `count` vectors as FAISS itself would, without holding them in memory.
+
+    :raises OSError: If it cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(_header(dim, count))
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").data.cast("B"))
+
+
+def flat_start(file: io.BufferedReader, dim: int, count: int) -> int:
+    """Where the vectors of a flat index of this shape begin in its file.
+
+    :raises ValueError: If it is another.
+    """
+    if file.read(_HEADER.size) != _header(dim, count) or size_of(file) != _HEADER.size + 4 * dim * count:
+        raise ValueError(f"it holds no flat index of {count} vectors of length {dim}")
+    return _HEADER.size
+
+
+def _header(dim: int, count: int) -> bytes:
+    return _HEADER.pack(_KIND, dim, count, 2**20, 2**20, True, _INNER_PRODUCT, dim * count)

@@ -1,0 +1,170 @@
+"""A PNG of more pixels than are decoded at once -> a smaller picture, read strip by strip.
+
+Rows are unpacked a few at a time. Each strip is given to Pillow as a PNG of its own, below the last row of
+the one before, which the first row's filter may refer to; so Pillow undoes the filters, and memory stays
+that of one strip. A strip is reduced by a whole factor, the mean of so many pixels each way.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+MAX_REDUCED = 200_000_000  # pixels: some ten seconds of a core
+_STRIP = 2**20  # pixels that are decoded at once, if so many rows are a multiple of the factor
+_MOST_AT_ONCE = 2**22  # pixels of the rows that one row is made of
+_PIECE = 2**16  # bytes that are unpacked at once, at least
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # numbers a pixel, by the header's kind of color
+_INTERLACED = "an interlaced one is decoded whole, and it"
+_DEEP = "one of 16 bits is decoded whole, and it"
+
+
+class _Header(NamedTuple):
+    width: int
+    height: int
+    bits: int
+    color: int
+    compression: int
+    filters: int
+    interlaced: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, its filter's number among them."""
+        return 1 + (self.width * self.bits * _CHANNELS.get(self.color, 1) + 7) // 8
+
+
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a PNG declares; None if it is none."""
+    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
+        return None
+    return _Header(*struct.unpack(">IIBBBBB", data[16:29]))[:2]
+
+
+def reduce_png(data: bytes, most: int) -> Image.Image:
+    """Decode a PNG to at most `most` pixels, each the mean of a square of its pixels.
+
+    :raises ValueError: If it cannot be read in strips, or has more than `MAX_REDUCED` pixels.
+    :raises OSError, zlib.error: If it is damaged.
+    """
+    header = _Header(*struct.unpack(">IIBBBBB", data[16:29]))
+    if header.width * header.height > MAX_REDUCED:
+        raise ValueError(_too_large("it", header, MAX_REDUCED))
+    if header.interlaced or header.bits == 16:
+        raise ValueError(_too_large(_INTERLACED if header.interlaced else _DEEP, header, most))
+    factor = _factor(header, most)
+    if factor * header.width > _MOST_AT_ONCE:
+        raise ValueError(f"its rows have {header.width:,} pixels")
+    chunks = list(_chunks(data))
+    before = [chunk for chunk in chunks if chunk[0] in (b"PLTE", b"tRNS")]
+    rows = _Unpacked([content for kind, content in chunks if kind == b"IDAT"])
+    size = (-(-header.width // factor), -(-header.height // factor))
+    made: Image.Image | None = None
+    for top, strip in _strips(header, before, rows, factor):
+        part = _plain(strip).reduce(factor)
+        if made is None:
+            made = Image.new(part.mode, size)
+        made.paste(part, (0, top // factor))
+    if made is None:
+        raise OSError("it has no rows")
+    for kind, content in chunks:
+        if kind == b"eXIf":
+            made.info["exif"] = b"Exif\0\0" + content
+    return made
+
+
+def _too_large(what: str, header: _Header, most: int) -> str:
+    return f"{what} has {header.width} x {header.height} pixels, more than {most:,}"
+
+
+def _factor(header: _Header, most: int) -> int:
+    """The least factor that leaves at most so many pixels."""
+    factor = 2
+    while -(-header.width // factor) * -(-header.height // factor) > most:
+        factor += 1
+    return factor
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of each part of a PNG."""
+    at = len(_SIGNATURE)
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+class _Unpacked:
+    """The rows of a PNG as they were packed, filters and all."""
+
+    def __init__(self, packed: list[bytes]) -> None:
+        self._packed, self._unpack, self._waiting = iter(packed), zlib.decompressobj(), b""
+
+    def take(self, size: int) -> bytes:
+        """The next bytes.
+
+        :raises OSError: If there are fewer.
+        """
+        parts, missing = [self._waiting[:size]], size - len(self._waiting)
+        self._waiting = self._waiting[size:]
+        while missing > 0:
+            given = self._unpack.unconsumed_tail or next(self._packed, b"")
+            if not given or self._unpack.eof:
+                raise OSError("it ends before its last row")
+            part = self._unpack.decompress(given, max(missing, _PIECE))
+            parts.append(part[:missing])
+            self._waiting = part[missing:]
+            missing -= len(part)
+        return b"".join(parts)
+
+
+def _strips(
+    header: _Header, before: list[tuple[bytes, bytes]], rows: _Unpacked, factor: int
+) -> Iterator[tuple[int, Image.Image]]:
+    """The first row of each strip, and the strip; all but the last of a multiple of `factor` rows."""
+    each, last, top = factor * max(1, _STRIP // (factor * header.width)), b"", 0
+    packed = header.bits < 8
+    filtered = header._replace(width=header.row_bytes - 1, bits=8, color=0) if packed else header
+    while top < header.height:
+        count = min(each, header.height - top)
+        content = last + rows.take(count * header.row_bytes)
+        strip = _decoded(filtered._replace(height=count + bool(last)), [] if packed else before, content)
+        if last:
+            strip = strip.crop((0, 1, strip.width, 1 + count))
+        last = b"\0" + strip.crop((0, count - 1, strip.width, count)).tobytes()
+        if packed:  # filters are those of bytes, and have been undone as such
+            content = np.pad(np.asarray(strip), ((0, 0), (1, 0))).tobytes()
+            strip = _decoded(header._replace(height=count), before, content)
+        yield top, strip
+        top += count
+
+
+def _decoded(header: _Header, before: list[tuple[bytes, bytes]], rows: bytes) -> Image.Image:
+    """A few rows as a picture."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", *header)),
+        *before,
+        (b"IDAT", zlib.compress(rows, 0)),
+        (b"IEND", b""),
+    ]
+    png = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts
+    )
+    image = Image.open(io.BytesIO(_SIGNATURE + png), formats=("PNG",))
+    image.load()
+    return image
+
+
+def _plain(strip: Image.Image) -> Image.Image:
+    """The strip in a mode in which means are means."""
+    if strip.has_transparency_data:
+        return strip.convert("RGBA")
+    return strip.convert("L" if strip.mode in ("1", "L") else "RGB")

@@ -1,0 +1,115 @@
+"""Progress bars on stderr, while it is a terminal: of long work, of many queries, of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from simsearch.encode.history import EpochRecord
+from simsearch.show.terminal.terminal import notes, results
+
+Advance = Callable[[int], None]
+_TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Advance]:
+    """A bar with a rate and the time left on stderr, if it is a terminal; yields what advances it."""
+    with stages(description) as begin:
+        yield begin(description, total, 0)
+
+
+@contextmanager
+def stages(first: str) -> Iterator[Callable[[str, int | None, int], Advance]]:
+    """The same of work whose size shows later; yields what begins the next stage of it.
+
+    That takes a description, how much there is, and how much of it is done already.
+    """
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    console = notes()
+    with _progress(columns, console, hidden=not console.is_terminal) as bar:
+        task = bar.add_task(first, total=None)
+
+        def begin(description: str, total: int | None, done: int) -> Advance:
+            bar.reset(task, description=description, total=total, completed=done)
+            return lambda count: bar.advance(task, count)
+
+        yield begin
+
+
+def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Progress:
+    """A bar that leaves stdout alone: Rich would print on the console, stderr, what is written to a file."""
+    return Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Steps a second, of late."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.{int(speed < 10)}f}/s", style="cyan")
+
+
+@contextmanager
+def query_progress(total: int | None) -> Iterator[Advance]:
+    """A bar with a rate, unless the answers themselves scroll by."""
+    console = notes()
+    columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    hidden = results().is_terminal or not console.is_terminal
+    with _progress(columns, console, hidden=hidden) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+class TrainingProgress:
+    """A bar over the steps of the running epoch, and a line for each finished one."""
+
+    def __init__(self, bar: Progress, epochs: int) -> None:
+        """Show on a bar."""
+        self._bar, self._epochs, self._started = bar, epochs, False
+        self._task = bar.add_task("Training", total=None)
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """Advance to a step of an epoch."""
+        if not self._started:
+            self._bar.console.print(_TRAINING_HEADER, style="bold")
+            self._started = True
+        description = f"Epoch {epoch}/{self._epochs}"
+        self._bar.update(self._task, description=description, completed=step, total=steps)
+
+    def epoch(self, record: EpochRecord, improved: bool) -> None:
+        """Print an epoch's figures; a star marks the best weights so far."""
+        star = "*" if improved else " "
+        self._bar.console.print(
+            f"{record.epoch:5d} {record.train_loss:11.4f} {record.train_accuracy:10.4f}"
+            f" {record.val_loss:9.4f}{star} {record.val_accuracy:9.4f}"
+            f" {record.learning_rate:10.2g} {record.seconds:8.1f}"
+        )
+
+
+@contextmanager
+def training_progress(epochs: int) -> Iterator[TrainingProgress]:
+    """Live figures of a training run on stderr: the bar only while it is a terminal."""
+    console = notes()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _progress(columns, console, hidden=not console.is_terminal) as bar:
+        yield TrainingProgress(bar, epochs)

@@ -1,0 +1,82 @@
+"""The tests of signals again and again while other processes keep the cores busy: none may depend on luck.
+
+    python tests/fuzz/signals.py --rounds 200 --load 2
+
+Every round runs each test once; at the end, or when it is interrupted, it prints how often each passed.
+`--only WORDS` chooses tests as pytest's `-k` does; those of training take the longest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+CHOSEN = "(leaves or ends) and not training"
+
+
+class Repeated:
+    """A plug-in of pytest that runs every test in each round, and counts."""
+
+    def __init__(self, rounds: int) -> None:
+        """Count nothing yet."""
+        self.rounds = rounds
+        self.passed: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Give each test a parameter that it does not look at."""
+        metafunc.fixturenames.append("a_round")
+        metafunc.parametrize("a_round", range(self.rounds))
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Round by round, so that an interrupted run has tried all of them."""
+        items.sort(key=lambda item: item.callspec.params["a_round"])  # type: ignore[attr-defined]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test by its name."""
+        name = report.nodeid.rpartition("::")[2].partition("[")[0]
+        if report.failed:
+            self.failed[name] += 1
+        elif report.when == "call" and report.passed:
+            self.passed[name] += 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--load", type=int, default=2, help="processes that compute nothing beside the tests")
+    parser.add_argument("--only", default=CHOSEN)
+    arguments = parser.parse_args()
+    busy = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(arguments.load)]
+    for process in busy:
+        process.start()
+    repeated, started = Repeated(arguments.rounds), time.monotonic()
+    options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-k", arguments.only]
+    code = pytest.main(
+        [*options, f"--rootdir={TESTS.parent}", str(TESTS / "cli" / "test_signals.py")], [repeated]
+    )
+    for process in busy:
+        process.kill()
+    for name in sorted(repeated.passed | repeated.failed):
+        print(f"{repeated.passed[name]:5d} passed {repeated.failed[name]:3d} failed  {name}")
+    print(f"{time.monotonic() - started:.0f} s, load {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    return int(code)
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""crossed.py: strokes through a digit are told from a digit's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from papers.digits import STROKES, line_of, write
+from PIL import Image
+
+from simsearch.data.datasets import load_named
+from simsearch.errors import BadImageError
+from simsearch.prepare.paper.crossed import is_crossed_out
+from simsearch.prepare.paper.steps import Steps
+from simsearch.prepare.prepare import prepare_image
+
+
+def page(digit: int, pen: float, *strokes: tuple[float, float, float, float]) -> np.ndarray:
+    """A digit 100 pixels high on a page, with strokes: uint8 (200, 200), dark on light."""
+    ink = np.zeros((200, 200), np.float32)
+    drawn = write(digit, 100, np.random.default_rng(digit), pen=pen)
+    top, left = 50, 100 - drawn.shape[1] // 2
+    ink[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    for x0, y0, x1, y1 in strokes:
+        stroke = line_of([(x0, y0), (x1, y1)], 100 * pen)
+        y, x = (round(min(pair) - 50 * pen) for pair in ((y0, y1), (x0, x1)))
+        part = ink[y : y + stroke.shape[0], x : x + stroke.shape[1]]
+        np.maximum(part, stroke[: part.shape[0], : part.shape[1]], out=part)
+    return (255 - 255 * ink).astype(np.uint8)
+
+
+CROSS = ((50, 55, 150, 145), (150, 55, 50, 145))
+PAIR = ((45, 120, 155, 70), (45, 145, 155, 95))  # rising, as a right hand does
+
+
+@pytest.mark.parametrize("pen", [0.04, 0.08])
+@pytest.mark.parametrize("strokes", [CROSS, PAIR, CROSS[:1]])
+@pytest.mark.parametrize("digit", [0, 2, 3, 6, 8, 9])
+def test_what_is_crossed_out_is_refused_in_words(digit: int, strokes: tuple, pen: float) -> None:
+    picture = page(digit, pen, *strokes)
+    with pytest.raises(BadImageError) as raised:
+        prepare_image(picture)
+    assert raised.value.message == "the digit in the picture is crossed out"
+    assert raised.value.hint == "write it again, without lines through it"
+
+
+def test_without_the_step_what_can_be_read_of_it_is() -> None:
+    assert prepare_image(page(2, 0.08, *CROSS), steps=Steps(crossed=False)).pixels.any()
+
+
+@pytest.mark.parametrize("pen", [0.04, 0.08, 0.14, 0.2])
+@pytest.mark.parametrize("digit", STROKES)
+def test_no_digit_of_strokes_is_taken_for_crossed_out(digit: int, pen: float) -> None:
+    for seed in range(20):
+        assert not is_crossed_out(write(digit, 100, np.random.default_rng(seed), pen=pen) > 0.5)
+
+
+def test_of_a_thousand_handwritten_digits_one_or_two_are() -> None:
+    images = load_named("mnist:held-out").images[:1000]
+    found = 0
+    for image in images:
+        rows, columns = np.flatnonzero((image > 60).any(1)), np.flatnonzero((image > 60).any(0))
+        crop = Image.fromarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        big = crop.resize((crop.width * 4, crop.height * 4), Image.Resampling.BICUBIC)
+        found += is_crossed_out(np.asarray(big) > 100)
+    assert found <= 2

@@ -1,0 +1,138 @@
+"""Large PNGs are reduced while they are read, to the very means that Pillow makes of the whole."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsearch.errors import BadImageError
+from simsearch.prepare import decode, large_png
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.large_png import png_size, reduce_png
+from simsearch.prepare.pictures import prepare_picture
+
+WIDTH, HEIGHT = 61, 47
+PHOTO = ImageInput("photo", 1, 61, 47, 3, (0.5,) * 3, (0.5,) * 3)
+
+
+def picture(mode: str) -> Image.Image:
+    """Waves and noise, so that an encoder uses every filter; partly transparent where it can be."""
+    rows, columns, planes = np.mgrid[:HEIGHT, :WIDTH, :4]
+    waves = 120 + 80 * np.sin(columns / (3 + planes)) + 40 * np.cos(rows / 5)
+    noise = np.random.default_rng(0).integers(0, 9, waves.shape)
+    image = Image.fromarray((waves + noise).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB").quantize(7) if mode == "P" else image.convert(mode)
+
+
+def encoded(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def few_grays(bits: int) -> bytes:
+    """Random grays of so many bits, which Pillow does not write."""
+    rows = np.random.default_rng(bits).integers(0, 256, (HEIGHT, (WIDTH * bits + 7) // 8)).astype(np.uint8)
+    up = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1])).astype(np.uint8)
+    body = zlib.compress(
+        b"".join(b"\2" + row.tobytes() for row in up)
+    )  # the filter that subtracts the row above
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def with_header(width: int, height: int, bits: int = 8, interlaced: int = 0) -> bytes:
+    """A PNG that declares what it does not hold."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+KINDS = {
+    "RGBA": encoded(picture("RGBA")),
+    "RGB": encoded(picture("RGB")),
+    "L": encoded(picture("L")),
+    "LA": encoded(picture("LA")),
+    "1": encoded(picture("1")),
+    "2 bits": few_grays(2),
+    "4 bits": few_grays(4),
+    "P": encoded(picture("P")),
+    "P of 4 bits": encoded(picture("P"), bits=4),
+    "P with a transparent color": encoded(picture("P"), transparency=3),
+    "RGB with a transparent color": encoded(picture("RGB"), transparency=(120, 120, 120)),
+}
+
+
+@pytest.fixture
+def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strips of a few rows, so that small pictures have many."""
+    monkeypatch.setattr(large_png, "_STRIP", 4 * WIDTH)
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize(("most", "factor"), [(WIDTH * HEIGHT // 2, 2), (200, 4)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_strips_give_the_means_of_the_whole(kind: str, most: int, factor: int) -> None:
+    whole = Image.open(io.BytesIO(KINDS[kind]))
+    mode = "RGBA" if whole.has_transparency_data else "L" if whole.mode in ("1", "L") else "RGB"
+    made = reduce_png(KINDS[kind], most)
+    assert png_size(KINDS[kind]) == (WIDTH, HEIGHT)
+    assert made.size == (-(-WIDTH // factor), -(-HEIGHT // factor))
+    np.testing.assert_array_equal(np.asarray(made), np.asarray(whole.convert(mode).reduce(factor)))
+
+
+@pytest.mark.usefixtures("small_strips")
+def test_a_large_png_is_prepared_as_its_reduced_self_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    data = encoded(picture("RGB"), exif=exif.tobytes())
+    small = encoded(picture("RGB").reduce(2), exif=exif.tobytes())
+    expected = prepare_picture(small, PHOTO)
+    monkeypatch.setattr(decode, "MAX_PIXELS", WIDTH * HEIGHT // 2)
+    found = prepare_picture(data, PHOTO)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert found.notes == expected.notes == ("rotated as its EXIF data say",)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (with_header(20_000, 10_001), "it has 20000 x 10001 pixels, more than 200,000,000"),
+        (with_header(4_000, 4_000, 16), "one of 16 bits is decoded whole, and it has 4000 x 4000 pixels"),
+        (
+            with_header(4_000, 4_000, 8, 1),
+            "an interlaced one is decoded whole, and it has 4000 x 4000 pixels",
+        ),
+        (with_header(20_000_000, 1), "its rows have 20,000,000 pixels"),
+    ],
+    ids=["many pixels", "16 bits", "interlaced", "long rows"],
+)
+def test_what_costs_too_much_is_named_and_never_unpacked(
+    data: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_png.zlib, "decompressobj", lambda: pytest.fail("it was unpacked"))
+    with pytest.raises(BadImageError) as caught:
+        prepare_picture(data, PHOTO)
+    assert caught.value.message.startswith(f"the picture costs too much to decode: {problem}")
+    assert caught.value.hint == "save it with fewer pixels"
+
+
+def test_a_cut_or_damaged_one_is_refused_as_any_other() -> None:
+    whole = encoded(Image.new("RGB", (3_000, 1_500), "teal"))
+    at = whole.index(b"IDAT") + 20
+    for data in (
+        whole[: len(whole) // 2],
+        whole[:at] + b"\0\0\0\0" + whole[at + 4 :],
+        with_header(3_000, 1_500),
+    ):
+        with pytest.raises(BadImageError, match="not a picture, or damaged"):
+            prepare_picture(data, PHOTO)
+    assert prepare_picture(whole, PHOTO).pixels[20, 20].tolist() == [0, 128, 128]
