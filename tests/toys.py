@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from PIL import Image
 
 from simsearch.data.splits import Split
 from simsearch.index.bundle import bundle_lock, commit, read_manifest
+from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.stats.calibration import Calibration, ClassPosterior, NoveltyTest, PlattScaling, Threshold
 
@@ -33,6 +35,7 @@ def calibrate_index(folder: Path, calibration: Calibration = TOY_CALIBRATION) ->
     return folder
 
 
+PLAIN = ImageInput("plain", 1, 28, 28, 1, (MEAN,), (STD,), fit="stretch")
 Quadrants = tuple[int, int, int, int]
 
 
@@ -58,6 +61,13 @@ def toy_split(
         sha256={},
         skipped=(),
     )
+
+
+def write_quadrants(file: Path, *greys: int) -> Path:
+    """A PNG of four flat quadrants, in folders that are made for it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(quadrant_image(*greys)).save(file, "PNG")
+    return file
 
 
 def toy_encoder() -> bytes:

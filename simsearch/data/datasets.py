@@ -70,6 +70,17 @@ def load_split(
     return replace(loaded, name=name)
 
 
+def image_folder(dataset: str, split: str | None = None, *, note: Note = silent) -> tuple[str, Path] | None:
+    """The name and the place of a gallery that is a folder of images; None for all others.
+
+    :param split: As for `load_split`.
+    :raises BadDatasetError: If there is no such gallery, or it has no such split.
+    """
+    if dataset in GALLERIES or _holds_idx(_existing_folder(dataset)):
+        return None
+    return picture_folder(dataset, split, note=note)
+
+
 def load_arrays(
     dataset: str,
     split: str | None = None,
@@ -88,7 +99,7 @@ def load_arrays(
         _check_labels(labels, dataset)
         return GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
     word, folder = _folder_word(split), _existing_folder(dataset)
-    if not any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
+    if not _holds_idx(folder):
         return None
     _check_split(word, SPLITS)
     _check_labels(labels, dataset)
@@ -101,6 +112,10 @@ def picture_folder(dataset: str, split: str | None = None, *, note: Note = silen
     :raises BadDatasetError: If there is no such folder, or it has no such split.
     """
     return _place(_existing_folder(dataset), _folder_word(split), note)
+
+
+def _holds_idx(folder: Path) -> bool:
+    return any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder))
 
 
 def load_named(

@@ -15,19 +15,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, TypeAlias
+from typing import IO, Generic, Protocol, TypeAlias, TypeVar
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.inputs import Picture
-from simsearch.prepare.prepare import PreparedImage
-from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, result_from_bytes, result_to_bytes
+from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, joined, parted, picture_fields, picture_of
 
-Decoded: TypeAlias = Picture | str  # uint8 pixels, or why there are none
-Prepare: TypeAlias = Callable[[Path], Picture]  # importable by its name; raises BadImageError
+Decoded = TypeVar("Decoded")  # what is made of a file, such as uint8 pixels
+Prepare: TypeAlias = Callable[[Path], Decoded]  # importable by its name; raises BadImageError
 
 _FIRST = 64  # files that are decoded here, to see how long they take
 _WORTH = 1.0  # seconds of work that are left, from which on processes are started
@@ -37,15 +36,53 @@ _AHEAD = 2  # chunks a process: those that wait take memory
 _COMMAND = "from simsearch.data.decoding import serve; serve()"
 _LENGTH = struct.Struct("<I")  # before each message; 0 stands after those of a request
 _DIED = "decoding it ended the process"
+_MADE, _REFUSED = b"made", b"refused"
+_TEXT = ("utf-8", "surrogatepass")  # names of files may hold half a character
 
 
-def decode_files(files: Sequence[Path], prepare: Prepare, *, processes: int = 0) -> Iterator[Decoded]:
-    """Decode files in their order; of each its pixels, or why it has none.
+class Codec(Protocol[Decoded]):
+    """How what was made of a file travels: as fields of bytes, which hold no code."""
 
-    :param prepare: What makes pixels of a file; it is sent to other processes.
+    def pack(self, made: Decoded, /) -> Sequence[bytes]:
+        """The fields."""
+
+    def unpack(self, fields: Sequence[bytes], /) -> Decoded:
+        """What they stand for.
+
+        :raises ValueError: If they stand for nothing.
+        """
+
+
+class Pixels:
+    """Pictures as their pixels."""
+
+    def pack(self, made: Picture) -> Sequence[bytes]:
+        """The shape, and the numbers."""
+        return picture_fields(made)
+
+    def unpack(self, fields: Sequence[bytes]) -> Picture:
+        """The picture."""
+        if len(fields) != 2:
+            raise ValueError(f"a picture of {len(fields)} fields")
+        return picture_of(*fields)
+
+
+PIXELS = Pixels()
+
+
+def decode_files(
+    files: Sequence[Path],
+    prepare: Prepare[Decoded],
+    *,
+    processes: int = 0,
+    codec: Codec[Decoded] = PIXELS,  # type: ignore[assignment]  # pictures, unless another is given
+) -> Generator[Decoded | str, None, None]:
+    """Decode files in their order; of each what is made of it, or why nothing is.
+
+    :param prepare: What makes it of a file; it is sent to other processes.
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     """
-    head: list[Decoded] = []
+    head: list[Decoded | str] = []
     started = time.perf_counter()
     while len(head) < min(_FIRST, len(files)) and time.perf_counter() - started < _CHUNK_SECONDS:
         head.append(pixels_or_reason(files[len(head)], prepare))
@@ -55,7 +92,7 @@ def decode_files(files: Sequence[Path], prepare: Prepare, *, processes: int = 0)
     if processes == 1 or each * len(rest) < _WORTH:
         yield from (pixels_or_reason(file, prepare) for file in rest)
     else:
-        with Decoders(prepare, processes) as decoders:
+        with Decoders(prepare, processes, codec) as decoders:
             yield from decoders.decode(rest, max(1, min(_MOST_FILES, int(_CHUNK_SECONDS / each))))
 
 
@@ -64,7 +101,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pixels_or_reason(file: Path, prepare: Prepare) -> Decoded:
+def pixels_or_reason(file: Path, prepare: Prepare[Decoded]) -> Decoded | str:
     """Decode one file in this process."""
     try:
         return prepare(file)
@@ -72,19 +109,25 @@ def pixels_or_reason(file: Path, prepare: Prepare) -> Decoded:
         return str(error).replace(str(file), "it")
 
 
-class Decoders:
+class Decoders(Generic[Decoded]):
     """Processes that decode, while the block lasts."""
 
-    def __init__(self, prepare: Prepare, processes: int) -> None:
+    def __init__(
+        self,
+        prepare: Prepare[Decoded],
+        processes: int,
+        codec: Codec[Decoded] = PIXELS,  # type: ignore[assignment]  # as for `decode_files`
+    ) -> None:
         """Start them."""
-        self._prepare, self._most, self._ended = prepare, processes * _AHEAD, False
+        self._prepare, self._codec = prepare, codec
+        self._most, self._ended = processes * _AHEAD, False
         self._all: list[subprocess.Popen[bytes]] = []
         self._idle: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
         self._threads = ThreadPoolExecutor(processes)  # each waits for one process
         for _ in range(processes):
             self._idle.put(self._start())
 
-    def __enter__(self) -> Decoders:
+    def __enter__(self) -> Decoders[Decoded]:
         """Be of use."""
         return self
 
@@ -97,21 +140,21 @@ class Decoders:
         for process in self._all:
             process.communicate()
 
-    def decode(self, files: Sequence[Path], chunk: int) -> Iterator[Decoded]:
+    def decode(self, files: Sequence[Path], chunk: int) -> Iterator[Decoded | str]:
         """Decode files in their order, so many at a time."""
-        waiting: deque[Future[list[Decoded]]] = deque()
+        waiting: deque[Future[list[Decoded | str]]] = deque()
         for start in range(0, len(files), chunk):
             if len(waiting) == self._most:
                 yield from waiting.popleft().result()
-            waiting.append(self._threads.submit(self._ask, files[start : start + chunk]))
+            waiting.append(self._threads.submit(self._ask, list(files[start : start + chunk])))
         while waiting:
             yield from waiting.popleft().result()
 
-    def _ask(self, files: Sequence[Path]) -> list[Decoded]:
+    def _ask(self, files: Sequence[Path]) -> list[Decoded | str]:
         """Have a process decode files; halve those on which it dies, until one is left."""
         process = self._idle.get()
         try:
-            return _exchange(process, self._prepare, files)
+            return self._exchange(process, files)
         except (OSError, ValueError):
             process = self._replace(process)
         finally:
@@ -131,7 +174,7 @@ class Decoders:
             return dead
         process = self._start()
         try:
-            _exchange(process, self._prepare, [])
+            self._exchange(process, [])
         except (OSError, ValueError) as error:
             raise RuntimeError(f"{sys.executable} cannot decode pictures in a process of its own") from error
         return process
@@ -149,28 +192,28 @@ class Decoders:
         self._all.append(process)
         return process
 
+    def _exchange(self, process: subprocess.Popen[bytes], files: Sequence[Path]) -> list[Decoded | str]:
+        """What a process makes of files.
 
-def _exchange(process: subprocess.Popen[bytes], prepare: Prepare, files: Sequence[Path]) -> list[Decoded]:
-    """What a process makes of files.
+        :raises OSError: If it is gone.
+        :raises ValueError: If it sends anything else than what was made and reasons, one a file.
+        """
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pickle.dump((self._prepare, self._codec, files), process.stdin)
+        process.stdin.flush()
+        decoded = [self._received(process.stdout) for _ in files]
+        if _message(process.stdout):
+            raise ValueError("more messages than files")
+        return decoded
 
-    :raises OSError: If it is gone.
-    :raises ValueError: If it sends anything else than pictures and reasons, one a file.
-    """
-    assert process.stdin is not None
-    assert process.stdout is not None
-    pickle.dump((prepare, files), process.stdin)
-    process.stdin.flush()
-    decoded = [_received(process.stdout) for _ in files]
-    if _message(process.stdout):
-        raise ValueError("more messages than files")
-    return decoded
-
-
-def _received(answers: IO[bytes]) -> Decoded:
-    result = result_from_bytes(_message(answers))
-    if isinstance(result, RuntimeError):
-        raise ValueError(str(result))
-    return result.pixels if isinstance(result, PreparedImage) else result.message
+    def _received(self, answers: IO[bytes]) -> Decoded | str:
+        kind, *fields = parted(_message(answers))
+        if kind == _MADE:
+            return self._codec.unpack(fields)
+        if kind == _REFUSED and len(fields) == 1:
+            return fields[0].decode(*_TEXT)
+        raise ValueError("a message of no known kind")
 
 
 def _message(answers: IO[bytes]) -> bytes:
@@ -193,11 +236,12 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
     try:
         while True:
-            prepare, files = pickle.load(sys.stdin.buffer)  # from the process that started this one
+            prepare, codec, files = pickle.load(sys.stdin.buffer)  # from the process that started this one
             for file in files:
                 found = pixels_or_reason(file, prepare)
-                result = BadImageError(found) if isinstance(found, str) else PreparedImage(found)
-                message = result_to_bytes(result)
+                is_reason = isinstance(found, str)
+                fields = (_REFUSED, found.encode(*_TEXT)) if is_reason else (_MADE, *codec.pack(found))
+                message = joined(fields)
                 answers.write(_LENGTH.pack(len(message)) + message)
             answers.write(_LENGTH.pack(0))
             answers.flush()

@@ -37,7 +37,7 @@ def load_image_folder(
     decoded = _decode(collection, labeled.items, input, processes)
     skipped = (*labeled.skipped, *decoded.skipped)
     if not decoded.rows:
-        raise _nothing(folder, decoded.skipped or skipped)
+        raise nothing_readable(folder, decoded.skipped or skipped)
     names = [] if labeled.names is None else [labeled.names[row] for row in decoded.rows]
     classes = sorted(set(names), key=natural)
     numbers = {name: number for number, name in enumerate(classes)}
@@ -48,11 +48,11 @@ def load_image_folder(
         name=comparable(folder.resolve().name),
         classes=tuple(classes),
         skipped=skipped,
-        root=as_text(folder.resolve()),
+        root=path_text(folder.resolve()),
     )
 
 
-def as_text(path: Path) -> str | None:
+def path_text(path: Path) -> str | None:
     """A path that a document can hold; None if it is no text."""
     return str(path) if str(path).isprintable() else None  # halves of characters are not printable
 
@@ -76,7 +76,8 @@ def _decode(collection: Collection, items: Sequence[Item], input: ImageInput, pr
     return done
 
 
-def _nothing(folder: Path, skipped: Sequence[Skipped]) -> BadDatasetError:
+def nothing_readable(folder: Path, skipped: Sequence[Skipped]) -> BadDatasetError:
+    """What is said of a folder from which nothing could be taken."""
     why = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
     return BadDatasetError(
         f"{folder} holds no readable image{why}",

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from simsearch.data.collection import Skipped, content_hash, natural, scan, summary
 from simsearch.data.datasets import MNIST, load_arrays, picture_folder
-from simsearch.data.decoding import Decoded, decode_files
-from simsearch.data.folders import as_text, prepared_pixels
+from simsearch.data.decoding import decode_files
+from simsearch.data.folders import path_text, prepared_pixels
 from simsearch.data.labels import AUTO, label_items
 from simsearch.data.mnist import Note, silent
 from simsearch.data.splits import (
@@ -31,7 +31,7 @@ from simsearch.data.splits import (
     stratified_hold_out,
 )
 from simsearch.errors import BadDatasetError, BadImageError
-from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import DIGIT
 from simsearch.text import listed, printable
@@ -54,11 +54,11 @@ class TrainingSet:
     sources: tuple[str, ...]  # N
     part: HoldOut  # of the N rows
     digest: str  # SHA-256 of the pictures as they were found, and of their labels
-    _pictures: Callable[[ImageInput, int], Iterable[Decoded]] = field(repr=False)
+    _pictures: Callable[[ImageInput, int], Iterable[Picture | str]] = field(repr=False)
     described: Split = field(repr=False)  # what a loaded split says, without its pictures
     _memory: Split | None = field(default=None, repr=False)  # the loaded split, where it never was in files
 
-    def pictures(self, input: ImageInput, *, processes: int = 0) -> Iterator[Decoded]:
+    def pictures(self, input: ImageInput, *, processes: int = 0) -> Iterator[Picture | str]:
         """Each picture as an input takes it, or why there is none, in order; N of them.
 
         :param processes: How many decode side by side; 0 uses every core.
@@ -142,7 +142,7 @@ def find_training_set(
         name=name,
         classes=tuple(classes),
         skipped=labeled.skipped,
-        root=as_text(folder.resolve()),
+        root=path_text(folder.resolve()),
     )
     return _divided(split, [_hash_of(file) for file in files], share, most, _of_files(files), note)
 
@@ -165,7 +165,7 @@ def in_memory(split: Split, part: HoldOut) -> TrainingSet:
     )
 
 
-_Opener = Callable[[NDArray[np.int64], ImageInput, int], Iterable[Decoded]]  # of some rows
+_Opener = Callable[[NDArray[np.int64], ImageInput, int], Iterable[Picture | str]]  # of some rows
 
 
 def _divided(
@@ -203,7 +203,7 @@ def _divided(
 
 
 def _of_split(split: Split) -> _Opener:
-    def pictures(rows: NDArray[np.int64], input: ImageInput, _: int) -> Iterator[Decoded]:
+    def pictures(rows: NDArray[np.int64], input: ImageInput, _: int) -> Iterator[Picture | str]:
         for image in split.images[rows]:
             try:
                 fits = image.shape == input.picture_shape
@@ -215,7 +215,7 @@ def _of_split(split: Split) -> _Opener:
 
 
 def _of_files(files: Sequence[Path]) -> _Opener:
-    def pictures(rows: NDArray[np.int64], input: ImageInput, processes: int) -> Iterator[Decoded]:
+    def pictures(rows: NDArray[np.int64], input: ImageInput, processes: int) -> Iterator[Picture | str]:
         return decode_files(
             [files[row] for row in rows], partial(prepared_pixels, input), processes=processes
         )

@@ -1,10 +1,12 @@
 """An index on disk: built, opened, calibrated, verified.
 
+update.py     an index that changes: add, remove, sync, compact
 packed.py     sources and small pictures, with random access
 build.py      dataset + model -> bundle
 bundle.py     one index on disk
 segment.py    one segment's files, opened
 writing.py    one segment's files, written
+reading.py    one file -> pixels, small picture and stamp
 rows.py       rows of several segments as one sequence
 manifest.py   what an index says about itself
 locations.py  where indexes are
@@ -12,6 +14,7 @@ catalog.py    which indexes there are: listed, renamed, deleted
 calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check
+change/       how an index changes
 stored_map.py a layout of the items, kept beside the index
 originals.py  the files behind the items
 audit/        what is doubtful, and what is there twice

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +11,14 @@ import numpy as np
 from simsearch.data.splits import Split
 from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
-from simsearch.errors import (
-    BadDatasetError,
-    BrokenBundleError,
-    MissingBundleError,
-    cannot_write,
-)
-from simsearch.files import sweep_temporaries
-from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep, write_data_file
+from simsearch.errors import BadDatasetError
+from simsearch.index.bundle import commit, write_data_file
 from simsearch.index.calibrate import suit_gallery
+from simsearch.index.change.guard import writing
 from simsearch.index.manifest import Manifest
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, check_factory
-from simsearch.index.writing import Described, explained, write_bytes, write_segment
-
-_LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
+from simsearch.index.writing import LIBRARIES, Described, explained, write_bytes, write_segment
 
 
 def build_index(
@@ -52,22 +44,13 @@ def build_index(
         raise BadDatasetError(f"{split.name} holds no images")
     with explained():
         check_factory(factory, model.encoder.dim)  # before the work of encoding
-    try:
-        with bundle_lock(folder) as signals:
+    with writing(folder) as signals:
 
-            def heed_and_report(count: int) -> None:
-                signals.heed()
-                on_progress(count)
+        def heed_and_report(count: int) -> None:
+            signals.heed()
+            on_progress(count)
 
-            before = _standing(folder)
-            try:
-                return _build(split, model, folder, factory, heed_and_report)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    _sweep_failed(folder, before)
-                raise
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+        return _build(split, model, folder, factory, heed_and_report)
 
 
 def _build(
@@ -92,34 +75,12 @@ def _build(
         dataset=split.name,
         data_sha256=dict(split.sha256),
         classes=split.classes,
-        versions=installed_versions(*_LIBRARIES),
+        versions=installed_versions(*LIBRARIES),
         files={"encoder": encoder, **segment.files},
         input=model.encoder.input,
         output=model.encoder.output,
         root=split.root,
-        calibration=suit_gallery(model.card.calibration, store, split.images),
+        calibration=suit_gallery(model.card.calibration, store, split.images.__getitem__),
     )
     commit(folder, manifest)
     return manifest
-
-
-def _standing(folder: Path) -> list[Manifest] | None:
-    """The index that is there, if there is one; None if it cannot be read, so that nobody knows its files."""
-    try:
-        return [read_manifest(folder)]
-    except MissingBundleError:
-        return []
-    except BrokenBundleError:
-        return None
-
-
-def _sweep_failed(folder: Path, before: list[Manifest] | None) -> None:
-    """Delete what a failed build left, and nothing that an index needs, even one we cannot read.
-
-    If only the last flush failed, the new index is in place, and a crash may bring back the one before.
-    """
-    now = _standing(folder)
-    if before is None or now is None:
-        sweep_temporaries(folder)
-    else:
-        sweep(folder, keep=before + now)

@@ -46,6 +46,7 @@ from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
 
 MANIFEST = "manifest.json"
+BUILDING = "building"  # a folder inside an index's: a build that is not done yet
 REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped, unless a process ends at once
@@ -115,13 +116,21 @@ def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES)
     raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
 
 
+def open_as(folder: Path, manifest: Manifest, *, threads: int = 0) -> Bundle:
+    """Open what a manifest describes that is not committed yet; its files are there, and the lock is held.
+
+    :raises BrokenBundleError: If anything about it does not fit.
+    """
+    return _open(folder, manifest, threads, 0)
+
+
 def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
     """What each segment says of its items, from its ids and the files of these roles; no vector is read.
 
     :raises BrokenBundleError: If a file is missing or damaged.
     """
     try:
-        with contextlib.ExitStack() as held, _explained(folder):
+        with contextlib.ExitStack() as held, consistent(folder):
             files = [
                 {
                     role: held.enter_context(open_checked(folder, entry))
@@ -257,13 +266,13 @@ def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundl
             {role: held.enter_context(open_checked(folder, entry)) for role, entry in files.items()}
             for files in (manifest.shared, *(part.files for part in manifest.parts))
         )
-        with _explained(folder):
+        with consistent(folder):
             return _parse(folder, manifest, shared, parts, threads, private)
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """What does not fit, as the user's error."""
+def consistent(folder: Path) -> Iterator[None]:
+    """Turn what does not fit in an index's files into the user's error."""
     try:
         yield
     except FileNotFoundError:

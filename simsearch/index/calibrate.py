@@ -6,8 +6,10 @@ is unknown is learned from outliers made of the same images (`outliers.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from msgspec import structs
@@ -18,7 +20,7 @@ from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, 
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, positions
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
@@ -38,6 +40,7 @@ from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
+ByIds: TypeAlias = Callable[[Ids], Images]
 PAIRS = 200_000
 OUTLIERS = 200  # of each kind
 PRECISION = 0.99
@@ -168,7 +171,7 @@ def fit_calibration(
 
 
 def suit_gallery(
-    calibration: Calibration | None, store: VectorStore, pictures: Images, *, seed: int = 0
+    calibration: Calibration | None, store: VectorStore, pictures: ByIds | None, *, seed: int = 0
 ) -> Calibration | None:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
@@ -177,18 +180,18 @@ def suit_gallery(
     weights of the features is fitted to one half of the gallery and checked on the other; without a model's,
     novelty rests on the best cosine.
 
+    :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     :return: None where the labelled images are too few, or no calibration holds: then nothing may be claimed.
     """
     ids, labels, vectors = gather(store)
     if labels is None or not is_enough(labels, LEAST_CHECKED):
         return None
-    with_pictures = calibration is not None and not calibration.novelty.weights.keys() <= set(VECTOR_FEATURES)
-    nearest = NearestPerClass(
-        store, (lambda items: pictures[positions(ids, items)]) if with_pictures else None
-    )
+    if calibration is None or calibration.novelty.weights.keys() <= set(VECTOR_FEATURES):
+        pictures = None
+    nearest = NearestPerClass(store, pictures)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
     rows = order[:_GALLERY_SAMPLE]
-    asked = ask(nearest, vectors[rows], np.asarray(pictures[rows]) if with_pictures else None, ids[rows])
+    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
     if calibration is None:
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
@@ -213,7 +216,7 @@ def fit_vectors(
     :param name: Of these images.
     """
     store = FaissStore.build(vectors, np.arange(len(vectors), dtype=np.int64), labels)
-    fitted = suit_gallery(None, store, np.empty(0, np.uint8), seed=seed)
+    fitted = suit_gallery(None, store, None, seed=seed)
     said = f"{name}: {len(vectors):,} images, each against the others"
     return fitted and replace(fitted, fitted_on=said, gallery="")
 

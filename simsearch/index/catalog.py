@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from simsearch.data.splits import Split
 from simsearch.errors import (
     BadInputError,
     MissingBundleError,
@@ -19,7 +19,7 @@ from simsearch.errors import (
     cannot_write,
 )
 from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import MANIFEST, bundle_lock, read_items, read_manifest, sweep
+from simsearch.index.bundle import BUILDING, MANIFEST, bundle_lock, read_items, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
 from simsearch.index.stored_map import MAP
@@ -76,21 +76,22 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
     return dict(zip(manifest.classes, counts.tolist(), strict=True))
 
 
-def check_source(folder: Path, gallery: Split) -> None:
+def check_source(folder: Path, name: str, root: str | None) -> None:
     """Refuse to take the place of an index that was made from something else.
 
+    :param name: Of the gallery, and `root` the folder that it lies in.
     :raises BadInputError: If there is one in the folder.
     """
     try:
         manifest = read_manifest(folder)
     except SimsearchError:  # none, or one that nobody can use
         return
-    is_moved = None not in (manifest.root, gallery.root) and manifest.root != gallery.root
-    if manifest.dataset == gallery.name and not is_moved:
+    is_moved = None not in (manifest.root, root) and manifest.root != root
+    if manifest.dataset == name and not is_moved:
         return
     made_from = f"{manifest.dataset} ({manifest.root})" if manifest.root else manifest.dataset
     raise BadInputError(
-        f"the index {folder} was made from {made_from}, not from {gallery.root or gallery.name}",
+        f"the index {folder} was made from {made_from}, not from {root or name}",
         hint="choose another --name, or add --replace",
     )
 
@@ -112,7 +113,7 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
         with bundle_lock(folder):
             sweep_temporaries(folder)
             for path in folder.iterdir():
-                if not (is_data_file(path.name) or path.name in (MANIFEST, MAP, LOCK)):
+                if not (is_data_file(path.name) or path.name in (MANIFEST, MAP, LOCK, BUILDING)):
                     raise BadInputError(
                         f"{folder} also holds {path.name}", hint="move what is not the index's"
                     )
@@ -140,6 +141,7 @@ def delete_index(name: str, index_dir: Path) -> Path:
             (folder / MANIFEST).unlink()
             sync_folder(folder)
             sweep(folder, keep=[])
+            shutil.rmtree(folder / BUILDING, ignore_errors=True)
         for name in (MAP, LOCK):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # it holds something else
@@ -155,7 +157,19 @@ def own_folder(name: str, index_dir: Path) -> Path:
     :raises BadInputError: If it is the shipped index that has this name.
     """
     folder = index_folder(index_dir, name)
-    found = folder if (folder / MANIFEST).is_file() else find_index(name, index_dir)
-    if is_shipped(found):
-        raise BadInputError(f"the index in {found} ships with simsearch", hint="it stays as it is")
-    return found
+    return _not_shipped(folder if (folder / MANIFEST).is_file() else find_index(name, index_dir))
+
+
+def changeable(index: str, index_dir: Path) -> Path:
+    """The folder of an existing index that may be changed, given its name or its path.
+
+    :raises BadInputError: If it is the shipped index.
+    :raises MissingBundleError: If there is no such index.
+    """
+    return _not_shipped(find_index(index, index_dir))
+
+
+def _not_shipped(folder: Path) -> Path:
+    if is_shipped(folder):
+        raise BadInputError(f"the index in {folder} ships with simsearch", hint="it stays as it is")
+    return folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from simsearch.errors import BrokenBundleError
 from simsearch.prepare.inputs import Picture
 
 SHOWN_SIDE = 128  # pixels of a small picture's longer side, at most
+_KEPT_SIDE = 64  # pixels
 _QUALITY = 80
 _REBUILD = "build it again with `simsearch build-index`"
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
@@ -51,14 +52,21 @@ class Sources(_Packed, Sequence[str]):
     @classmethod
     def pack(cls, entries: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
         """The text and the ends of these entries; halves of characters that no bytes gave are escaped."""
-        parts = [_UNPAIRED.sub(_escape, entry).encode("utf-8", "surrogateescape") for entry in entries]
-        return _join(parts)
+        return _join([_encoded(entry) for entry in entries])
 
     def __getitem__(self, row: Any) -> Any:
         """The entry of a row, or those of a slice."""
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(len(self)))]
         return self._entry(row).decode("utf-8", "surrogateescape")
+
+    def find(self, entries: Collection[str]) -> dict[str, int]:
+        """The last rows of these entries, of those that are there."""
+        wanted = {_encoded(entry): entry for entry in entries}
+        lengths = np.diff(self.ends, prepend=0)
+        rows = np.flatnonzero(np.isin(lengths, [len(entry) for entry in wanted]))
+        found = ((self._entry(row), row) for row in rows.tolist())
+        return {wanted[entry]: row for entry, row in found if entry in wanted}
 
 
 class SmallPictures(_Packed):
@@ -69,7 +77,12 @@ class SmallPictures(_Packed):
     @classmethod
     def pack(cls, pictures: Iterable[Picture]) -> tuple[bytes, NDArray[np.int64]]:
         """The content and the ends of these pictures, uint8 (H, W) or (H, W, 3) each, made small."""
-        return _join([_small(picture) for picture in pictures])
+        return _join([small_picture(picture) for picture in pictures])
+
+    @classmethod
+    def of(cls, entries: list[bytes]) -> SmallPictures:
+        """Small pictures that were made already."""
+        return cls(*_join(entries))
 
     def __getitem__(self, row: Any) -> Any:
         """The picture of a row, uint8 (H, W, 3); a list of those of many rows.
@@ -89,7 +102,13 @@ class SmallPictures(_Packed):
             raise BrokenBundleError(f"the picture of row {row} is damaged", _REBUILD) from error
 
 
-def _small(picture: Picture) -> bytes:
+def keeps_pixels(picture: Picture) -> bool:
+    """Whether an index keeps the very pixels that it encoded; of larger pictures it keeps small ones."""
+    return bool(max(picture.shape[:2]) <= _KEPT_SIDE)
+
+
+def small_picture(picture: Picture) -> bytes:
+    """A picture of at most `SHOWN_SIDE` pixels a side, WebP."""
     image, file = Image.fromarray(picture), io.BytesIO()
     image.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BICUBIC)
     image.save(file, "WEBP", quality=_QUALITY)
@@ -98,6 +117,10 @@ def _small(picture: Picture) -> bytes:
 
 def _join(parts: list[bytes]) -> tuple[bytes, NDArray[np.int64]]:
     return b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64)
+
+
+def _encoded(source: str) -> bytes:
+    return _UNPAIRED.sub(_escape, source).encode("utf-8", "surrogateescape")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from simsearch.files import size_of
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, Sources
+from simsearch.index.reading import STAMP
 from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit
 from simsearch.index.stores.opening import open_store
 from simsearch.prepare.inputs import Pictures
 
 Files = Mapping[str, io.BufferedReader]
-
-# What a file was when it was read: bytes, time, and the XXH3-128 of its content as two numbers.
-STAMP = np.dtype([("size", "<i8"), ("mtime_ns", "<i8"), ("xxh3_128", "<u8", (2,))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +30,7 @@ class Items:
     ids: Ids  # (n,), removed ones among them
     kept: NDArray[np.int64] | None  # the rows that are not removed; None for all
     labels: Labels | None  # (n,), rows of manifest.classes; of removed items any
-    sources: Sequence[str] | None  # n
+    sources: Sources | None  # n
     stamps: NDArray[np.void] | None  # (n,) of STAMP; also None where the items were not made of files
 
     @property
@@ -57,7 +55,7 @@ def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> It
     :raises ValueError: If they do not fit each other, or the manifest.
     """
     ids = load_array(files["ids"], np.int64, (count,))
-    kept = _kept_rows(ids, removed)
+    kept = kept_rows(ids, removed)
     sources = None
     if "sources" in files:
         sources = Sources(files["sources"].read(), load_array(files["source_ends"], np.int64, (count,)))
@@ -96,12 +94,33 @@ def load_removed(files: Files, manifest: Manifest) -> Ids:
     return removed
 
 
+def kept_rows(ids: Ids, removed: Ids) -> NDArray[np.int64] | None:
+    """The rows of ids that are not removed, ascending; None where all are kept. Both ascend."""
+    gone = removed[np.searchsorted(removed, ids[0]) : np.searchsorted(removed, ids[-1], "right")]
+    return np.flatnonzero(np.isin(ids, gone, assume_unique=True, invert=True)) if len(gone) else None
+
+
 def load_array(
     file: io.BufferedReader, dtype: Any, shape: tuple[int, ...], most_read: float = math.inf
 ) -> NDArray[Any]:
     """The array in an open `.npy` file: read, or, of more bytes than that, mapped, which outlives `file`.
 
     :raises ValueError: If it holds anything else.
+    """
+    start = array_start(file, dtype, shape)
+    expected = np.dtype(dtype).itemsize * math.prod(shape)
+    if expected <= most_read:
+        array: NDArray[Any] = np.empty(shape, dtype)
+        if file.readinto(array.view(np.uint8).data.cast("B")) != expected:
+            raise ValueError(f"{Path(file.name).name} was cut short while it was read")
+        return array
+    return np.memmap(file, dtype, "r", start, shape)
+
+
+def array_start(file: io.BufferedReader, dtype: Any, shape: tuple[int, ...]) -> int:
+    """Where the numbers of the array in an open `.npy` file begin.
+
+    :raises ValueError: If it holds anything else than such an array.
     """
     name = Path(file.name).name
     if np.lib.format.read_magic(file) != (1, 0):
@@ -112,18 +131,7 @@ def load_array(
     start, expected = file.tell(), np.dtype(dtype).itemsize * math.prod(shape)
     if size_of(file) != start + expected:
         raise ValueError(f"{name} has {size_of(file) - start:,} bytes of numbers, not {expected:,}")
-    if expected <= most_read:
-        array: NDArray[Any] = np.empty(shape, dtype)
-        if file.readinto(array.view(np.uint8).data.cast("B")) != expected:
-            raise ValueError(f"{name} was cut short while it was read")
-        return array
-    return np.memmap(file, dtype, "r", start, shape)
-
-
-def _kept_rows(ids: Ids, removed: Ids) -> NDArray[np.int64] | None:
-    """The rows of ids that are not removed, ascending; None where all are kept."""
-    gone = removed[np.searchsorted(removed, ids[0]) : np.searchsorted(removed, ids[-1], "right")]
-    return np.flatnonzero(np.isin(ids, gone, assume_unique=True, invert=True)) if len(gone) else None
+    return start
 
 
 def _load_labels(

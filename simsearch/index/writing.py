@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import Writer, write_array, write_data_file
 from simsearch.index.manifest import Segment
-from simsearch.index.packed import SmallPictures, Sources
+from simsearch.index.packed import SmallPictures, Sources, keeps_pixels
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, read_index
 from simsearch.prepare.inputs import Pictures
 
-_KEPT_SIDE = 64  # pixels
+LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")  # whose versions an index names
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Described:
         cls, pictures: Pictures, sources: Sequence[str], stamps: NDArray[np.void] | None = None
     ) -> Described:
         """Keep the pixels that were encoded, or small pictures made of them."""
-        if max(pictures.shape[1:3]) > _KEPT_SIDE:
+        if not keeps_pixels(pictures[0]):
             return cls(SmallPictures(*SmallPictures.pack(pictures)), sources, stamps)
         return cls(pictures, sources, stamps)
 
@@ -88,8 +88,15 @@ def explained() -> Iterator[None]:
         raise BadInputError(str(error), hint) from error
 
 
-def _write_index(path: Path, store: FaissStore) -> None:
-    """Write the FAISS index, and read it back: FAISS builds and writes some that it refuses to read."""
-    store.write(path)
+def check_written(path: Path, dim: int, count: int) -> None:
+    """Read back an index file: FAISS builds and writes some that it refuses to read.
+
+    :raises BadInputError: If it does.
+    """
     with explained():
-        read_index(path, dim=store.dim, count=len(store))
+        read_index(path, dim=dim, count=count)
+
+
+def _write_index(path: Path, store: FaissStore) -> None:
+    store.write(path)
+    check_written(path, store.dim, len(store))

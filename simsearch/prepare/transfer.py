@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simsearch.errors import BadImageError
+from simsearch.prepare.inputs import Picture
 from simsearch.prepare.prepare import PreparedImage
 
 MAX_MESSAGE_BYTES = 64 * 2**20  # a picture of the largest input has 3 MB
@@ -24,11 +25,10 @@ _TEXT = ("utf-8", "surrogatepass")  # names of files may hold half a character
 def result_to_bytes(result: PreparedImage | Exception) -> bytes:
     """A message that says what became of a picture: pixels, why there are none, or what went wrong."""
     if isinstance(result, PreparedImage):
-        shape = struct.pack(f"<{result.pixels.ndim}I", *result.pixels.shape)
-        return _joined((_PICTURE, shape, result.pixels.tobytes(), *map(_text, result.notes)))
+        return joined((_PICTURE, *picture_fields(result.pixels), *map(_text, result.notes)))
     if isinstance(result, BadImageError):
-        return _joined((_REFUSAL, _text(result.message), _text(result.hint)))
-    return _joined((_FAULT, _text(f"{type(result).__name__}: {result}")))
+        return joined((_REFUSAL, _text(result.message), _text(result.hint)))
+    return joined((_FAULT, _text(f"{type(result).__name__}: {result}")))
 
 
 def result_from_bytes(message: bytes) -> PreparedImage | BadImageError | RuntimeError:
@@ -36,9 +36,10 @@ def result_from_bytes(message: bytes) -> PreparedImage | BadImageError | Runtime
 
     :raises ValueError: If it is not one that `result_to_bytes` makes.
     """
-    kind, *fields = _parted(message)
+    kind, *fields = parted(message)
     if kind == _PICTURE and len(fields) >= 2:
-        return _picture(*fields)
+        packed, pixels, *notes = fields
+        return PreparedImage(picture_of(packed, pixels), tuple(note.decode(*_TEXT) for note in notes))
     if kind == _REFUSAL and len(fields) == 2:
         return BadImageError(*(field.decode(*_TEXT) for field in fields))
     if kind == _FAULT and len(fields) == 1:
@@ -46,25 +47,38 @@ def result_from_bytes(message: bytes) -> PreparedImage | BadImageError | Runtime
     raise ValueError("a message of no known kind")
 
 
-def _picture(packed: bytes, pixels: bytes, *notes: bytes) -> PreparedImage:
+def picture_fields(picture: Picture) -> tuple[bytes, bytes]:
+    """A picture, uint8 (H, W) or (H, W, 3), as two fields: its shape and its numbers."""
+    return struct.pack(f"<{picture.ndim}I", *picture.shape), picture.tobytes()
+
+
+def picture_of(packed: bytes, pixels: bytes) -> Picture:
+    """The picture that two fields stand for.
+
+    :raises ValueError: If they stand for none.
+    """
     if len(packed) not in (8, 12):
         raise ValueError("a picture has two or three dimensions")
     shape = struct.unpack(f"<{len(packed) // 4}I", packed)
     if math.prod(shape) != len(pixels):
         raise ValueError(f"{len(pixels):,} pixels are not {shape}")
-    array = np.frombuffer(bytearray(pixels), np.uint8).reshape(shape)  # of its own, so that it can be written
-    return PreparedImage(array, tuple(note.decode(*_TEXT) for note in notes))
+    return np.frombuffer(bytearray(pixels), np.uint8).reshape(shape)  # of its own, so that it can be written
 
 
 def _text(text: str) -> bytes:
     return text[:_MAX_TEXT].encode(*_TEXT)
 
 
-def _joined(fields: Sequence[bytes]) -> bytes:
+def joined(fields: Sequence[bytes]) -> bytes:
+    """A message of these fields."""
     return b"".join((struct.pack(f"<{len(fields) + 1}I", len(fields), *map(len, fields)), *fields))
 
 
-def _parted(message: bytes) -> list[bytes]:
+def parted(message: bytes) -> list[bytes]:
+    """The fields of a message, at least one.
+
+    :raises ValueError: If it is none.
+    """
     try:
         (count,) = struct.unpack_from("<I", message)
         if not 1 <= count <= len(message) // 4:

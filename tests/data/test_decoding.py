@@ -149,7 +149,9 @@ def test_little_work_starts_no_process_and_much_starts_as_many_as_wanted(
     started: list[int] = []
     before = threading.active_count()
     monkeypatch.setattr(
-        decoding, "Decoders", lambda prepare, count: started.append(count) or Decoders(prepare, count)
+        decoding,
+        "Decoders",
+        lambda prepare, count, *more: started.append(count) or Decoders(prepare, count, *more),
     )
     assert_these(list(decode_files(files, digit, processes=processes)), dict(BROKEN))
     assert started == []

@@ -14,6 +14,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from bundles import assert_tidy
 from msgspec import structs
 from numpy.testing import assert_array_equal
 from toys import toy_split
@@ -66,12 +67,6 @@ def held(folder: Path) -> str:
     split = {"toy": GALLERY, "other": OTHER}[read_manifest(folder).dataset]
     assert_holds(folder, split)
     return split.name
-
-
-def assert_tidy(folder: Path, *foreign: str) -> None:
-    """Nothing lies in the folder but the index, its lock and these."""
-    named = {entry.name for entry in read_manifest(folder).all_files}
-    assert {path.name for path in folder.iterdir()} == named | {MANIFEST, ".lock", *foreign}
 
 
 def refusal(folder: Path) -> BrokenBundleError:

@@ -16,8 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from bundles import assert_tidy
 from faults import GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
-from test_bundle import assert_holds, assert_tidy, held
+from test_bundle import assert_holds, held
 
 from simsearch.data.mnist_files import FILES, find_defects, raw_dir
 from simsearch.encode.model_folder import Model

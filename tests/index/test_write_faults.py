@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bundles import assert_tidy
 from faults import GALLERY, OTHER
-from test_bundle import assert_holds, assert_tidy
+from test_bundle import assert_holds
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from test_bundle import GALLERY, OTHER, assert_holds, assert_tidy, held
+from bundles import assert_tidy
+from test_bundle import GALLERY, OTHER, assert_holds, held
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError, MissingBundleError

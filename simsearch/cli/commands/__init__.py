@@ -5,6 +5,7 @@ measuring.py    evaluate, compare
 figures.py      figure, of everything but an evaluation
 report_figures.py  figure, of an evaluation
 building.py     build-index
+changing.py     add, remove, sync, compact
 importing.py    import-model
 calibrating.py  calibrate
 training.py     train, export
@@ -106,6 +107,15 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "build-index": Listed(
             "building:build_index",
             "Encode a gallery of images into an index; by default MNIST's 10,000 test images.",
+        ),
+        "add": Listed("changing:add", "Add pictures to an index; it is not built again."),
+        "remove": Listed("changing:remove", "Remove items from an index; the pictures stay where they are."),
+        "sync": Listed(
+            "changing:sync",
+            "Make an index hold what lies in its folder now: new, changed, renamed and missing files.",
+        ),
+        "compact": Listed(
+            "changing:compact", "Merge what was added to an index, and free what was removed from it."
         ),
         "map": Listed(
             "building:lay_out",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,10 @@ from simsearch.cli.options import (
     seed_option,
 )
 from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
+
+if TYPE_CHECKING:
+    from simsearch.encode.model_folder import Model
+    from simsearch.index.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -72,40 +76,101 @@ def build_index(
     """
     import time
 
-    from simsearch.data.collection import write_skipped
-    from simsearch.data.datasets import load_split, split_name
+    from simsearch.data.datasets import image_folder, split_name
     from simsearch.files import check_target
-    from simsearch.index.build import build_index as build
-    from simsearch.index.catalog import check_source
     from simsearch.show.terminal import terminal
-    from simsearch.show.terminal.progress import progress
 
     if source.skipped is not None:
         check_target(source.skipped)
     opened = open_chosen_model(model, threads)
     place, chosen = (source.dataset, source.split) if source.split else split_name(source.dataset)
+    images = image_folder(place, chosen, note=terminal.note)
+    limit_threads(threads)
+    started = time.perf_counter()
+    if images is None:
+        folder, manifest = _of_a_dataset(
+            source, (place, chosen), opened, name, index_dir, factory=factory, replace=replace
+        )
+    else:
+        folder, manifest = _of_a_folder(
+            source, images, opened, name, index_dir, factory=factory, replace=replace, threads=threads
+        )
+    seconds = time.perf_counter() - started
+    classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
+    about = f"{manifest.count:,} images{classes} by model {manifest.model} in {seconds:.1f} s"
+    typer.echo(f"{folder}: {about}")
+
+
+def _of_a_dataset(
+    source: GallerySource,
+    place: tuple[str, str | None],
+    model: Model,
+    name: str | None,
+    index_dir: Path,
+    *,
+    factory: str,
+    replace: bool,
+) -> tuple[Path, Manifest]:
+    from simsearch.data.collection import write_skipped
+    from simsearch.data.datasets import load_split
+    from simsearch.index.build import build_index as build
+    from simsearch.index.catalog import check_source
+    from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
+
     gallery = load_split(
-        place,
-        chosen,
-        input=opened.encoder.input,
+        *place,
+        input=model.encoder.input,
         labels=source.labels,
         data_dir=source.data_dir,
-        processes=threads,
         note=terminal.note,
     )
     if source.skipped is not None:
         write_skipped(source.skipped, gallery.skipped)
     folder = index_folder(index_dir, name or gallery.name)
     if not replace:
-        check_source(folder, gallery)
-    limit_threads(threads)
-    started = time.perf_counter()
+        check_source(folder, gallery.name, gallery.root)
     with progress("Encoding", len(gallery)) as advance:
-        manifest = build(gallery, opened, folder, factory=factory, on_progress=advance)
-    seconds = time.perf_counter() - started
-    classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
-    about = f"{manifest.count:,} images{classes} by model {manifest.model} in {seconds:.1f} s"
-    typer.echo(f"{folder}: {about}")
+        return folder, build(gallery, model, folder, factory=factory, on_progress=advance)
+
+
+def _of_a_folder(
+    source: GallerySource,
+    images: tuple[str, Path],
+    model: Model,
+    name: str | None,
+    index_dir: Path,
+    *,
+    factory: str,
+    replace: bool,
+    threads: int,
+) -> tuple[Path, Manifest]:
+    from simsearch.data.collection import summary, write_skipped
+    from simsearch.data.folders import path_text
+    from simsearch.index.catalog import check_source
+    from simsearch.index.change.folder_build import Advance, Source, build_folder
+    from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import stages
+
+    gallery, root = images
+    folder = index_folder(index_dir, name or gallery)
+    if not replace:
+        check_source(folder, gallery, path_text(root.resolve()))
+    with stages(f"Looking through {root}") as begin:
+
+        def bar(total: int, done: int) -> Advance:
+            if done:
+                terminal.note(f"going on after {done:,} files that were done before")
+            return begin("Encoding", total, done)
+
+        built = build_folder(
+            Source(root, gallery, source.labels), model, folder, factory=factory, processes=threads, bar=bar
+        )
+    for line in summary(built.skipped):
+        terminal.note(line)
+    if source.skipped is not None:
+        write_skipped(source.skipped, built.skipped)
+    return folder, built.manifest
 
 
 def lay_out(

@@ -1,9 +1,11 @@
-"""From an index file to a store: a flat FAISS index is read as the array that it is, without FAISS."""
+"""Index files and stores: a flat FAISS index is read and written as the array that it is, without FAISS."""
 
 from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -47,3 +49,28 @@ def read_flat(file: io.BufferedReader, *, dim: int, count: int) -> Vectors | Non
                 return vectors.astype(np.float32, copy=False)
     file.seek(0)
     return None
+
+
+def write_flat(path: Path, dim: int, count: int, blocks: Iterable[Vectors]) -> None:
+    """Write a flat index of `count` vectors as FAISS itself would, without holding them in memory.
+
+    :raises OSError: If it cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(_header(dim, count))
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").data.cast("B"))
+
+
+def flat_start(file: io.BufferedReader, dim: int, count: int) -> int:
+    """Where the vectors of a flat index of this shape begin in its file.
+
+    :raises ValueError: If it is another.
+    """
+    if file.read(_HEADER.size) != _header(dim, count) or size_of(file) != _HEADER.size + 4 * dim * count:
+        raise ValueError(f"it holds no flat index of {count} vectors of length {dim}")
+    return _HEADER.size
+
+
+def _header(dim: int, count: int) -> bytes:
+    return _HEADER.pack(_KIND, dim, count, 2**20, 2**20, True, _INNER_PRODUCT, dim * count)

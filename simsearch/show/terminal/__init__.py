@@ -3,6 +3,7 @@
 terminal.py      stdout and stderr
 progress.py      progress bars
 views.py         results -> tables
+change_view.py    what a change of an index does, and did
 tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
 findings_view.py  audits and copies -> a screen

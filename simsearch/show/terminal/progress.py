@@ -27,19 +27,35 @@ _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rat
 
 
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr while it is a terminal; yields the function that advances it."""
+def progress(description: str, total: int | None) -> Iterator[Advance]:
+    """A bar with a rate and the time left on stderr, if it is a terminal; yields what advances it."""
+    with stages(description) as begin:
+        yield begin(description, total, 0)
+
+
+@contextmanager
+def stages(first: str) -> Iterator[Callable[[str, int | None, int], Advance]]:
+    """The same of work whose size shows later; yields what begins the next stage of it.
+
+    That takes a description, how much there is, and how much of it is done already.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _Rate(),
         TimeRemainingColumn(),
     )
     console = notes()
     with _progress(columns, console, hidden=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda count: bar.advance(task, count)
+        task = bar.add_task(first, total=None)
+
+        def begin(description: str, total: int | None, done: int) -> Advance:
+            bar.reset(task, description=description, total=total, completed=done)
+            return lambda count: bar.advance(task, count)
+
+        yield begin
 
 
 def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Progress:
@@ -51,7 +67,7 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Steps a second, of late."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s", style="cyan")
+        return Text("" if speed is None else f"{speed:,.{int(speed < 10)}f}/s", style="cyan")
 
 
 @contextmanager

@@ -1,0 +1,228 @@
+"""Several segments -> one, without what was removed: read and written block by block.
+
+Only an index type that is not flat is held in memory while it is built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.index.bundle import open_checked, write_data_file
+from simsearch.index.manifest import Segment
+from simsearch.index.reading import STAMP, UNKNOWN
+from simsearch.index.segment import array_start, kept_rows, load_array
+from simsearch.index.stores.base import Ids
+from simsearch.index.stores.faiss_index import FLAT, make_index, write_index
+from simsearch.index.stores.opening import flat_start, write_flat
+from simsearch.index.writing import check_written, explained
+
+_BLOCK_BYTES = 2**22
+_PACKED = {"sources": "source_ends", "pictures": "picture_ends"}
+
+
+class Shape(NamedTuple):
+    """What all segments of an index have in common."""
+
+    dim: int
+    picture: tuple[int, ...]  # of the pixels that are kept
+
+
+def merge_segments(
+    source: Path,
+    folder: Path,
+    segments: Sequence[Segment],
+    shape: Shape,
+    *,
+    removed: Ids,
+    factory: str = FLAT,
+    renumber: Mapping[int, int] | None = None,
+) -> Segment:
+    """Write one segment of the items of several that are not removed.
+
+    :param source: The folder where they lie.
+    :param folder: The index's folder, whose lock is held.
+    :param removed: Ids that are left out, ascending; among those of these segments and others.
+    :param renumber: New numbers of the classes; None keeps them.
+    :raises BadInputError: If FAISS cannot build such an index.
+    :raises BrokenBundleError: If a file is damaged.
+    """
+    with contextlib.ExitStack() as held:
+        parts = [_Part.open(source, segment, removed, held) for segment in segments]
+        count = sum(len(part.kept) for part in parts)
+        files = {"ids": _write(folder, "ids", np.int64, (count,), _all(parts, "ids", np.int64, ()))}
+        for role, ends in _PACKED.items():
+            if role in segments[0].files:
+                files[role] = write_data_file(folder, role, partial(_pack, parts=parts, role=role))
+                files[ends] = _write(folder, ends, np.int64, (count,), _new_ends(parts, ends))
+        if "thumbnails" in segments[0].files:
+            blocks = _all(parts, "thumbnails", np.uint8, shape.picture)
+            files["thumbnails"] = _write(folder, "thumbnails", np.uint8, (count, *shape.picture), blocks)
+        if "labels" in segments[0].files:
+            labels = (_renumbered(block, renumber) for block in _all(parts, "labels", np.int64, ()))
+            files["labels"] = _write(folder, "labels", np.int64, (count,), labels)
+        if any("stamps" in segment.files for segment in segments):
+            files["stamps"] = _write(folder, "stamps", STAMP, (count,), _stamps(parts))
+        if factory == FLAT:
+            vectors = _vectors(parts, shape.dim)
+            files["index"] = write_data_file(
+                folder, "index", lambda path: write_flat(path, shape.dim, count, vectors)
+            )
+        else:
+            stored = _write(folder, "vectors", np.float32, (count, shape.dim), _vectors(parts, shape.dim))
+            files["vectors"] = stored
+            files["index"] = write_data_file(
+                folder, "index", lambda path: _train(path, folder / stored.name, factory)
+            )
+    return Segment(count, factory, files)
+
+
+class _Part:
+    """A segment that is read once more."""
+
+    def __init__(self, segment: Segment, files: Mapping[str, io.BufferedReader], removed: Ids) -> None:
+        self.count, self.files = segment.count, files
+        ids = load_array(files["ids"], np.int64, (self.count,))
+        files["ids"].seek(0)
+        rows = kept_rows(ids, removed)
+        self.kept = np.arange(self.count) if rows is None else rows
+
+    @classmethod
+    def open(cls, folder: Path, segment: Segment, removed: Ids, held: contextlib.ExitStack) -> _Part:
+        files = {
+            role: held.enter_context(open_checked(folder, entry)) for role, entry in segment.files.items()
+        }
+        return cls(segment, files, removed)
+
+    def array(self, role: str, dtype: Any, row: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+        """The kept rows of an array, in blocks."""
+        file = self.files[role]
+        start = array_start(file, dtype, (self.count, *row))
+        yield from self._blocks(file, start, np.dtype(dtype), row)
+
+    def vectors(self, dim: int) -> Iterator[NDArray[Any]]:
+        """The kept vectors, in blocks."""
+        if "vectors" in self.files:
+            return self.array("vectors", np.float32, (dim,))
+        file = self.files["index"]
+        return self._blocks(file, flat_start(file, dim, self.count), np.dtype(np.float32), (dim,))
+
+    def ends(self, role: str) -> NDArray[np.int64]:
+        """Where entries end, with a 0 before the first."""
+        ends = load_array(self.files[role], np.int64, (self.count,))
+        self.files[role].seek(0)
+        return np.concatenate([[0], ends])
+
+    def _blocks(
+        self, file: io.BufferedReader, start: int, dtype: np.dtype[Any], row: tuple[int, ...]
+    ) -> Iterator[NDArray[Any]]:
+        width = dtype.itemsize * int(np.prod(row, dtype=np.int64))
+        step = max(1, _BLOCK_BYTES // width)
+        file.seek(start)
+        for first in range(0, self.count, step):
+            block = np.empty((min(step, self.count - first), *row), dtype)
+            if file.readinto(block.view(np.uint8).data.cast("B")) != block.nbytes:
+                raise ValueError(f"{Path(file.name).name} was cut short while it was read")
+            inside = np.searchsorted(self.kept, [first, first + len(block)])
+            rows = self.kept[slice(*inside)] - first
+            if len(rows):  # an empty array has no bytes to write
+                yield block if len(rows) == len(block) else block[rows]
+        file.seek(0)
+
+
+def _all(parts: Sequence[_Part], role: str, dtype: Any, row: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    for part in parts:
+        yield from part.array(role, dtype, row)
+
+
+def _vectors(parts: Sequence[_Part], dim: int) -> Iterator[NDArray[Any]]:
+    for part in parts:
+        yield from part.vectors(dim)
+
+
+def _stamps(parts: Sequence[_Part]) -> Iterator[NDArray[Any]]:
+    for part in parts:
+        if "stamps" in part.files:
+            yield from part.array("stamps", STAMP, ())
+        elif len(part.kept):
+            yield np.full(len(part.kept), np.array(UNKNOWN, STAMP))
+
+
+def _renumbered(labels: NDArray[np.int64], renumber: Mapping[int, int] | None) -> NDArray[np.int64]:
+    if renumber is None:
+        return labels
+    found, inverse = np.unique(labels, return_inverse=True)
+    return np.array([renumber[number] for number in found.tolist()], np.int64)[inverse]
+
+
+def _new_ends(parts: Sequence[_Part], role: str) -> Iterator[NDArray[np.int64]]:
+    total = 0
+    for part in parts:
+        if len(part.kept):
+            ends = total + np.cumsum(np.diff(part.ends(role))[part.kept], dtype=np.int64)
+            total = int(ends[-1])
+            yield ends
+
+
+def _pack(path: Path, parts: Sequence[_Part], role: str) -> None:
+    """Copy the kept entries of packed files, neighbors together."""
+    with path.open("wb") as target:
+        for part in parts:
+            if not len(part.kept):
+                continue
+            ends, file = part.ends(_PACKED[role]), part.files[role]
+            breaks = np.flatnonzero(np.diff(part.kept) != 1)
+            firsts = part.kept[np.concatenate([[0], breaks + 1])]
+            lasts = part.kept[np.concatenate([breaks, [len(part.kept) - 1]])]
+            for start, end in zip(ends[firsts].tolist(), ends[lasts + 1].tolist(), strict=True):
+                file.seek(start)
+                _copy(file, target, end - start)
+
+
+def _copy(file: io.BufferedReader, target: io.BufferedWriter, size: int) -> None:
+    while size:
+        block = file.read(min(size, _BLOCK_BYTES))
+        if not block:
+            raise ValueError(f"{Path(file.name).name} was cut short while it was read")
+        target.write(block)
+        size -= len(block)
+
+
+def _write(
+    folder: Path, role: str, dtype: Any, shape: tuple[int, ...], blocks: Iterable[NDArray[Any]]
+) -> Any:
+    return write_data_file(folder, role, _array_writer(dtype, shape, blocks))
+
+
+def _array_writer(
+    dtype: Any, shape: tuple[int, ...], blocks: Iterable[NDArray[Any]]
+) -> Callable[[Path], None]:
+    """A writer of an array of known shape, block by block."""
+
+    def write(path: Path) -> None:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype).view(np.uint8).data.cast("B"))
+
+    return write
+
+
+def _train(path: Path, vectors: Path, factory: str) -> None:
+    """Build an index of the vectors in a file."""
+    stored = np.load(vectors, mmap_mode="r")
+    with explained():
+        write_index(make_index(stored, factory), path)
+        check_written(path, *stored.shape[::-1])
