@@ -23,6 +23,7 @@ POSIX_CALLS = {
 }  # fmt: skip
 # Imported inside a `try` that goes on without them.
 TRIED = {
+    ("data/label_tables.py", "resource"),
     ("show/terminal/terminal.py", "fcntl"),
     ("show/terminal/terminal.py", "termios"),
     ("web/server.py", "resource"),

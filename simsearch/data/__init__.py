@@ -7,6 +7,7 @@ named/           datasets with a name beside MNIST
 arrays.py        arrays of pixels -> what an input takes
 collection.py    what lies in a folder now
 labels.py        the class of each file: by folders, by a table, or none
+label_tables.py  a table of labels, CSV or Parquet
 split_folders.py folders that are splits
 decoding.py      files -> pixels, in processes of their own
 folders.py       folders of image files

@@ -17,6 +17,7 @@ from simsearch.prepare.inputs import Picture
 SHOWN_SIDE = 128  # pixels of a small picture's longer side, at most
 _KEPT_SIDE = 64  # pixels
 _QUALITY = 80
+_MOST_BYTES = 2**17  # of a small picture; noise has 25,000
 _REBUILD = "build it again with `simsearch build-index`"
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
 
@@ -94,7 +95,10 @@ class SmallPictures(_Packed):
         if isinstance(row, np.ndarray):
             return [self[int(i)] for i in row]
         try:
-            with Image.open(io.BytesIO(self._entry(row)), formats=("WEBP",)) as image:
+            content = self._entry(row)
+            if len(content) > _MOST_BYTES:  # enough for no parts that take a second
+                raise ValueError("it has too many bytes")
+            with Image.open(io.BytesIO(content), formats=("WEBP",)) as image:
                 if max(image.size) > SHOWN_SIDE:
                     raise ValueError("it is too large")
                 return np.asarray(image.convert("RGB"))
