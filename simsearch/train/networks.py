@@ -28,6 +28,7 @@ NETWORKS: Mapping[str, Callable[[int, int, int], nn.Module]] = {
     RESIDUAL: ResidualNet,
 }
 LEAST_SIDE = 8  # pixels
+_LONGEST = 4  # times the shorter side
 _MEAN, _STD = 0.5, 0.25  # of a photo's pixels, roughly
 
 Prepare = Callable[[Tensor, torch.Generator], Tensor]  # a batch as it is kept -> augmented
@@ -115,6 +116,11 @@ def photo_input(size: tuple[int, int], channels: int) -> ImageInput:
     if min(size) < LEAST_SIDE:
         raise BadInputError(
             f"pictures of {size[0]}x{size[1]} pixels are too small", f"{LEAST_SIDE} are the least"
+        )
+    if max(size) > _LONGEST * min(size):
+        raise BadInputError(
+            f"pictures of {size[0]}x{size[1]} pixels are too long",
+            f"{_LONGEST} times as long as wide is the most",
         )
     try:
         return ImageInput("photo", PHOTO_VERSION, *size, channels, (_MEAN,) * channels, (_STD,) * channels)

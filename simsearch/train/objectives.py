@@ -130,13 +130,12 @@ class BatchPairs:
         self._batch_size, self._seed, self._device = recipe.batch_size, seed, device
         self._augment, self._network = network.augmentation(recipe), network
         self._others = 1 - torch.eye(recipe.batch_size, device=device)  # an image is no pair with itself
-        once = len(images) // recipe.batch_size
-        self._rounds = max(1, math.ceil(recipe.least_steps / (recipe.epochs * once)))
+        self._steps = max(len(images) // recipe.batch_size, math.ceil(recipe.least_steps / recipe.epochs))
 
     @property
     def steps(self) -> int:
         """Steps an epoch; an incomplete last batch is left out."""
-        return len(self._images) // self._batch_size * self._rounds
+        return self._steps
 
     def epoch(self, epoch: int) -> Iterator[Callable[[SimilarityModel], PairLogits]]:
         """The steps of an epoch."""
@@ -152,11 +151,11 @@ class BatchPairs:
             yield step
 
     def _batches(self, rng: np.random.Generator) -> Iterator[Tensor]:
-        """The rows of each batch of an epoch."""
-        whole = len(self._images) // self._batch_size * self._batch_size
-        for _ in range(self._rounds):
-            rows = torch.from_numpy(rng.permutation(len(self._images))[:whole]).to(self._device)
-            yield from torch.split(rows, self._batch_size)
+        """The rows of each batch of an epoch; where that takes all images again, in another order."""
+        once = len(self._images) // self._batch_size
+        for start in range(0, self._steps, once):
+            rows = torch.from_numpy(rng.permutation(len(self._images))).to(self._device)
+            yield from torch.split(rows, self._batch_size)[: min(once, self._steps - start)]
 
     def _compare(self, model: SimilarityModel, vectors: Tensor, labels: Tensor) -> PairLogits:
         """All cells of the table of a batch with itself: each pair twice, with half of its weight.

@@ -24,7 +24,7 @@ class Recipe:
     With an `average` above 0 the weights that are validated and kept are an exponential moving average
     of the trained ones, with that decay a step; with an `average_share` its horizon is that share of all
     steps, however many these are. With `least_steps` above 0 a run has at least so many: a set that is
-    smaller than a batch is one, and an epoch sees every image as often as that takes.
+    smaller than a batch is one, and an epoch goes through the images as often as that takes.
     After each epoch the loss on `validation_pairs` fixed pairs of validation images decides which weights
     are kept, or MAP@R of these images, each queried against the training images.
     The fields from `rotation` to `blur` are bounds of random augmentation of digits, see
@@ -125,7 +125,7 @@ HEAD_PAIRS = Recipe(
     name="head-pairs",
     summary="a head on an encoder's features: every pair inside a batch, chosen by MAP@R",
     pairing="batch",
-    epochs=10,
+    epochs=5,
     batch_size=256,
     learning_rate=1e-2,
     weight_decay=2e-2,
