@@ -16,6 +16,8 @@ from simsearch.prepare.inputs import Picture
 
 SHOWN_SIDE = 128  # pixels of a small picture's longer side, at most
 _KEPT_SIDE = 64  # pixels
+_LOOKED_AT = 2**16  # sources at once
+_KEY_BYTES = 12
 _QUALITY = 80
 _MOST_BYTES = 2**17  # of a small picture; noise has 25,000
 _REBUILD = "build it again with `simsearch build-index`"
@@ -64,10 +66,27 @@ class Sources(_Packed, Sequence[str]):
     def find(self, entries: Collection[str]) -> dict[str, int]:
         """The last rows of these entries, of those that are there."""
         wanted = {_encoded(entry): entry for entry in entries}
-        lengths = np.diff(self.ends, prepend=0)
-        rows = np.flatnonzero(np.isin(lengths, [len(entry) for entry in wanted]))
-        found = ((self._entry(row), row) for row in rows.tolist())
-        return {wanted[entry]: row for entry, row in found if entry in wanted}
+        other = Sources(*_join(list(wanted)))
+        keys = np.unique(other._keys(0, len(other)))
+        found: dict[str, int] = {}
+        for start in range(0, len(self) if len(keys) else 0, _LOOKED_AT):
+            own = self._keys(start, start + _LOOKED_AT)
+            rows = start + np.flatnonzero(keys[np.searchsorted(keys, own).clip(max=len(keys) - 1)] == own)
+            for entry, row in ((self._entry(row), row) for row in rows.tolist()):
+                if entry in wanted:
+                    found[wanted[entry]] = row
+        return found
+
+    def _keys(self, start: int, end: int) -> NDArray[np.uint64]:
+        """A number for each of these rows, of its length and its last bytes: equal for equal entries."""
+        ends = self.ends[start:end]
+        firsts = np.concatenate([[self.ends[start - 1] if start else 0], ends[:-1]])
+        text = np.frombuffer(self.content or b"\0", np.uint8)
+        keys: NDArray[np.uint64] = (ends - firsts).astype(np.uint64)
+        for back in range(1, _KEY_BYTES + 1):
+            there = ends - back >= firsts
+            keys = keys * np.uint64(257) + np.where(there, text[np.where(there, ends - back, 0)], 0)
+        return keys
 
 
 class SmallPictures(_Packed):

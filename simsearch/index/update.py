@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -23,7 +23,7 @@ from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Taken, encode_files, encode_or_explain
 from simsearch.index.change.paths import AddedFiles, gather_paths
 from simsearch.index.change.revise import Classes
-from simsearch.index.change.sync import Known, Plan, known_items, plan_sync
+from simsearch.index.change.sync import Known, Plan, known_items, plan_sync, present_sources
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.stores.faiss import FaissStore
@@ -163,7 +163,7 @@ class Index:
         """Make one segment of all, trained anew, without what was removed."""
         return self._change(lambda writer: Outcome(commit.compact(self.folder, writer.manifest)))
 
-    def items(self) -> list[Known]:
+    def items(self) -> Iterator[Known]:
         """What the index says of its items, in ascending order of id."""
         return known_items(self.folder, read_manifest(self.folder))
 
@@ -186,9 +186,8 @@ class _Writer:
         self.first_id = self.next_id
 
     def add_files(self, files: AddedFiles, processes: int, on_progress: Progress) -> Outcome:
-        present = (
-            {known.source for known in known_items(self.folder, self.manifest)} if files.files else set()
-        )
+        wanted = {entry.source for entry in files.files}
+        present = present_sources(self.folder, self.manifest, wanted)
         fresh = [entry for entry in files.files if entry.source not in present]
         already = [
             Skipped(entry.source, "already in the index") for entry in files.files if entry.source in present

@@ -61,3 +61,21 @@ def test_a_picture_that_is_none_or_too_large_is_refused_when_it_is_looked_at(con
     pictures = SmallPictures(content, np.array([len(content)]))
     with pytest.raises(BrokenBundleError, match="the picture of row 0 is damaged"):
         pictures[0]
+
+
+def test_sources_are_found_without_a_look_at_each() -> None:
+    entries = [f"{'ab'[row % 2]}/{row}.png" for row in range(1000)] + [
+        "",
+        "ß",
+        "x" * 300,
+        "a/1.png",
+        "y/ends with a/1.png",
+    ]
+    sources = Sources(*Sources.pack(entries))
+    wanted = ["a/998.png", "b/998.png", "", "ß", "x" * 300, "x" * 299, "a/1.png", "b/1.png", "nothing"]
+    assert sources.find(wanted) == {
+        "a/998.png": 998, "": 1000, "ß": 1001, "x" * 300: 1002, "a/1.png": 1003, "b/1.png": 1,
+    }  # fmt: skip
+    assert sources.find([]) == {}
+    assert Sources(*Sources.pack([])).find(["a"]) == {}
+    assert Sources(*Sources.pack(["", ""])).find(["a", ""]) == {"": 1}

@@ -77,22 +77,20 @@ def remove(
     if not (item or source or label or missing):
         raise BadInputError("nothing is named", hint="name items by --id, --source, --label or --missing")
     opened = Index.open(changeable(index, index_dir))
-    items = opened.items()
-    chosen = chosen_items(
-        items,
+    found = chosen_items(
+        opened.items() if source or label or missing else (),
         opened.manifest,
-        ids=item or (),
         sources=source or (),
         labels=label or (),
         missing=missing,
     )
+    ids = {*(known.id for known in found), *(item or ())}
     if dry_run:
-        named = set(chosen)
-        for known in items:
-            if known.id in named:
+        for known in opened.items():
+            if known.id in ids:
                 typer.echo(f"remove  {known.id}  {printable(known.source)}")
-    elif chosen:
-        typer.echo(f"{opened.folder}: {outcome_line(opened.remove(chosen))}")
+    elif ids:
+        typer.echo(f"{opened.folder}: {outcome_line(opened.remove(ids))}")
     else:
         typer.echo(f"{opened.folder}: nothing is missing")
 

@@ -143,8 +143,8 @@ def _merge(folder: Path, manifest: Manifest, start: int, end: int) -> Manifest:
             )
         ]
     left = np.concatenate([_NO_IDS, *(_gone(items) for items in (*every[:start], *every[end:]))])
-    if whole:
-        manifest = structs.replace(manifest, class_numbers=None)
+    if whole:  # and the calibration is to be checked again
+        manifest = structs.replace(manifest, class_numbers=None, changed=max(1, manifest.count))
     return _composed(folder, manifest, [*parts[:start], *merged, *parts[end:]], left, Classes(manifest))
 
 
@@ -193,8 +193,7 @@ def _gone(items: Items) -> Ids:
 
 def _finish(folder: Path, manifest: Manifest) -> Manifest:
     """Check the calibration where much has changed, and commit."""
-    is_whole = not manifest.is_changed
-    if is_whole or manifest.changed > _MOST_CHANGED * manifest.count:
+    if manifest.changed > _MOST_CHANGED * manifest.count:
         manifest = recalibrated(folder, manifest)
     commit(folder, manifest)
     return manifest

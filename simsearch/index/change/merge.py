@@ -198,10 +198,10 @@ def _copy(file: io.BufferedReader, target: io.BufferedWriter, size: int) -> None
 def _write(
     folder: Path, role: str, dtype: Any, shape: tuple[int, ...], blocks: Iterable[NDArray[Any]]
 ) -> Any:
-    return write_data_file(folder, role, _array_writer(dtype, shape, blocks))
+    return write_data_file(folder, role, array_writer(dtype, shape, blocks))
 
 
-def _array_writer(
+def array_writer(
     dtype: Any, shape: tuple[int, ...], blocks: Iterable[NDArray[Any]]
 ) -> Callable[[Path], None]:
     """A writer of an array of known shape, block by block."""

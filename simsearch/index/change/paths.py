@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,53 +122,44 @@ def _by_root(file: Path, manifest: Manifest) -> str | None:
 
 
 def chosen_items(
-    items: Sequence[Known],
+    items: Iterable[Known],
     manifest: Manifest,
     *,
-    ids: Sequence[int] = (),
     sources: Sequence[str] = (),
     labels: Sequence[str] = (),
     missing: bool = False,
-) -> list[int]:
-    """The ids of the items that any of these names.
+) -> Iterator[Known]:
+    """The items that any of these names.
 
     :param sources: Sources, folders of them, or patterns such as `cat/*.png`.
     :param missing: Also those whose file is not there any more.
     :raises BadInputError: If one of them names nothing, or nobody knows where the files would be.
     """
-    chosen = set(ids)
-    if absent := sorted(chosen - {item.id for item in items}):
-        raise BadInputError(f"there is no item {absent[0]} in {manifest.name}")
-    for source in sources:
-        chosen |= _named(source, items, manifest)
     for label in labels:
-        of_class = {item.id for item in items if item.label == label}
-        if not of_class:
+        if label not in manifest.classes:
             hint = f"{did_you_mean(label, manifest.classes)}its classes: {listed(manifest.classes)}"
             raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
-        chosen |= of_class
-    if missing:
-        chosen |= {item.id for item in items if not _place(item.source, manifest).exists()}
-    return sorted(chosen)
+    wanted = {source: _from_root(source, manifest) for source in sources}
+    used: set[str] = set()
+    for item in items:
+        named = {source for source, pattern in wanted.items() if _is_named(item.source, pattern)}
+        used |= named
+        if named or item.label in labels or (missing and not _place(item.source, manifest).exists()):
+            yield item
+    if unused := sorted(wanted.keys() - used):
+        hint = "`simsearch query` prints sources"
+        raise BadInputError(f"no item of {manifest.name} is called {unused[0]!r}", hint)
 
 
-def _named(source: str, items: Sequence[Known], manifest: Manifest) -> set[int]:
-    wanted = comparable(source).rstrip("/")
+def _from_root(source: str, manifest: Manifest) -> str:
     if manifest.root and Path(source).is_absolute():
-        wanted = comparable(source_of(Path(source), manifest.root))
-    found = {
-        item.id
-        for item in items
-        if (name := comparable(item.source)) == wanted
-        or name.startswith(f"{wanted}/")
-        or fnmatch.fnmatchcase(name, wanted)
-    }
-    if not found:
-        raise BadInputError(
-            f"no item of {manifest.name} is called {source!r}",
-            hint="sources are printed by `simsearch query`",
-        )
-    return found
+        source = source_of(Path(source), manifest.root)
+    return comparable(source).rstrip("/")
+
+
+def _is_named(source: str, pattern: str) -> bool:
+    name = comparable(source)
+    return name == pattern or name.startswith(f"{pattern}/") or fnmatch.fnmatchcase(name, pattern)
 
 
 def _place(source: str, manifest: Manifest) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -61,19 +61,17 @@ class Plan:
         return bool(self.added or self.removed or self.revised)
 
 
-def known_items(folder: Path, manifest: Manifest) -> list[Known]:
+def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
     """What an index says of its items, in ascending order of id.
 
     :raises BrokenBundleError: If a file is damaged.
     """
-    found = []
     for items in read_items(folder, manifest, "labels", "sources", "source_ends", "stamps"):
         assert items.sources is not None
-        stamps = [UNKNOWN] * len(items.ids) if items.stamps is None else _plain(items.stamps.tolist())
         for row in items.rows.tolist():
             label = None if items.labels is None else manifest.classes[items.labels[row]]
-            found.append(Known(int(items.ids[row]), items.sources[row], label, stamps[row]))
-    return found
+            stamp = UNKNOWN if items.stamps is None else _plain(items.stamps[row].item())
+            yield Known(int(items.ids[row]), items.sources[row], label, stamp)
 
 
 def present_sources(folder: Path, manifest: Manifest, wanted: Collection[str]) -> set[str]:
@@ -249,5 +247,6 @@ class _Comparison:
             return None
 
 
-def _plain(stamps: Sequence[tuple[int, int, np.ndarray]]) -> list[Stamp]:
-    return [(size, time, (int(high), int(low))) for size, time, (high, low) in stamps]
+def _plain(stamp: tuple[int, int, Sequence[int]]) -> Stamp:
+    size, mtime_ns, (high, low) = stamp
+    return size, mtime_ns, (int(high), int(low))
