@@ -1,6 +1,7 @@
 """Pictures -> answers.
 
-searcher.py  an open index that is queried; its answers
+searcher.py  an open index that is queried
+answers.py   hits, class rankings, verdicts, and the limits they are taken at
 compose.py   like and unlike: vectors added and subtracted
 queries.py   what a user names -> queries
 batch.py     many queries -> outcomes, by several threads, in order

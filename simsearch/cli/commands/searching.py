@@ -69,8 +69,8 @@ def query(
     start_no_threads()
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.answers import Limits
     from simsearch.search.batch import answer_queries
-    from simsearch.search.searcher import Limits
     from simsearch.show.terminal import terminal
 
     form = chosen_format(programs, screen)
@@ -90,6 +90,7 @@ def query(
         preprocess=way,
         invert=invert,
         composed=_composed(queries, searcher, preparation),
+        exact=wanted.exact,
         threads=threads,
     )
     if print_answers(searcher, outcomes, total, form, screen):
@@ -166,8 +167,6 @@ def similarity(
     Example: simsearch similarity mine.png yours.png
     """
     start_no_threads()
-    from dataclasses import asdict
-
     from simsearch.prepare.pictures import prepare_picture
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.searcher import measure_similarity
@@ -181,6 +180,8 @@ def similarity(
     ]
     result = measure_similarity(opened, *prepared)
     if as_json:
-        terminal.print_json({"a": str(first), "b": str(second), "model": opened.card.name, **asdict(result)})
+        terminal.print_json(
+            {"a": str(first), "b": str(second), "model": opened.card.name, **result._asdict()}
+        )
     else:
         terminal.results().print(views.similarity_view(str(first), str(second), result))
