@@ -213,6 +213,14 @@ class Wanted:
             rich_help_panel=_ANSWER,
         ),
     ] = None
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Compare with every image, though the index is approximate.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)

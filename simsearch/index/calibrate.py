@@ -290,9 +290,19 @@ def has_company(labels: Labels) -> NDArray[np.bool_]:
 
 def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
     """Ask about pictures class by class, each without its own item, if there is one."""
-    means = _mean(nearest.search(vectors, own))  # (Q, C)
-    tops = np.array(nearest.classes)[means.argmax(axis=1)]
-    return Asked(means, nearest.features(vectors, pictures, tops, own))
+    parts = []
+    for part, compared in nearest.compare(vectors, exact=True):
+        items = None if own is None else own[part]
+        means = _mean(nearest.search(compared, items))  # (q, C)
+        tops = np.array(nearest.classes)[means.argmax(axis=1)]
+        shown = None if pictures is None else pictures[part]
+        like = nearest.like_top(compared, tops, items)
+        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
+    names = parts[0].features
+    return Asked(
+        np.concatenate([asked.means for asked in parts]),
+        {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
+    )
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:

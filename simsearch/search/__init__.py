@@ -1,6 +1,7 @@
 """Pictures -> answers.
 
-searcher.py  an open index that is queried; its answers
+searcher.py  an open index that is queried
+answers.py   hits, class rankings, verdicts, and the limits they are taken at
 similarity.py two pictures, and whether comparing them says anything
 compose.py   like and unlike: vectors added and subtracted
 queries.py   what a user names -> queries

@@ -13,9 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from simsearch.search.answers import Hit
 from simsearch.search.batch import Outcome
 from simsearch.search.hit_files import HitFiles
-from simsearch.search.searcher import Hit, Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.text import csv_text
 
 ANSWER_VERSION = 2

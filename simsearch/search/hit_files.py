@@ -11,8 +11,9 @@ from simsearch.errors import BadInputError, cannot_write
 from simsearch.files import open_regular
 from simsearch.index.originals import Originals
 from simsearch.prepare.formats import SUFFIXES
+from simsearch.search.answers import Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Hit, Searcher
+from simsearch.search.searcher import Searcher
 
 
 class HitFiles:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simsearch.prepare.prepare import PreparedImage
-from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher, Similarity
+from simsearch.search.answers import STORED_LIMITS, Limits, Similarity
+from simsearch.search.searcher import Searcher
 
 
 def compare_pictures(

@@ -19,11 +19,12 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
+from simsearch.search.answers import Limits
 from simsearch.search.batch import Outcome, answer_queries
 from simsearch.search.compose import read_composed_query
 from simsearch.search.formats import ANSWER_VERSION, SCHEMA, Format, outcome_to_dict, write_answers
 from simsearch.search.queries import Query, expand, items
-from simsearch.search.searcher import Limits, Searcher
+from simsearch.search.searcher import Searcher
 
 NONE = Preprocess.NONE
 DOCUMENT = json.loads(SCHEMA.read_text())

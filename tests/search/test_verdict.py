@@ -19,14 +19,8 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess, prepare_image
-from simsearch.search.searcher import (
-    STORED_LIMITS,
-    Answer,
-    Limits,
-    Searcher,
-    Verdict,
-    measure_similarity,
-)
+from simsearch.search.answers import STORED_LIMITS, Answer, Limits, Verdict
+from simsearch.search.searcher import Searcher, measure_similarity
 
 NONE = Preprocess.NONE
 

@@ -15,10 +15,11 @@ from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
+from simsearch.search.answers import STORED_LIMITS, Limits
 from simsearch.search.batch import answer_queries
 from simsearch.search.compose import read_composed_query
 from simsearch.search.queries import Query, items
-from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.show.terminal.answer_view import outcome_view
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
 from simsearch.show.terminal.verdict import mark

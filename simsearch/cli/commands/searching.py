@@ -78,8 +78,8 @@ def query(
     start_no_threads()
     from simsearch.cli.output import chosen_format, print_answers
     from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.answers import Limits
     from simsearch.search.batch import answer_queries
-    from simsearch.search.searcher import Limits
 
     form = chosen_format(programs, screen)
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
@@ -96,6 +96,7 @@ def query(
         preprocess=way,
         invert=invert,
         composed=_composed(queries, searcher, preparation),
+        exact=wanted.exact,
         threads=threads,
     )
     with _hits_taken(hits_to, searcher, outcomes, several=total != 1, k=wanted.k) as passing:
@@ -236,8 +237,6 @@ def similarity(
     Example: simsearch similarity mine.png yours.png
     """
     start_no_threads()
-    from dataclasses import asdict
-
     from simsearch.prepare.pictures import prepare_picture
     from simsearch.prepare.prepare import Preprocess
     from simsearch.search.searcher import Searcher, measure_similarity
@@ -259,6 +258,6 @@ def similarity(
         opened = open_chosen_model(model)
         result, by = measure_similarity(opened, *prepared(opened.encoder.input)), opened.card.name
     if as_json:
-        terminal.print_json({"a": str(first), "b": str(second), "model": by, **asdict(result)})
+        terminal.print_json({"a": str(first), "b": str(second), "model": by, **result._asdict()})
     else:
         terminal.results().print(views.similarity_view(str(first), str(second), result))

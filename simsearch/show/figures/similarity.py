@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
-from simsearch.search.searcher import Answer, Searcher
+from simsearch.search.answers import Answer
+from simsearch.search.searcher import Searcher
 from simsearch.show.figures.sheet import BODY, HEADER, MARGIN, PLAIN, Sheet, Style
 from simsearch.show.figures.theme import SIMILARITY, similarity_color, text_on
 from simsearch.text import percent

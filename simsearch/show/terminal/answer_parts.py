@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
+from simsearch.search.answers import Answer, ClassRank, Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Answer, ClassRank, Hit
 from simsearch.show.names import distinct, without_middle
 from simsearch.show.terminal.tables import BAR_WIDTH, bar, plain_table
 from simsearch.show.terminal.thumbnails import COLUMNS

@@ -14,7 +14,7 @@ from simsearch.encode.model_folder import ModelCard
 from simsearch.evaluate.compare import Comparison
 from simsearch.evaluate.report import Report
 from simsearch.index.manifest import Manifest
-from simsearch.search.searcher import Similarity
+from simsearch.search.answers import Similarity
 from simsearch.show.terminal.tables import plain_table
 from simsearch.stats.calibration import (
     F1,
