@@ -73,11 +73,11 @@ class ResidualNet(nn.Module):
         x = images
         for halve in self.stem:
             x = halve(x)
-        x = F.relu(self.norm1(self.conv1(x)))  # (N, 24, 28, 28)
-        x = F.relu(F.max_pool2d(self.norm2(self.conv2(x)), 2))  # (N, 24, 14, 14)
-        x = self.block1(F.relu(self.norm3(self.conv3(x))))  # (N, 64, 14, 14)
-        x = F.max_pool2d(x, 2)  # (N, 64, 7, 7)
-        x = self.block2(F.relu(self.norm4(self.conv4(x))))  # (N, 96, 7, 7)
+        x = F.relu(self.norm1(self.conv1(x)))  # (N, 24, H, W)
+        x = F.relu(F.max_pool2d(self.norm2(self.conv2(x)), 2))  # (N, 24, H/2, W/2)
+        x = self.block1(F.relu(self.norm3(self.conv3(x))))  # (N, 64, H/2, W/2)
+        x = F.max_pool2d(x, 2)  # (N, 64, H/4, W/4)
+        x = self.block2(F.relu(self.norm4(self.conv4(x))))  # (N, 96, H/4, W/4)
         x = F.relu(self.norm5(self.linear(x.flatten(1))))  # (N, 128)
         return F.normalize(x)  # (N, 128)
 
