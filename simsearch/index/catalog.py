@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from simsearch.data.splits import Split
 from simsearch.errors import (
     BadInputError,
     MissingBundleError,
@@ -76,21 +75,22 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
     return dict(zip(manifest.classes, counts.tolist(), strict=True))
 
 
-def check_source(folder: Path, gallery: Split) -> None:
+def check_source(folder: Path, name: str, root: str | None) -> None:
     """Refuse to take the place of an index that was made from something else.
 
+    :param name: Of the gallery, and `root` the folder that it lies in.
     :raises BadInputError: If there is one in the folder.
     """
     try:
         manifest = read_manifest(folder)
     except SimsearchError:  # none, or one that nobody can use
         return
-    is_moved = None not in (manifest.root, gallery.root) and manifest.root != gallery.root
-    if manifest.dataset == gallery.name and not is_moved:
+    is_moved = None not in (manifest.root, root) and manifest.root != root
+    if manifest.dataset == name and not is_moved:
         return
     made_from = f"{manifest.dataset} ({manifest.root})" if manifest.root else manifest.dataset
     raise BadInputError(
-        f"the index {folder} was made from {made_from}, not from {gallery.root or gallery.name}",
+        f"the index {folder} was made from {made_from}, not from {root or name}",
         hint="choose another --name, or add --replace",
     )
 

@@ -124,12 +124,14 @@ def test_an_index_takes_the_place_of_one_from_the_same_source_only(
     here = replace(toy_gallery, root="/photos/here")
     folder = build_toy(here)
     assert read_manifest(folder).root == "/photos/here"
-    check_source(folder, here)
-    check_source(tmp_path / "none yet", here)
-    check_source(folder, toy_gallery)  # of the same name; where it lay is not known
+    check_source(folder, here.name, here.root)
+    check_source(tmp_path / "none yet", here.name, here.root)
+    check_source(folder, toy_gallery.name, toy_gallery.root)  # of the same name; where it lay is not known
     for other in (replace(here, root="/photos/there"), replace(here, name="other")):
         with pytest.raises(BadInputError, match="was made from toy") as caught:
-            check_source(folder, other)
+            check_source(folder, other.name, other.root)
         assert caught.value.hint == "choose another --name, or add --replace"
     (folder / MANIFEST).write_text("{}")
-    check_source(folder, replace(here, name="other"))  # what nobody can use is nobody's loss
+    check_source(
+        folder, replace(here, name="other").name, replace(here, name="other").root
+    )  # what nobody can use is nobody's loss

@@ -97,7 +97,7 @@ def build_index(
         write_skipped(source.skipped, gallery.skipped)
     folder = index_folder(index_dir, name or gallery.name)
     if not replace:
-        check_source(folder, gallery)
+        check_source(folder, gallery.name, gallery.root)
     limit_threads(threads)
     started = time.perf_counter()
     with progress("Encoding", len(gallery)) as advance:

@@ -61,18 +61,3 @@ def train(
         f"{folder}: best epoch {best['epoch']}, on validation pairs loss {best['val_loss']:.4f}, "
         f"accuracy {best['val_accuracy']:.4f}"
     )
-
-
-def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
-) -> None:
-    """Export a run's best checkpoint to ONNX again, checked against torch.
-
-    Example: simsearch export runs/siamese-pairs-seed0
-    """
-    require("torch", "train")
-    from simsearch.encode.model_folder import ENCODER
-    from simsearch.train.run import export as export_run
-
-    card = export_run(run)
-    typer.echo(f"{run / ENCODER}: {card.files[ENCODER].size:,} bytes, agrees with torch")
