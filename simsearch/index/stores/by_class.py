@@ -59,10 +59,10 @@ class NearestPerClass:
         self, vectors: Vectors, pictures: Images | None, tops: NDArray[np.int64], left_out: Ids | None
     ) -> Features:
         ids = np.full((len(vectors), NEIGHBORS), NOTHING)
-        for top in np.unique(tops):
+        for top in sorted(set(tops.tolist())):  # np.unique loads numpy.ma
             rows = np.flatnonzero(tops == top)
             own = None if left_out is None else left_out[rows]
-            found = self._store.search(vectors[rows], NEIGHBORS, classes=[int(top)], left_out=own)
+            found = self._store.search(vectors[rows], NEIGHBORS, classes=[top], left_out=own)
             ids[rows, : found.ids.shape[1]] = found.ids
         there = ids != NOTHING
         filled = np.where(there, ids, ids[:, :1]).ravel()

@@ -210,8 +210,11 @@ class FaissStore:
 def _rows_by_label(labels: Labels) -> dict[int, Rows]:
     """The rows of each class, ascending, in ascending order of class number."""
     order = np.argsort(labels, kind="stable")
-    numbers, starts = np.unique(labels[order], return_index=True)
-    return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)) if len(labels) else {}
+    ordered = labels[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))  # np.unique loads numpy.ma
+    return (
+        dict(zip(ordered[starts].tolist(), np.split(order, starts[1:]), strict=True)) if len(labels) else {}
+    )
 
 
 def _flat_vectors(index: faiss.Index) -> Vectors:

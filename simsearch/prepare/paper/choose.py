@@ -156,7 +156,8 @@ def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if len(candidates) < 2:
         return found
     edges = np.stack([-parts.top, parts.bottom, -parts.left, parts.right])[:, candidates]
-    holds = (edges[:, :, None] > edges[:, None, :]).all(axis=0).any(axis=1)  # any of the others in its box
+    inside = np.logical_and.reduce(edges[:, :, None] > edges[:, None, :], axis=0)  # of the other's box
+    holds = np.logical_or.reduce(inside, axis=1)
     for outer in candidates[holds]:
         top, bottom = parts.top[outer], parts.bottom[outer]
         left, right = parts.left[outer], parts.right[outer]
@@ -195,7 +196,9 @@ def _members(
     mean = weight / np.maximum(parts.area, 1)
     usable = usable & (mean > _STRENGTH * mean[main]) & (side >= _SPECK * side[main])
     several, part = False, _PART * side[main]
-    top, bottom, left, right = (int(edge[main]) for edge in (parts.top, parts.bottom, parts.left, parts.right))
+    top, bottom, left, right = (
+        int(edge[main]) for edge in (parts.top, parts.bottom, parts.left, parts.right)
+    )
     others = np.flatnonzero(usable & ~members)
     for other in others[np.argsort(-side[others], kind="stable")].tolist():
         above, below = int(parts.top[other]), int(parts.bottom[other])

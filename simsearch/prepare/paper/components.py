@@ -80,7 +80,8 @@ def _pixels(shape: tuple[int, int], rows: _Ints, starts: _Ints, ends: _Ints) -> 
     """The places of the runs' pixels in the flat picture, run after run."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(rows * shape[1] + starts - before, lengths)
+    places: _Ints = np.arange(int(lengths.sum())) + np.repeat(rows * shape[1] + starts - before, lengths)
+    return places
 
 
 def find_runs(mask: Mask) -> tuple[_Ints, _Ints, _Ints]:
