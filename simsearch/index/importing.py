@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from simsearch.data.decoding import Decoded, decode_files
+from simsearch.data.decoding import decode_files
 from simsearch.data.vector_tables import VectorTable
 from simsearch.documents import installed_versions
 from simsearch.encode.absent import foreign_fingerprint
 from simsearch.errors import BadInputError, BrokenBundleError, MissingBundleError, cannot_write
 from simsearch.files import sweep_temporaries
 from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep
-from simsearch.index.calibrate import fit_gallery
+from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SHOWN_SIDE, SmallPictures
 from simsearch.index.stores.faiss import FaissStore
@@ -109,7 +109,7 @@ def _write(
         versions=installed_versions(*_LIBRARIES),
         files=segment.files,
         root=None if root is None else str(root.resolve()),
-        calibration=fit_gallery(store),
+        calibration=suit_gallery(None, store, None),
     )
     commit(folder, manifest)
     return manifest
@@ -125,7 +125,7 @@ def _pictures(table: VectorTable, root: Path | None, processes: int, on_progress
     return SmallPictures(*SmallPictures.pack(_or_gray(found, on_progress)))
 
 
-def _or_gray(found: Iterable[Decoded], on_progress: Progress) -> Iterator[Picture]:
+def _or_gray(found: Iterable[Picture | str], on_progress: Progress) -> Iterator[Picture]:
     for picture in found:
         on_progress(1)
         yield _NO_PICTURE if isinstance(picture, str) else picture

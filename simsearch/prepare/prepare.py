@@ -143,7 +143,8 @@ def _digit_on_page(
     found = find_on_page(grey, dark=dark, steps=steps)
     if found is None:
         raise _no_digit(name)
-    _show(found, watch)
+    if watch is not _unwatched:
+        _show(found, watch)
     if found.choice.several and steps.several:
         raise BadImageError(f"several digits or drawings side by side in {name}", _SEVERAL)
     mask = found.ink > FULL * found.ink.max()
@@ -151,7 +152,8 @@ def _digit_on_page(
 
 
 def _plain_digit(plain: Drawing, name: str, notes: list[str], steps: Steps, watch: Watch) -> PreparedImage:
-    watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
+    if watch is not _unwatched:
+        watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
     pixels = _normalized(plain.ink, plain.mask, plain.noise, name, steps)
     return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
 

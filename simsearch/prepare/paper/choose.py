@@ -156,8 +156,8 @@ def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if len(candidates) < 2:
         return found
     edges = np.stack([-parts.top, parts.bottom, -parts.left, parts.right])[:, candidates]
-    inside: NDArray[np.bool_] = np.all(edges[:, :, None] > edges[:, None, :], axis=0)
-    holds = np.any(inside, axis=1)  # any of the others in its box
+    inside = np.logical_and.reduce(edges[:, :, None] > edges[:, None, :], axis=0)  # of the other's box
+    holds = np.logical_or.reduce(inside, axis=1)
     for outer in candidates[holds]:
         top, bottom = parts.top[outer], parts.bottom[outer]
         left, right = parts.left[outer], parts.right[outer]

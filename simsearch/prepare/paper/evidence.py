@@ -14,6 +14,7 @@ from simsearch.prepare.paper.tophat import Grey, Layer, sliding
 
 _SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.025  # the least evidence of ink
 _SUPPORT_CUT = 0.74
+_PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
 _LIGHTER = 0.4  # of the way from the ink's grey to the paper's
@@ -35,7 +36,9 @@ class Evidence:
     def suffices(self, choice: Choice, score: float) -> bool:
         """Whether it is enough to take a choice of a score for ink; cut close, it shows less of its rim."""
         support = _SUPPORT_CUT if choice.cut else _SUPPORT
-        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS and score > _SCORE
+        if choice.pieces > _PIECES or score < _SCORE:
+            return False
+        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
 
     def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
         """How well a choice explains a page: what is large, ends at paper, and leaves little over."""

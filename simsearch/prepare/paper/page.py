@@ -81,8 +81,10 @@ class Found:
     def sure(self) -> bool:
         """Whether the other polarity need not be tried."""
         plain = not self.choice.cut and not self.choice.several and self.evidence.support > _SURE
-        in_shadow = self.dark and self.evidence.goes_on > _IN_SHADOW and self.score > _GOOD
-        return plain and (in_shadow or self.evidence.goes_on > _GOES_ON)
+        good, goes_on = self.score > _GOOD, self.evidence.goes_on
+        if self.dark:
+            return plain and (goes_on > _GOES_ON or (good and goes_on > _IN_SHADOW))
+        return plain and good and goes_on > _GOES_ON
 
 
 def find_on_page(grey: Grey, *, dark: bool | None = None, steps: Steps = ALL) -> Found | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simsearch.prepare.paper.components import Mask, find_components
+from simsearch.prepare.paper.ranks import framed
 
 _FILLED = 0.36  # of the longer side: a square of this side fits into no pen's stroke
 _THICK = 0.45  # nor of this side into any handwriting's
@@ -35,7 +36,7 @@ def is_filled(crop: Mask) -> bool:
     """Whether it fills its bounding box but for a little, and no pen drew it: paper, a desk, a spot."""
     step = max(1, max(crop.shape) // _COARSE)
     crop = crop[::step, ::step]
-    total = np.pad(crop.astype(np.int32).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    total = framed(crop.astype(np.int32))[:-1, :-1].cumsum(0).cumsum(1)
 
     def holds(share: float) -> bool:
         side = max(2, round(share * max(crop.shape)))
@@ -49,7 +50,7 @@ def is_filled(crop: Mask) -> bool:
 
 def is_hollow(crop: Mask) -> bool:
     """Whether it is a rectangle drawn around nothing, or has more holes than any digit."""
-    holes = find_components(np.pad(~crop, 1, constant_values=True))
+    holes = find_components(~framed(crop))
     areas = holes.area[holes.contact().sum(axis=1) == 0]
     if (areas > _HOLE * crop.size).sum() > _HOLES or (areas > _HOLE * crop.size / 10).sum() > 2 * _HOLES:
         return True

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.prepare.paper.ranks import median, quantiles
+from simsearch.prepare.paper.ranks import framed, median, quantiles
 
 Grey = NDArray[np.uint8]  # (H, W)
 Share = NDArray[np.float32]  # (H, W), 0 paper to 1 black
@@ -68,8 +68,10 @@ def _grain(grey: Grey) -> float:
 
 def mean_of_9(values: Share) -> Share:
     """The mean of each pixel and its eight neighbors."""
-    framed = np.pad(values, 1, mode="edge")
-    rows = framed[:-2] + framed[1:-1] + framed[2:]
+    wide = framed(values)
+    wide[0], wide[-1] = wide[1], wide[-2]
+    wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
     mean: Share = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
     return mean
 
@@ -77,7 +79,8 @@ def mean_of_9(values: Share) -> Share:
 def sliding(grey: Grey, back: int, ahead: int, extreme: Callable[..., Grey], outside: int) -> Grey:
     """The extreme of `back` pixels before each to `ahead` pixels after it, along columns: by doubling."""
     length = back + ahead + 1
-    found = np.pad(grey, ((back, ahead), (0, 0)), constant_values=outside)
+    found = np.full((len(grey) + back + ahead, grey.shape[1]), outside, grey.dtype)
+    found[back : back + len(grey)] = grey
     reach = 1
     while reach < length:
         step = min(reach, length - reach)
