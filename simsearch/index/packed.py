@@ -88,6 +88,15 @@ class Sources(_Packed, Sequence[str]):
             keys = keys * np.uint64(257) + np.where(there, text[np.where(there, ends - back, 0)], 0)
         return keys
 
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """The entries of many rows at once, (n,)."""
+        starts = np.where(rows > 0, self.ends[rows - 1], 0).tolist()
+        ends = self.ends[rows].tolist()
+        return [
+            self.content[start:end].decode("utf-8", "surrogateescape")
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
 
 class SmallPictures(_Packed):
     """Pictures of at most `SHOWN_SIDE` pixels a side, decoded on access: to be shown, not encoded."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from simsearch.prepare.prepare import PreparedImage
 from simsearch.stats.calibration import UNKNOWN, Calibration
-from simsearch.stats.class_ranking import ClassScore
 
 
 @dataclass(frozen=True)
@@ -108,29 +106,27 @@ class Similarity(NamedTuple):
 
 
 def judge(
-    ranking: Sequence[ClassScore],
+    top: ClassRank | None,
     familiarity: float | None,
     least: float | None,
     calibration: Calibration | None,
-    classes: Sequence[str],
     *,
     unknown_below: float | None = None,
 ) -> Verdict | None:
     """The verdict on a query; None where nothing was calibrated, or the query is not one picture.
 
-    :param ranking: Its classes, the nearest first, as rows of `classes`.
+    :param top: The first of the ranked classes.
     :param familiarity: The share of known pictures that are less familiar.
     :param least: The score from which on an item is a match.
     :param unknown_below: Where the calibration's own threshold is not wanted.
     """
-    if calibration is None or familiarity is None or least is None:
+    if calibration is None or top is None or top.posterior is None or familiarity is None or least is None:
         return None
-    top = ranking[0]
     below = calibration.thresholds[UNKNOWN].value if unknown_below is None else unknown_below
     known = familiarity >= below and top.best >= least
     return Verdict(
-        label=classes[top.label] if known else None,
-        probability=float(calibration.classes.probability([row.mean for row in ranking])[0]),
+        label=top.label if known else None,
+        probability=top.posterior,
         known=known,
         familiarity=familiarity,
         unknown_below=below,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
+from simsearch.index.packed import Sources
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.comparison import Comparison
@@ -152,20 +153,18 @@ class Searcher:
                     found,
                     classes_ranked,
                     judge(
-                        ranking,
+                        classes_ranked[0] if classes_ranked else None,
                         share,
                         least,
                         self.bundle.manifest.calibration,
-                        self.bundle.manifest.classes,
                         unknown_below=limits.unknown_below,
                     ),
                     approximate=not (exact or self.bundle.store.is_exact),
                 )
-                for image, found, classes_ranked, ranking, share in zip(
+                for image, found, classes_ranked, share in zip(
                     images[part],
                     self._hits(hits, least, limits.only_matches),
                     self._named(rankings),
-                    rankings,
                     shares,
                     strict=True,
                 )
@@ -185,7 +184,7 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        return self._label(self._rows([item])[0])
+        return self._names(self._rows([item]))[0]
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the gallery has these classes.
@@ -232,25 +231,29 @@ class Searcher:
         if only_matches and least is not None:
             there &= hits.scores.astype(np.float64) >= least  # as `match` is decided
         ids = np.where(there, hits.ids, NOTHING)
-        rows = np.zeros(hits.ids.shape, np.int64)
-        rows[there] = self._rows(hits.ids[there])
+        rows = self._rows(ids[there])
+        names = iter(self._names(rows))
+        sources = iter(
+            bundle.sources.take(rows)
+            if isinstance(bundle.sources, Sources)
+            else [bundle.sources[row] for row in rows.tolist()]
+        )
         chances = _probabilities(bundle.manifest.pair_scaling, hits.scores)
-        places: Any = rows.tolist()
         return [
             tuple(
                 Hit(
                     rank,
                     item,
-                    self._label(row),
+                    next(names),
                     score,
                     chance,
-                    bundle.sources[row],
+                    next(sources),
                     None if least is None else score >= least,
                 )
-                for rank, (item, row, score, chance) in enumerate(zip(*columns, strict=True), start=1)
+                for rank, (item, score, chance) in enumerate(zip(*columns, strict=True), start=1)
                 if item != NOTHING
             )
-            for columns in zip(ids.tolist(), places, hits.scores.tolist(), chances, strict=True)
+            for columns in zip(ids.tolist(), hits.scores.tolist(), chances, strict=True)
         ]
 
     def _least_score(self, limits: Limits) -> float | None:
@@ -315,16 +318,17 @@ class Searcher:
                 ClassRank(
                     rank, manifest.classes[row.label], row.best, row.mean, next(known), row.example, posterior
                 )
-                for rank, (row, posterior) in enumerate(
-                    zip(ranking, _posteriors(calibration, ranking), strict=True), start=1
-                )
+                for rank, (row, posterior) in enumerate(zip(ranking, posteriors, strict=True), start=1)
             )
-            for ranking in rankings
+            for ranking, posteriors in zip(rankings, _posteriors(calibration, rankings), strict=True)
         ]
 
-    def _label(self, row: int) -> str | None:
+    def _names(self, rows: NDArray[np.int64]) -> list[str | None]:
+        """The class of each row, or None in a gallery without labels."""
         labels = self.bundle.labels
-        return None if labels is None else self.bundle.manifest.classes[labels[row]]
+        if labels is None:
+            return [None] * len(rows)
+        return [self.bundle.manifest.classes[number] for number in labels[rows].tolist()]
 
     def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
         return self.bundle.rows(np.asarray(ids, np.int64))
@@ -352,9 +356,14 @@ def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> list[list[fl
     return values
 
 
-def _posteriors(calibration: Calibration | None, ranking: Sequence[ClassScore]) -> list[float | None]:
-    """The posterior of each class of a ranking; None without a calibration."""
-    if calibration is None or not ranking:
-        return [None] * len(ranking)
-    values: list[float | None] = calibration.classes.probability([row.mean for row in ranking]).tolist()
-    return values
+def _posteriors(
+    calibration: Calibration | None, rankings: Sequence[tuple[ClassScore, ...]]
+) -> list[list[float | None]]:
+    """The posterior of each class of each ranking; None without a calibration."""
+    if calibration is None:
+        return [[None] * len(ranking) for ranking in rankings]
+    means = [[row.mean for row in ranking] for ranking in rankings]
+    if len({len(row) for row in means}) == 1 and means[0]:
+        together: list[list[float | None]] = calibration.classes.probability(means).tolist()
+        return together
+    return [calibration.classes.probability(row).tolist() if row else [] for row in means]

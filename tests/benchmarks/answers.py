@@ -120,27 +120,28 @@ def measure_batch(rounds: int) -> None:
     show(f"{BATCH} queries at {len(searcher):,}", spent, "1.6")
 
 
+def measure_flat(vectors: np.ndarray, searcher: Searcher, query: np.ndarray, rounds: int) -> None:
+    """One query, exactly."""
+    flat = faiss.IndexFlatIP(vectors.shape[1])
+    flat.add(vectors)
+    spent = least(
+        rounds,
+        {
+            "FAISS Flat": lambda: flat.search(query, K),
+            "hits and class ranking": lambda: searcher.query_vectors(query, [None], k=K),
+        },
+    )
+    show(f"one query at {len(vectors):,}", spent, "1.15")
+
+
 def measure_large(count: int, factory: str, rounds: int, checked: int) -> None:
     """One query at many vectors, exact and approximate, and what the approximation finds."""
     bundle = Searcher.open(INDEX).bundle
     stored = gather(bundle.store)
     vectors, labels = extended(stored.vectors, stored.labels, count, 2)
     queries, _ = extended(stored.vectors, stored.labels, checked, 3)
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(vectors)
     exact = with_store(bundle, FlatStore(np.arange(count), labels, vectors), labels)
-    one = iter(np.tile(queries, (rounds + 2, 1))[:, None])
-    show(
-        f"one query at {count:,}",
-        least(
-            rounds,
-            {
-                "FAISS Flat": lambda: flat.search(next(one), K),
-                "hits and class ranking": lambda: exact.query_vectors(next(one), [None], k=K),
-            },
-        ),
-        "1.15",
-    )
+    measure_flat(vectors, exact, queries[:1], rounds)
     index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     index.train(vectors[:: max(1, count // 100_000)])
     index.add(vectors)

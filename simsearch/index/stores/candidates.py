@@ -7,7 +7,7 @@ items among the candidates, and of the others the sample says well enough how fa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +22,14 @@ _PROPOSED = 128  # at least: two classes that are near have their nearest items 
 _SAMPLED, _SAMPLED_IN_ALL = 256, 8_192  # items of a class, and of all together
 _NEAR_OF_SAMPLE = 24  # of each class: more than any question asks for
 _FEW = 8_192  # rows that are compared one by one sooner than an index is asked for them
+
+
+class Samples(NamedTuple):
+    """Some rows of each class, class by class: rows (S,), their vectors (S, D), where each class's lie."""
+
+    rows: Rows
+    vectors: Vectors
+    groups: tuple[Rows, ...]
 
 
 class ProposingStore(Protocol):
@@ -39,8 +47,8 @@ class ProposingStore(Protocol):
         """The numbers of the classes that have an item, ascending."""
 
     @property
-    def sample_of_each(self) -> Mapping[int, Rows]:
-        """Some rows of each class, in ascending order of class."""
+    def samples(self) -> Samples:
+        """Some rows of each class; see `draw_samples`."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -68,14 +76,21 @@ def proposals(k: int) -> int:
     return _TIMES * k + _OVERFETCH
 
 
-def draw_samples(rows: Mapping[int, Rows]) -> dict[int, Rows]:
-    """Some rows of each class, ascending, always the same."""
+def draw_samples(vectors: Vectors, rows: Sequence[Rows]) -> Samples:
+    """Some rows of each class, always the same.
+
+    :param rows: Of each class, ascending.
+    """
     most = max(1, min(_SAMPLED, _SAMPLED_IN_ALL // max(1, len(rows))))
     random = np.random.default_rng(0)
-    return {
-        label: own if len(own) <= most else np.sort(random.choice(own, most, replace=False, shuffle=False))
-        for label, own in rows.items()
-    }
+    drawn = [
+        own if len(own) <= most else np.sort(random.choice(own, most, replace=False, shuffle=False))
+        for own in rows
+    ]
+    every = np.concatenate([np.empty(0, np.int64), *drawn])
+    ends = np.cumsum([len(sample) for sample in drawn]).tolist()
+    groups = tuple(np.arange(end - len(own), end) for own, end in zip(drawn, ends, strict=True))
+    return Samples(every, vectors[every], groups)
 
 
 class Candidates:
@@ -141,7 +156,8 @@ class Candidates:
         fetch = min(max(fetch, _PROPOSED), len(self._store))
         if fetch > self._proposed and len(self._queries):
             rows = self._store.propose(self._queries, fetch)[1]
-            self._proposed, self._pool = fetch, self._scored(rows, self._near_of_samples())
+            asked, found = self._near_of_samples()
+            self._proposed, self._pool = fetch, self._scored(rows, asked, found)
         return self._pool
 
     def _among(self, rows: Rows, fetch: int) -> _Pool:
@@ -150,24 +166,21 @@ class Candidates:
         if len(rows) > _FEW:
             proposed = self._store.propose_within(self._queries, min(fetch, len(rows)), rows)
         none = np.empty((len(self._queries), 0), np.int64)
-        return self._scored(none if proposed is None else proposed[1], none)
+        return self._scored(none if proposed is None else proposed[1], none.ravel(), none.ravel())
 
-    def _near_of_samples(self) -> Rows:
-        """The nearest of each class's sample, (Q, C * n); `NOTHING` where a sample has fewer."""
-        samples = list(self._store.sample_of_each.values())
-        if not samples:
-            return np.empty((len(self._queries), 0), np.int64)
-        rows, ends = np.concatenate(samples), np.cumsum([len(sample) for sample in samples])
-        groups = [np.arange(end - len(own), end) for own, end in zip(samples, ends.tolist(), strict=True)]
-        sampled = Products(self._queries, self._store.matrix[rows])
-        near = sampled.best_in_each(groups, _NEAR_OF_SAMPLE).rows.reshape(len(self._queries), -1)
-        return np.where(near == NOTHING, NOTHING, rows[near])
+    def _near_of_samples(self) -> tuple[Rows, Rows]:
+        """Queries and rows that may be among the nearest of a class's sample, (P,) each."""
+        samples = self._store.samples
+        sampled = Products(self._queries, samples.vectors)
+        asked, found, _ = sampled.near_in_each(samples.groups, _NEAR_OF_SAMPLE)
+        return asked, samples.rows[found]
 
-    def _scored(self, proposed: Rows, more: Rows) -> _Pool:
-        """All of these rows of each query, (Q, n) and (Q, m), once, with exact scores."""
-        rows = np.sort(np.concatenate([proposed, more], axis=1), axis=1)
-        there = rows != NOTHING
-        there[:, 1:] &= rows[:, 1:] != rows[:, :-1]
-        asked, place = np.nonzero(there)
-        found = rows[asked, place]
+    def _scored(self, proposed: Rows, asked: Rows, found: Rows) -> _Pool:
+        """What was proposed to each query, (Q, n), and other pairs, each once, with exact scores."""
+        total = len(self._store)
+        every = proposed + np.arange(len(proposed))[:, None] * total  # one number for query and row
+        pairs = np.sort(np.concatenate([every[proposed != NOTHING], asked * total + found]))
+        first = np.ones(len(pairs), bool)
+        first[1:] = pairs[1:] != pairs[:-1]
+        asked, found = np.divmod(pairs[first], total)
         return _Pool(asked, found, score_pairs(self._queries, self._store.matrix, asked, found))

@@ -19,8 +19,10 @@ SCORE_ERROR = 1e-5  # bound on the error of float32 inner products of unit vecto
 SMALL = 2**28  # multiplications, some ten milliseconds of one core
 BLOCK_SCORES = 2**24  # scores computed at once
 _PAIRS = 2**18  # numbers of the pairs that are scored at once: they stay in the processor's cache
-_GROUPS = 4  # times k, into which scores are divided to find a bound of the k best
+_PARTS = 4  # times k, into which rows are divided to find a bound of the k best
+_PART, _MOST_PARTS = 256, 512  # rows of a part where there are many, and parts
 _ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
+_ROW_BY_ROW = 4  # queries
 _WIDE = 8  # queries for each class, from which on a class at a time is quicker
 
 Rows = NDArray[np.int64]
@@ -76,23 +78,18 @@ class Products:
 
     def best_in_each(self, groups: Sequence[Rows], k: int) -> Ranked:
         """The k best in each group of ascending rows, no row in two of them: (Q * G, k), query by query."""
+        asked, found, group = self.near_in_each(groups, k)
+        lists = asked * len(groups) + group
+        return self._ranked(asked, found, lists, len(self._queries) * len(groups), k)
+
+    def near_in_each(self, groups: Sequence[Rows], k: int) -> tuple[Rows, Rows, Rows]:
+        """The rows that may be among the k best in their group, the query of each, and the group: (P,)."""
         lengths = np.array([len(group) for group in groups], np.int64)
         order = np.concatenate([np.empty(0, np.int64), *groups])
         if not len(order):
-            return _nothing(len(self._queries) * len(groups), k)
-        rough = np.take(self._rough, order, axis=0)  # (n, Q), group by group
-        ends = np.cumsum(lengths)
-        bounds = _bounds(rough, ends - lengths, lengths, k)  # (G, Q)
-        if len(self._queries) < _WIDE * len(groups):
-            near = reaches(rough, np.repeat(bounds, lengths, axis=0))
-        else:
-            near = np.empty(rough.shape, bool)
-            for end, length, bound in zip(ends.tolist(), lengths.tolist(), bounds, strict=True):
-                near[end - length : end] = reaches(rough[end - length : end], bound)
-        found, asked = np.divmod(np.flatnonzero(near), len(self._queries))
-        group = np.repeat(np.arange(len(groups)), lengths)[found]
-        lists = asked * len(groups) + group
-        return self._ranked(asked, order[found], lists, len(self._queries) * len(groups), k)
+            return order, order, order
+        found, asked, group = _near_in_runs(np.take(self._rough, order, axis=0), lengths, k)
+        return asked, order[found], group
 
     def best_in_own(self, groups: Sequence[Rows], own: Rows, k: int) -> Ranked:
         """The k best in one group for each query, `groups[own[q]]`: (Q, k)."""
@@ -155,11 +152,17 @@ def _nothing(lists: int, k: int) -> Ranked:
 
 
 def _products(queries: Vectors, vectors: Vectors) -> Scores:
-    """Rough inner products, float32 (N, Q); where there are few, in parts that BLAS does with one thread."""
-    if len(queries) * vectors.size >= SMALL:
+    """Rough inner products, float32 (N, Q): of few queries row by row, which is quicker than BLAS; of small
+    galleries in parts that BLAS does with one thread.
+    """
+    if len(queries) > _ROW_BY_ROW and len(queries) * vectors.size >= SMALL:
         return vectors @ queries.T
-    step = max(1, _ONE_THREAD // max(1, queries.size))
     products = np.empty((len(vectors), len(queries)), np.float32)
+    if len(queries) <= _ROW_BY_ROW:
+        for column, query in enumerate(queries):
+            products[:, column] = np.vecdot(vectors, query)
+        return products
+    step = max(1, _ONE_THREAD // max(1, queries.size))
     for start in range(0, len(vectors), step):
         np.matmul(vectors[start : start + step], queries.T, out=products[start : start + step])
     return products
@@ -167,32 +170,59 @@ def _products(queries: Vectors, vectors: Vectors) -> Scores:
 
 def _near(rough: Scores, k: int) -> tuple[Rows, Rows]:
     """The rows of (n, Q) that may be among the k best of a query, and that query: (P,), rows ascending."""
-    bounds = _bounds(rough, np.zeros(1, np.int64), np.array([len(rough)]), k)
-    # `np.nonzero` of two dimensions takes many times as long
-    return np.divmod(np.flatnonzero(reaches(rough, bounds)), max(1, rough.shape[1]))
+    found, asked, _ = _near_in_runs(rough, np.array([len(rough)]), k)
+    return found, asked
 
 
-def _bounds(rough: Scores, starts: Rows, lengths: Rows, k: int) -> Scores:
-    """For each run of rows and each query a bound that at least k of them reach, and few more: (G, Q).
+def _near_in_runs(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
+    """The rows that may be among the k best of their run, the query of each, and the run: (P,).
 
-    It is the k-th best of the best scores of parts of the run, which is quicker to find than the k-th best
-    itself; minus infinity where the run has fewer than k rows.
+    :param rough: (n, Q), run after run.
+    :param lengths: How many rows each run has, (R,).
+    :return: Rows ascend within each run of a query.
     """
-    parts, queries = _GROUPS * k, rough.shape[1]
-    best = np.full((len(starts), parts, queries), -np.inf, np.float32)
-    counts = np.minimum(lengths, parts)
-    sizes = lengths // np.maximum(counts, 1)
-    if queries < _WIDE * len(starts):
-        inside = np.arange(parts) < counts[:, None]  # (G, parts)
-        edges = (starts[:, None] + np.arange(parts) * sizes[:, None])[inside]
-        if len(edges):  # the last part of each run goes on to its end
-            best[inside] = np.maximum.reduceat(rough[: int((starts + lengths)[-1])], edges, axis=0)
-    else:
-        for place, (start, count, size) in enumerate(zip(starts, counts, sizes, strict=True)):
-            run = rough[start : start + count * size]  # what is left over may well reach the bound too
-            if queries == 1:
-                best[place, :count, 0] = run[:, 0].reshape(count, size).max(axis=1)
-            elif count:
-                best[place, :count] = run.reshape(count, size, queries).max(axis=1)
-    bounds: Scores = np.partition(best, parts - k, axis=1)[:, parts - k]
-    return bounds
+    queries = rough.shape[1]
+    if not rough.size:
+        return (np.empty(0, np.int64),) * 3
+    if queries < _WIDE * len(lengths):
+        return _near_by_parts(rough, lengths, k)
+    ends, near = np.cumsum(lengths), np.empty(rough.shape, bool)
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        run = rough[end - length : end]
+        near[end - length : end] = reaches(run, _bound(run, k))
+    found, asked = np.divmod(np.flatnonzero(near), queries)  # `np.nonzero` takes many times as long
+    return found, asked, np.searchsorted(ends, found, "right")
+
+
+def _bound(run: Scores, k: int) -> Scores:
+    """For each query a bound that at least k rows of (n, Q) reach, and few more; minus infinity if n < k.
+
+    It is the k-th best of the best of parts of the run, which is quicker to find than the k-th best itself.
+    """
+    if len(run) < k:
+        return np.full(run.shape[1], -np.inf, np.float32)
+    count = min(len(run), _PARTS * k)
+    size = len(run) // count  # what is left over may well reach the bound too
+    best = run[: count * size].reshape(count, size, -1).max(axis=1)  # (parts, Q)
+    bound: Scores = np.partition(best, count - k, axis=0)[count - k]
+    return bound
+
+
+def _near_by_parts(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
+    """As `_near_in_runs`, of few queries: only parts whose best row reaches the bound are looked through."""
+    queries = rough.shape[1]
+    counts = np.minimum(lengths, np.clip(lengths // _PART, _PARTS * k, max(_MOST_PARTS, _PARTS * k)))
+    run = np.repeat(np.arange(len(lengths)), counts)  # (E,) of each part
+    place = np.arange(len(run)) - (np.cumsum(counts) - counts)[run]
+    edges = (np.cumsum(lengths) - lengths)[run] + place * (lengths // np.maximum(counts, 1))[run]
+    best = np.maximum.reduceat(rough, edges, axis=0)  # (E, Q); a run's last part goes on to its end
+    width = max(k, int(counts.max()))
+    table = np.full((len(lengths), width, queries), -np.inf, np.float32)
+    table[run, place] = best
+    bounds = np.partition(table, width - k, axis=1)[:, width - k]  # (R, Q)
+    part, asked = np.divmod(np.flatnonzero(reaches(best, bounds[run])), queries)
+    sizes = np.diff(edges, append=len(rough))[part]
+    found = np.arange(sizes.sum()) + np.repeat(edges[part] - (np.cumsum(sizes) - sizes), sizes)
+    asked, run = np.repeat(asked, sizes), np.repeat(run[part], sizes)
+    near = reaches(rough[found, asked], bounds[run, asked])
+    return found[near], asked[near], run[near]

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
 from simsearch.index.stores.base import Hits, Ids, Labels, Vectors, check_queries
-from simsearch.index.stores.candidates import Candidates, draw_samples, proposals
+from simsearch.index.stores.candidates import Candidates, Samples, draw_samples, proposals
 from simsearch.index.stores.comparison import Comparison
 from simsearch.index.stores.exact import SMALL, Rows, rank_rows, reaches
 from simsearch.index.stores.faiss_index import FLAT, make_index, reason_of, set_search_effort, write_index
 from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.hits import leave_out
 
+_WITHIN = 4  # times the lists of an inverted file that are looked through for items of some classes
 _REBUILD = "build the index again with `simsearch build-index`"
 
 if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
@@ -101,9 +102,9 @@ class FaissStore(FlatStore):
         return Candidates(self, queries)
 
     @cached_property
-    def sample_of_each(self) -> dict[int, Rows]:
-        """Some rows of each class, ascending, always the same; what candidates are joined with."""
-        return draw_samples({label: self.rows_of(label) for label in self.classes})
+    def samples(self) -> Samples:
+        """Some items of each class, always the same, that candidates are joined with."""
+        return draw_samples(self.matrix, [self.rows_of(label) for label in self.classes])
 
     def propose_within(
         self, queries: Vectors, fetch: int, rows: Rows
@@ -115,7 +116,8 @@ class FaissStore(FlatStore):
         chosen[rows] = True
         bits: Any = np.packbits(chosen, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg]
-        within = faiss.SearchParametersIVF(sel=selector, nprobe=self.index.nprobe)  # type: ignore[call-arg]
+        lists = min(_WITHIN * self.index.nprobe, self.index.nlist)
+        within = faiss.SearchParametersIVF(sel=selector, nprobe=lists)  # type: ignore[call-arg]
         return self.propose(queries, fetch, within)
 
     def _search_index(self, queries: Vectors, k: int) -> Hits:

@@ -128,7 +128,8 @@ class FlatStore:
 
     def rows_in(self, classes: Sequence[int]) -> Rows:
         """The rows of the items in these classes, ascending."""
-        return np.sort(np.concatenate([_NO_ROWS, *(self._rows_of.get(n, _NO_ROWS) for n in set(classes))]))
+        groups = [self.rows_of(label) for label in sorted(set(classes))]
+        return groups[0] if len(groups) == 1 else np.sort(np.concatenate([_NO_ROWS, *groups]))
 
     def rows_of(self, label: int) -> Rows:
         """The rows of the items in this class, ascending."""
