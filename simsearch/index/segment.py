@@ -16,7 +16,7 @@ from simsearch.files import size_of
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.reading import STAMP
-from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit
+from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit, positions
 from simsearch.index.stores.opening import open_store
 from simsearch.prepare.inputs import Pictures
 
@@ -37,6 +37,11 @@ class Items:
     def rows(self) -> NDArray[np.int64]:
         """The rows that are not removed."""
         return np.arange(len(self.ids)) if self.kept is None else self.kept
+
+    @property
+    def live(self) -> int:
+        """How many are not removed."""
+        return len(self.ids) if self.kept is None else len(self.kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +100,16 @@ def load_removed(files: Files, manifest: Manifest) -> Ids:
 
 
 def kept_rows(ids: Ids, removed: Ids) -> NDArray[np.int64] | None:
-    """The rows of ids that are not removed, ascending; None where all are kept. Both ascend."""
+    """The rows of ids that are not removed, ascending; None where all are kept. Both ascend.
+
+    :raises ValueError: If a removed id between the first and the last is not there.
+    """
     gone = removed[np.searchsorted(removed, ids[0]) : np.searchsorted(removed, ids[-1], "right")]
-    return np.flatnonzero(np.isin(ids, gone, assume_unique=True, invert=True)) if len(gone) else None
+    if not len(gone):
+        return None
+    kept = np.ones(len(ids), bool)
+    kept[positions(ids, gone)] = False
+    return np.flatnonzero(kept)
 
 
 def load_array(

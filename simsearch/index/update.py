@@ -218,8 +218,13 @@ class _Writer:
     def remove(self, wanted: NDArray[np.int64]) -> Outcome:
         if not len(wanted):
             raise BadInputError("there is nothing to remove")
-        ids = np.concatenate([items.ids[items.rows] for items in read_items(self.folder, self.manifest)])
-        if len(absent := np.setdiff1d(wanted, ids)):
+        found = wanted[:0]
+        for items in read_items(self.folder, self.manifest):
+            rows = np.searchsorted(items.ids, wanted).clip(max=len(items.ids) - 1)
+            here = rows[items.ids[rows] == wanted]
+            rows = here if items.kept is None else np.intersect1d(here, items.kept)
+            found = np.append(found, items.ids[rows])
+        if len(absent := np.setdiff1d(wanted, found)):
             raise BadInputError(f"there is no item {absent[0]} in {self.manifest.name}")
         return self._apply(Change(removed=wanted))
 

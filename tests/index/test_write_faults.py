@@ -1,4 +1,4 @@
-"""Each system call of a build fails in each way it can: the old index answers, and the next build tidies up.
+"""Each system call of a writer fails in each way it can: the old index answers, and the next build tidies up.
 
 Each call fails in one of its ways, in turn; with `SIMSEARCH_SLOW=1` in all of them.
 """
@@ -8,18 +8,21 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from bundles import assert_tidy
 from faults import GALLERY, OTHER
 from test_bundle import assert_holds
+from toys import quadrant_image
 
 from simsearch.encode.model_folder import Model
-from simsearch.errors import BadInputError
+from simsearch.errors import BadInputError, BrokenBundleError
 from simsearch.index.build import build_index
-from simsearch.index.bundle import MANIFEST, read_manifest
+from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
+from simsearch.index.stores.base import gather
+from simsearch.index.update import Index
 
 pytest.importorskip("fcntl", reason="replaces the system calls of POSIX")
 
@@ -146,3 +149,70 @@ def test_a_call_of_a_first_build_that_fails_leaves_nothing(
         elif folder.exists():
             assert failing.name in ("rmdir", "scandir", "listdir"), failing.failed
             assert_next_build_tidies_up(folder, toy_model)
+
+
+# --- changes
+
+
+def grown(folder: Path) -> Index:
+    """The old index with one segment more, from which one item was removed."""
+    index = Index.open(folder, threads=1)
+    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
+    index.remove([1])
+    assert index.manifest.is_changed
+    return index
+
+
+CHANGES: dict[str, Callable[[Index], object]] = {
+    "add": lambda index: index.add([quadrant_image(5, 6, 7, 8)], labels="c"),
+    "remove": lambda index: index.remove([0, 4]),
+    "compact": lambda index: index.compact(),
+}
+
+
+def items(folder: Path) -> list[tuple[int, str, bytes]]:
+    """Id, source and vector of each item."""
+    bundle = open_bundle(folder, threads=1)
+    vectors = gather(bundle.store).vectors
+    return [
+        (item, source, vector.tobytes())
+        for item, source, vector in zip(bundle.ids.tolist(), bundle.sources, vectors, strict=True)
+    ]
+
+
+def refused_change(change: str, folder: Path, failing: Failing) -> str:
+    """Change an index meanwhile: the error's line, nothing if there was none."""
+    try:
+        with watched(folder.parent, failing):
+            CHANGES[change](Index.open(folder, threads=1))
+    except BadInputError as error:
+        return error.message
+    except BrokenBundleError as error:
+        if failing.name not in ("open", "read"):
+            raise
+        return error.message  # what cannot be read is called broken
+    return ""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", ["open", "write", "read", "fsync", "rename"])
+def test_a_call_of_a_change_that_fails_leaves_the_index_before_it_or_after_it(
+    old: Path, plain_model: Model, tmp_path: Path, change: str, name: str
+) -> None:
+    build_index(GALLERY, plain_model, old)
+    grown(old)
+    before, manifest = items(old), read_manifest(old)
+    folder = tmp_path / "work" / "toy"
+    shutil.copytree(old, folder)
+    CHANGES[change](Index.open(folder, threads=1))
+    after = items(folder)
+    for failing in faults_of(name, stride=31 if name == "read" else 11):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(old, folder)
+        said = refused_change(change, folder, failing)
+        in_place = read_manifest(folder) != manifest
+        assert in_place or said
+        assert "\n" not in said
+        assert items(folder) == (after if in_place else before)
+        if names(folder) != names(old) and not in_place:
+            assert_next_build_tidies_up(folder, plain_model)

@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 from bundles import assert_tidy
 from test_bundle import GALLERY, OTHER, assert_holds, held
+from toys import quadrant_image
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError, MissingBundleError
 from simsearch.index.build import build_index
-from simsearch.index.bundle import MANIFEST, read_manifest
+from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
+from simsearch.index.manifest import Manifest
+from simsearch.index.update import Index
 
 pytest.importorskip("fcntl", reason="replaces the system calls of POSIX")
 
@@ -163,12 +166,17 @@ def do_partly(disk: Disk, call: Call, moved: int | None, part: float) -> None:
         disk.do(call, moved=moved)
 
 
-def record(top: Path, model: Model, failing: Callable[[Call], bool] = lambda _: False) -> Recording:
-    """Build the other gallery into `toy`, and check that the recording lacks nothing."""
+def record(
+    top: Path,
+    model: Model,
+    failing: Callable[[Call], bool] = lambda _: False,
+    do: Callable[[Path], object] | None = None,
+) -> Recording:
+    """Build the other gallery into `toy`, or do something else to it; the recording must lack nothing."""
     start, log = Disk(top), Log(failing=failing)
     try:
         with watched(top, log):
-            build_index(OTHER, model, top / "toy")
+            do(top / "toy") if do else build_index(OTHER, model, top / "toy")
     except BadInputError:
         assert failing(Call("fsync", top / "toy"))
     recording, disk = Recording(top, start, log.calls), start.copy()
@@ -271,3 +279,46 @@ def test_a_disk_that_does_not_flush_loses_an_index_and_never_mixes_two(
     ]
     found = outcomes(recording, toy_model, tmp_path / "crashed")
     assert {state for _, state in found} == {"toy", "other", "BrokenBundleError"}
+
+
+CHANGED_BY: dict[str, Callable[[Path], object]] = {
+    "add": lambda folder: Index.open(folder, threads=1).add([quadrant_image(5, 6, 7, 8)], labels="c"),
+    "remove": lambda folder: Index.open(folder, threads=1).remove([2]),
+    "compact": lambda folder: Index.open(folder, threads=1).compact(),
+}
+
+
+def sources(folder: Path) -> list[str]:
+    """What the folder's index holds; opening it looks at every file."""
+    try:
+        return list(open_bundle(folder, threads=1).sources)
+    except MissingBundleError as error:
+        return [type(error).__name__]
+
+
+@pytest.mark.parametrize("change", CHANGED_BY)
+def test_a_crash_in_a_change_leaves_the_index_before_it_or_after_it(
+    top: Path, plain_model: Model, tmp_path: Path, change: str
+) -> None:
+    build_index(GALLERY, plain_model, top / "toy")
+    grown = Index.open(top / "toy", threads=1)
+    grown.add([quadrant_image(1, 2, 3, 4)], labels="a")
+    grown.remove([1])
+    assert grown.manifest.is_changed
+    before = read_manifest(top / "toy"), sources(top / "toy")
+    recording = record(top, plain_model, do=CHANGED_BY[change])
+    after = read_manifest(top / "toy"), sources(top / "toy")
+    renamed, flushed = committed(recording)
+    known = dict[frozenset[tuple[str, bytes]], tuple[Manifest, list[str]]]()
+    for crash, tree in recording.states(random.Random(14), 0):
+        key = frozenset(tree.items())
+        if key not in known:
+            lay_out(tree, tmp_path / "crashed")
+            folder = tmp_path / "crashed" / "toy"
+            known[key] = read_manifest(folder), sources(folder)
+        found = known[key]
+        assert found in (before, after)
+        if crash < renamed:
+            assert found == before
+        if crash >= flushed:
+            assert found == after

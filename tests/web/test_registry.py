@@ -19,6 +19,7 @@ from toys import toy_split
 from simsearch.data.splits import Split
 from simsearch.errors import BrokenBundleError, MissingBundleError
 from simsearch.index.bundle import MANIFEST
+from simsearch.index.update import Index
 from simsearch.web.problems import NotFoundError
 from simsearch.web.registry import OpenIndex, Registry
 from simsearch.web.settings import Settings
@@ -65,6 +66,18 @@ def test_a_changed_manifest_is_opened_again_and_an_unchanged_one_is_not(
     assert len(before.searcher) == 6
     assert before.picture(5).startswith("data:image/png;base64,")  # who began with the old version can go on
     assert reloads == [("toy", True)]
+    registry.close()
+
+
+def test_items_that_are_removed_are_gone_and_whoever_had_the_old_version_keeps_it(folder: Path) -> None:
+    registry = make_registry(folder)
+    before = registry["toy"]
+    Index.open(folder, threads=1).remove([5])
+    registry.refresh()
+    assert (len(registry["toy"].searcher), registry["toy"].describe()["examples"][-1]["id"]) == (5, 3)
+    with pytest.raises(NotFoundError):
+        registry["toy"].png(5)
+    assert before.png(5)
     registry.close()
 
 

@@ -16,7 +16,6 @@ from msgspec import structs
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import (
     commit,
-    consistent,
     read_items,
     write_array,
     write_data_file,
@@ -92,30 +91,28 @@ def apply_change(
 
 def compact(folder: Path, manifest: Manifest) -> Manifest:
     """Make one segment of an index whose lock is held, without what was removed, and fit it anew."""
-    with consistent(folder):
-        return _finish(folder, _merge(folder, manifest, 0, len(manifest.parts)))
+    return _finish(folder, _merge(folder, manifest, 0, len(manifest.parts)))
 
 
 def tidy(folder: Path, manifest: Manifest) -> Manifest:
     """Merge segments where it pays."""
     every = read_items(folder, manifest) if "removed" in manifest.files else None
     rows = [part.count for part in manifest.parts]
-    live = rows if every is None else [len(items.rows) for items in every]
+    live = rows if every is None else [items.live for items in every]
     start, total = len(rows) - 1, live[-1]
     while start and live[start - 1] < 2 * total:
         start -= 1
         total += live[start]
-    with consistent(folder):
-        if (start == 0 and len(rows) > 1) or live[0] < (1 - _MOST_REMOVED) * rows[0]:
-            try:
-                return _merge(folder, manifest, 0, len(rows))
-            except BadInputError:  # too few items for the index type, for example: it answers as it is
-                return manifest
-        if start < len(rows) - 1:
-            return tidy(folder, _merge(folder, manifest, start, len(rows)))
-        for number in range(1, len(rows)):
-            if live[number] < (1 - _MOST_REMOVED) * rows[number]:
-                return tidy(folder, _merge(folder, manifest, number, number + 1))
+    if (start == 0 and len(rows) > 1) or live[0] < (1 - _MOST_REMOVED) * rows[0]:
+        try:
+            return _merge(folder, manifest, 0, len(rows))
+        except BadInputError:  # too few items for the index type, for example: it answers as it is
+            return manifest
+    if start < len(rows) - 1:
+        return tidy(folder, _merge(folder, manifest, start, len(rows)))
+    for number in range(1, len(rows)):
+        if live[number] < (1 - _MOST_REMOVED) * rows[number]:
+            return tidy(folder, _merge(folder, manifest, number, number + 1))
     return manifest
 
 
@@ -130,7 +127,7 @@ def _merge(folder: Path, manifest: Manifest, start: int, end: int) -> Manifest:
     if whole and manifest.class_numbers is not None:
         renumber = {number: row for row, number in enumerate(manifest.class_numbers)}
     merged: list[Segment] = []
-    if any(len(items.rows) for items in every[start:end]):
+    if any(items.live for items in every[start:end]):
         merged = [
             merge_segments(
                 folder,
@@ -175,7 +172,8 @@ def _without_empty_classes(folder: Path, manifest: Manifest, classes: Classes) -
     counts = np.zeros(len(manifest.classes), np.int64)
     for items in read_items(folder, manifest, "labels"):
         assert items.labels is not None
-        counts += np.bincount(items.labels[items.rows], minlength=len(counts))
+        labels = items.labels if items.kept is None else items.labels[items.kept]
+        counts += np.bincount(labels, minlength=len(counts))
     kept = [name for name, count in zip(manifest.classes, counts, strict=True) if count]
     numbers = tuple(classes.numbers[name] for name in kept)
     return structs.replace(
@@ -187,7 +185,7 @@ def _without_empty_classes(folder: Path, manifest: Manifest, classes: Classes) -
 
 def _gone(items: Items) -> Ids:
     """The removed ids of a segment."""
-    gone: Ids = np.delete(items.ids, items.rows)
+    gone: Ids = _NO_IDS if items.kept is None else np.delete(items.ids, items.kept)
     return gone
 
 

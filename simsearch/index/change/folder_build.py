@@ -17,7 +17,7 @@ from simsearch.data.folders import nothing_readable, path_text
 from simsearch.data.labels import AUTO, FOLDER, NONE, Labeled, label_items
 from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
-from simsearch.index.bundle import BUILDING, commit, consistent, write_data_file
+from simsearch.index.bundle import BUILDING, commit, write_data_file
 from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Mapped, Taken, encode_files
 from simsearch.index.change.merge import Shape, merge_segments
@@ -123,16 +123,15 @@ def _finished(
     classes = progress.used_classes()
     renumber = {progress.number_of(name): row for row, name in enumerate(classes)}
     shape = Shape(model.encoder.dim, model.encoder.input.picture_shape)
-    with consistent(folder):
-        segment = merge_segments(
-            folder / BUILDING,
-            folder,
-            progress.segments,
-            shape,
-            removed=np.empty(0, np.int64),
-            factory=factory,
-            renumber=renumber if classes else None,
-        )
+    segment = merge_segments(
+        folder / BUILDING,
+        folder,
+        progress.segments,
+        shape,
+        removed=np.empty(0, np.int64),
+        factory=factory,
+        renumber=renumber if classes else None,
+    )
     encoder = write_data_file(folder, "encoder", lambda path: write_bytes(path, model.encoder.model))
     manifest = Manifest(
         name=folder.name,

@@ -26,6 +26,7 @@ from simsearch.index.writing import Described
 from simsearch.prepare.inputs import Picture, Pictures
 
 CHUNK_SECONDS = 10.0  # what a kill may lose
+_REPORT_SECONDS = 0.1
 _CHUNK_BYTES = 2**26  # of pictures and vectors
 _BATCH_BYTES = 2**22  # of pixels that are encoded together
 _BATCH = 256
@@ -62,22 +63,27 @@ def encode_files(
     """Decode and encode files; the last chunk may hold no item, and tells what was skipped.
 
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
-    :param on_progress: Called with the number of files of each encoded batch.
+    :param on_progress: Called with how many more files have been decoded, some times a second.
     :param heed: Called after each file; what it raises ends the work.
     """
     read = partial(read_picture, encoder.input)
     pending, started = _Pending(encoder), time.monotonic()
+    reported, told = 0, started
     decoded = decode_files(Mapped(files, _file_of), read, processes=processes, codec=ReadCodec())
     with closing(decoded) as found:
         for end, (entry, picture) in enumerate(zip(files, found, strict=True), start=1):
             heed()
             pending.take(entry, picture)
+            if (now := time.monotonic()) - told >= _REPORT_SECONDS:
+                on_progress(end - reported)
+                reported, told = end, now
             if pending.is_batch:
-                on_progress(pending.encode())
-                if pending.size >= _CHUNK_BYTES or time.monotonic() - started >= CHUNK_SECONDS:
+                pending.encode()
+                if pending.size >= _CHUNK_BYTES or now - started >= CHUNK_SECONDS:
                     yield pending.chunk(end)
                     pending, started = _Pending(encoder), time.monotonic()
-        on_progress(pending.encode())
+        pending.encode()
+        on_progress(len(files) - reported)
         yield pending.chunk(len(files))
 
 
@@ -142,8 +148,8 @@ class _Pending:
         most = max(1, _BATCH_BYTES // self.waiting[0][1].pixels.nbytes) if self.waiting else _BATCH
         return self.looked_at >= _BATCH or len(self.waiting) >= most
 
-    def encode(self) -> int:
-        """Encode what waits; how many files have been looked at since the last time."""
+    def encode(self) -> None:
+        """Encode what waits."""
         if self.waiting:
             pixels = np.stack([picture.pixels for _, picture in self.waiting])
             for (entry, picture), vector in zip(
@@ -158,8 +164,7 @@ class _Pending:
                 self.done.append((entry, picture.stamp))
                 self.size += vector.nbytes + (len(shown) if isinstance(shown, bytes) else shown.nbytes)
             self.waiting.clear()
-        count, self.looked_at = self.looked_at, 0
-        return count
+        self.looked_at = 0
 
     def chunk(self, end: int) -> Chunk:
         small = [entry for entry in self.shown if isinstance(entry, bytes)]

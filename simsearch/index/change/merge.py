@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.bundle import open_checked, write_data_file
+from simsearch.errors import BrokenBundleError
+from simsearch.index.bundle import REBUILD, open_checked, write_data_file
 from simsearch.index.manifest import Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.segment import array_start, kept_rows, load_array
@@ -54,7 +55,7 @@ def merge_segments(
     :raises BadInputError: If FAISS cannot build such an index.
     :raises BrokenBundleError: If a file is damaged.
     """
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as held, _consistent(source):
         parts = [_Part.open(source, segment, removed, held) for segment in segments]
         count = sum(len(part.kept) for part in parts)
         files = {"ids": _write(folder, "ids", np.int64, (count,), _all(parts, "ids", np.int64, ()))}
@@ -82,6 +83,15 @@ def merge_segments(
                 folder, "index", lambda path: _train(path, folder / stored.name, factory)
             )
     return Segment(count, factory, files)
+
+
+@contextlib.contextmanager
+def _consistent(folder: Path) -> Iterator[None]:
+    """Turn what does not fit in files into the user's error; a disk that is full remains what it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise BrokenBundleError(f"the index in {folder} is inconsistent: {error}", hint=REBUILD) from error
 
 
 class _Part:

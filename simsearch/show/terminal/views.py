@@ -117,6 +117,7 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         **({"classes": classes} if counts else {}),
         "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
         "size": f"{size / 1e6:.1f} MB in {len(manifest.all_files)} files",
+        **_change_facts(manifest),
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
         "learned logit": _projection(manifest.projection),
         **_calibration_facts(manifest.calibration, _why_none(manifest, counts)),
@@ -124,6 +125,17 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "created": manifest.created,
         "made with": _versions(manifest.versions),
     }
+
+
+def _change_facts(manifest: Manifest) -> dict[str, str]:
+    """What has changed since an index was built, if anything has."""
+    facts = {}
+    if manifest.is_changed:
+        removed = sum(part.count for part in manifest.parts) - manifest.count
+        facts["segments"] = f"{len(manifest.parts)}, with {removed:,} removed items in them"
+    if manifest.changed and manifest.calibration:
+        facts["changed"] = f"{manifest.changed:,} items since the calibration was checked on the gallery"
+    return facts
 
 
 def model_facts(card: ModelCard) -> dict[str, str]:

@@ -42,6 +42,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch of three files is a chunk."""
     monkeypatch.setattr(ingest, "_BATCH", 3)
     monkeypatch.setattr(ingest, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(ingest, "_REPORT_SECONDS", 0.0)
 
 
 class EndedError(Exception):

@@ -286,11 +286,11 @@ def test_an_index_of_no_folder_is_not_synced(
 
 
 def test_segments_stay_few_and_halve_in_size(index: Index) -> None:
-    for number in range(40):
+    for number in range(20):
         index.add([quadrant_image(number + 1, 2, 3, 4)], labels="a")
         counts = [part.count for part in read_manifest(index.folder).parts]
         assert all(later * 2 <= earlier for earlier, later in itertools.pairwise(counts)), counts
-    assert sorted(held(index.folder)) == list(range(46))
+    assert sorted(held(index.folder)) == list(range(26))
 
 
 def test_a_segment_that_lost_a_quarter_is_written_again(index: Index) -> None:
