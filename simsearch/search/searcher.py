@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
+from simsearch.index.columns import Described
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.comparison import Comparison
@@ -52,7 +53,7 @@ class Searcher:
         return cls(open_bundle(Path(folder), threads=threads, private=private))
 
     def __len__(self) -> int:
-        return len(self.bundle.ids)
+        return self.bundle.manifest.count
 
     def query(
         self,
@@ -177,7 +178,7 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        pixels: NDArray[np.uint8] = self.bundle.thumbnails[self._rows([item])[0]]
+        pixels: NDArray[np.uint8] = self.bundle.columns.pictures_of(np.array([item], np.int64))[0]
         return pixels
 
     def label(self, item: int) -> str | None:
@@ -185,7 +186,8 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        return self._label(self._rows([item])[0])
+        [known] = self.bundle.columns.describe(np.array([item], np.int64))
+        return self._name(known)
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the gallery has these classes.
@@ -232,25 +234,23 @@ class Searcher:
         if only_matches and least is not None:
             there &= hits.scores.astype(np.float64) >= least  # as `match` is decided
         ids = np.where(there, hits.ids, NOTHING)
-        rows = np.zeros(hits.ids.shape, np.int64)
-        rows[there] = self._rows(hits.ids[there])
+        about = dict(zip(hits.ids[there].tolist(), bundle.columns.describe(hits.ids[there]), strict=True))
         chances = _probabilities(bundle.manifest.pair_scaling, hits.scores)
-        places: Any = rows.tolist()
         return [
             tuple(
                 Hit(
                     rank,
                     item,
-                    self._label(row),
+                    self._name(about[item]),
                     score,
                     chance,
-                    bundle.sources[row],
+                    about[item].source,
                     None if least is None else score >= least,
                 )
-                for rank, (item, row, score, chance) in enumerate(zip(*columns, strict=True), start=1)
+                for rank, (item, score, chance) in enumerate(zip(*columns, strict=True), start=1)
                 if item != NOTHING
             )
-            for columns in zip(ids.tolist(), places, hits.scores.tolist(), chances, strict=True)
+            for columns in zip(ids.tolist(), hits.scores.tolist(), chances, strict=True)
         ]
 
     def _least_score(self, limits: Limits) -> float | None:
@@ -322,12 +322,8 @@ class Searcher:
             for ranking in rankings
         ]
 
-    def _label(self, row: int) -> str | None:
-        labels = self.bundle.labels
-        return None if labels is None else self.bundle.manifest.classes[labels[row]]
-
-    def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
-        return self.bundle.rows(np.asarray(ids, np.int64))
+    def _name(self, known: Described) -> str | None:
+        return None if known.label is None else self.bundle.manifest.classes[known.label]
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:
