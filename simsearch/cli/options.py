@@ -21,6 +21,7 @@ from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_ind
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
+    from simsearch.index.serving import Target
 
 WHERE = "Where things are"  # panels of --help
 _PICTURES = "How pictures are read"
@@ -362,3 +363,40 @@ def open_chosen_model(folder: Path | None, threads: int = 0) -> Model:
     from simsearch.encode.model_folder import PRETRAINED, open_model
 
     return open_model(folder or PRETRAINED, threads=threads)
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """What holds the items, and how it searches."""
+
+    factory: Annotated[
+        str,
+        typer.Option(
+            help="FAISS factory string, such as HNSW32 or IVF100,Flat; of a Milvus store Flat or HNSW32."
+        ),
+    ] = "Flat"
+    store: Annotated[
+        Literal["faiss", "milvus"], typer.Option(help="FAISS files in the index, or a Milvus server.")
+    ] = "faiss"
+    uri: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="The Milvus server, http://HOST:PORT. Its credentials come from the environment's "
+            "SIMSEARCH_MILVUS_TOKEN.",
+            envvar="SIMSEARCH_MILVUS_URI",
+        ),
+    ] = "http://localhost:19530"
+    shards: Annotated[int, typer.Option(min=1, max=64, help="Parts that Milvus writes side by side.")] = 1
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="Copies that Milvus searches.")] = 1
+
+    def target(self) -> Target | None:
+        """The server that is to hold the items; None for files."""
+        from simsearch.errors import require
+        from simsearch.index.serving import Target
+        from simsearch.index.stores.milvus.address import check_uri
+
+        if self.store == "faiss":
+            return None
+        require("pymilvus", "scale")
+        return Target(check_uri(self.uri), self.factory, self.shards, self.replicas)

@@ -79,9 +79,13 @@ def end_interrupted(stop: KeyboardInterrupt) -> int:
 def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
     """The signal that an error came from: libraries in C turn it into an ImportError, say."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+    seen = set[int]()  # some libraries name an error as its own cause
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    return cause
+    return None
 
 
 def end_quietly() -> int:

@@ -32,8 +32,8 @@ class Originals:
 
         :raises ValueError: If there is no such item.
         """
-        row = int(self._bundle.rows(np.array([item], np.int64))[0])
-        return self.path_of(self._bundle.sources[row])
+        [known] = self._bundle.columns.describe(np.array([item], np.int64))
+        return self.path_of(known.source)
 
     def path_of(self, source: str) -> Path | None:
         """The same of a source; None too if it leads out of the folder."""

@@ -103,6 +103,10 @@ class SmallPictures(_Packed):
 
     _UNCOVERED = "the ends of the small pictures do not cover their content"
 
+    def packed(self, row: int) -> bytes:
+        """The picture of a row as it is stored."""
+        return self._entry(row)
+
     @classmethod
     def pack(cls, pictures: Iterable[Picture]) -> tuple[bytes, NDArray[np.int64]]:
         """The content and the ends of these pictures, uint8 (H, W) or (H, W, 3) each, made small."""

@@ -76,7 +76,7 @@ def _verify_index(
     except SimsearchError as error:
         yield failed("manifest", error)
         return
-    yield Check("manifest", True, f"{manifest.name}, {manifest.count:,} items, FAISS {manifest.factory}")
+    yield Check("manifest", True, f"{manifest.name}, {manifest.count:,} items, {manifest.engine}")
     files = [
         guarded(_role_of(entry), partial(_check_bundle_file, folder, entry)) for entry in manifest.all_files
     ]

@@ -14,7 +14,7 @@ from PIL import Image
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
-from simsearch.index.packed import Sources
+from simsearch.index.columns import Described
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.comparison import Comparison
@@ -53,7 +53,7 @@ class Searcher:
         return cls(open_bundle(Path(folder), threads=threads, private=private))
 
     def __len__(self) -> int:
-        return len(self.bundle.ids)
+        return self.bundle.manifest.count
 
     def query(
         self,
@@ -176,7 +176,7 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        pixels: NDArray[np.uint8] = self.bundle.thumbnails[self._rows([item])[0]]
+        pixels: NDArray[np.uint8] = self.bundle.columns.pictures_of(np.array([item], np.int64))[0]
         return pixels
 
     def label(self, item: int) -> str | None:
@@ -184,7 +184,8 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        return self._names(self._rows([item]))[0]
+        [known] = self.bundle.columns.describe(np.array([item], np.int64))
+        return self._name(known)
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the gallery has these classes.
@@ -231,23 +232,17 @@ class Searcher:
         if only_matches and least is not None:
             there &= hits.scores.astype(np.float64) >= least  # as `match` is decided
         ids = np.where(there, hits.ids, NOTHING)
-        rows = self._rows(ids[there])
-        names = iter(self._names(rows))
-        sources = iter(
-            bundle.sources.take(rows)
-            if isinstance(bundle.sources, Sources)
-            else [bundle.sources[row] for row in rows.tolist()]
-        )
+        about = dict(zip(hits.ids[there].tolist(), bundle.columns.describe(hits.ids[there]), strict=True))
         chances = _probabilities(bundle.manifest.pair_scaling, hits.scores)
         return [
             tuple(
                 Hit(
                     rank,
                     item,
-                    next(names),
+                    self._name(about[item]),
                     score,
                     chance,
-                    next(sources),
+                    about[item].source,
                     None if least is None else score >= least,
                 )
                 for rank, (item, score, chance) in enumerate(zip(*columns, strict=True), start=1)
@@ -323,15 +318,8 @@ class Searcher:
             for ranking, posteriors in zip(rankings, _posteriors(calibration, rankings), strict=True)
         ]
 
-    def _names(self, rows: NDArray[np.int64]) -> list[str | None]:
-        """The class of each row, or None in a gallery without labels."""
-        labels = self.bundle.labels
-        if labels is None:
-            return [None] * len(rows)
-        return [self.bundle.manifest.classes[number] for number in labels[rows].tolist()]
-
-    def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
-        return self.bundle.rows(np.asarray(ids, np.int64))
+    def _name(self, known: Described) -> str | None:
+        return None if known.label is None else self.bundle.manifest.classes[known.label]
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:

@@ -84,14 +84,16 @@ class OpenIndex:
         """
         self.thumbnail(item)
         bundle = self.searcher.bundle
-        row = int(bundle.rows(np.array([item]))[0])
-        label, source = self.searcher.label(item), bundle.sources[row]
+        [known] = bundle.columns.describe(np.array([item]))
+        label = None if known.label is None else bundle.manifest.classes[known.label]
         is_there = Originals(bundle).existing(item) is not None
-        return {"index": self.name, "id": item, "label": label, "source": source, "original": is_there}
+        return {"index": self.name, "id": item, "label": label, "source": known.source, "original": is_there}
 
     def _examples(self) -> list[int]:
-        """The first item of each class, or the first few items of a gallery without labels."""
+        """The first item of each class, or the first few of a gallery without labels; on a server any few."""
         bundle = self.searcher.bundle
+        if bundle.manifest.store is not None:
+            return [int(item) for item in bundle.store.sample(_EXAMPLES).ids]
         if bundle.labels is None:
             return [int(item) for item in bundle.ids[:_EXAMPLES]]
         _, rows = np.unique(bundle.labels, return_index=True)

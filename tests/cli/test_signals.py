@@ -288,6 +288,12 @@ def test_an_interrupt_in_code_that_was_text_has_its_exit_code(beside: str, tmp_p
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_an_error_that_is_its_own_cause_has_no_signal_behind_it() -> None:
+    error = ValueError()
+    error.__cause__ = error
+    assert interruption_behind(error) is None
+
+
 @pytest.mark.parametrize("function", ["<module>", "parse_args"])
 def test_an_interrupt_before_the_command_begins_is_one_word(function: str) -> None:
     """While the commands are loaded, and while the command line is read: at the first such call in Typer."""

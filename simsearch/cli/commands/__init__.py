@@ -12,7 +12,7 @@ training.py     train
 exchanging.py   export, import
 serving.py      serve
 auditing.py     audit, duplicates
-managing.py     list, rename, delete
+managing.py     list, rename, delete, migrate
 inspecting.py   info, verify, doctor, data fetch
 """
 
@@ -139,6 +139,10 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
     "Look after": {
         "list": Listed("managing:list_all", "List every index: its images, classes, model, size and age."),
         "rename": Listed("managing:rename", "Give an index another name."),
+        "migrate": Listed(
+            "managing:migrate",
+            "Move an index to a Milvus server, or back into files: the same items under the same ids.",
+        ),
         "delete": Listed(
             "managing:delete",
             "Delete an index; the pictures that it was made from stay where they are.",

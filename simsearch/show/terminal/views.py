@@ -115,7 +115,7 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "index": f"{manifest.name} in {folder}",
         "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
         **({"classes": classes} if counts else {}),
-        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
+        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, {manifest.engine}",
         "size": f"{size / 1e6:.1f} MB in {len(manifest.all_files)} files",
         **_change_facts(manifest),
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",

@@ -98,7 +98,7 @@ def make_of(request, name: str) -> Make:
     return request.getfixturevalue("milvus_galleries") if name == "Milvus" else STORES[name]
 
 
-@pytest.fixture(params=[*EXACT, *SERVED])
+@pytest.fixture(params=[*sorted(EXACT), *SERVED])
 def exact(request) -> Make:
     return make_of(request, request.param)
 
