@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from simsearch.data.splits import Split
 from simsearch.documents import installed_versions
-from simsearch.encode.model_folder import Model
+from simsearch.encode.model_folder import Model, ModelCard
 from simsearch.errors import (
     BadDatasetError,
     BrokenBundleError,
@@ -22,9 +23,11 @@ from simsearch.files import sweep_temporaries
 from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep, write_data_file
 from simsearch.index.calibrate import fit_gallery, suit_gallery
 from simsearch.index.manifest import Manifest
+from simsearch.index.stores.base import VectorStore
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT, check_factory
 from simsearch.index.writing import Described, explained, write_bytes, write_segment
+from simsearch.stats.calibration import Calibration
 
 _LIBRARIES = ("faiss-cpu", "numpy", "onnxruntime", "pillow")
 
@@ -79,7 +82,6 @@ def _build(
         store = FaissStore.build(vectors, ids, split.labels, factory=factory)
     segment = write_segment(folder, store, Described.of(split.images, split.sources), factory=factory)
     encoder = write_data_file(folder, "encoder", lambda path: write_bytes(path, model.encoder.model))
-    calibration = model.card.calibration
     manifest = Manifest(
         name=folder.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(),  # no two commits are equal
@@ -98,10 +100,24 @@ def _build(
         input=model.encoder.input,
         output=model.encoder.output,
         root=split.root,
-        calibration=suit_gallery(calibration, store, split.images) if calibration else fit_gallery(store),
+        calibration=_calibrate(model.card, split, store),
     )
     commit(folder, manifest)
     return manifest
+
+
+def _calibrate(card: ModelCard, split: Split, store: VectorStore) -> Calibration | None:
+    """The model's calibration, where it holds or the gallery cannot say so; or one fitted to the gallery.
+
+    A folder of images that the model was trained on says nothing of new pictures: training has brought its
+    classes further apart.
+    """
+    if split.root is not None and split.root == card.training.get("root"):
+        said = "not checked: the model was trained on these images"
+        return card.calibration and replace(card.calibration, gallery=said)
+    if card.calibration is None:
+        return fit_gallery(store)
+    return suit_gallery(card.calibration, store, split.images)
 
 
 def _standing(folder: Path) -> list[Manifest] | None:
