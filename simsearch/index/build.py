@@ -15,7 +15,7 @@ from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError
 from simsearch.index.bundle import commit, write_data_file
-from simsearch.index.calibrate import suit_gallery
+from simsearch.index.calibrate import calibration_of
 from simsearch.index.change.guard import writing
 from simsearch.index.manifest import Manifest
 from simsearch.index.served import pack_pictures
@@ -77,7 +77,7 @@ def _build(
         draft(model, folder, factory, split),
         count=len(split),
         files={"encoder": encoder, **segment.files},
-        calibration=suit_gallery(model.card.calibration, store, split.images.__getitem__),
+        calibration=calibration_of(model.card, split.root, store, split.images.__getitem__),
     )
     commit(folder, manifest)
     return manifest

@@ -170,6 +170,32 @@ def fit_calibration(
     )
 
 
+def calibration_of(
+    card: ModelCard, root: str | None, store: VectorStore, pictures: ByIds | None
+) -> Calibration | None:
+    """The calibration of an index of a folder, or of a gallery with a name; see `suit_gallery`.
+
+    A folder that the model was trained on says nothing of new pictures, because training has brought its
+    classes further apart: the model's calibration stays as it is, unchecked.
+
+    :param root: The folder.
+    """
+    if was_trained_on(card, root):
+        return unchecked(card)
+    return suit_gallery(card.calibration, store, pictures)
+
+
+def was_trained_on(card: ModelCard, root: str | None) -> bool:
+    """Whether a model was trained on the images of a folder."""
+    return root is not None and root == card.training.get("root")
+
+
+def unchecked(card: ModelCard) -> Calibration | None:
+    """A model's calibration for the images that it was trained on."""
+    said = "not checked: the model was trained on these images"
+    return card.calibration and replace(card.calibration, gallery=said)
+
+
 def suit_gallery(
     calibration: Calibration | None, store: VectorStore, pictures: ByIds | None, *, seed: int = 0
 ) -> Calibration | None:

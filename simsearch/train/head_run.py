@@ -20,6 +20,7 @@ from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
     FileRecord,
+    Model,
     ModelCard,
     open_model,
     read_model_file,
@@ -96,7 +97,7 @@ def train_head(
         configure_torch(deterministic=deterministic, threads=threads)
         with signals.released():  # each file is written whole, or not at all
             features = compute_features(data, opened.encoder, folder, on_progress=on_encoded, note=note)
-            run = _HeadRun(recipe, features, seed, seen)
+            run = HeadRun(recipe, features, seed, seen)
             trainer = run.trainer(None, folder)
             if resume:
                 trainer.resume()
@@ -107,25 +108,32 @@ def train_head(
 
             trainer.run(on_step=on_step, on_epoch=record_epoch)
             write_atomically(folder / HISTORY, history_csv(trainer.history))
-            exam = examine(run.features, lambda classes: run.embed(classes, trainer))
-            training = {
-                **provenance(trainer, data.described, features.part),
-                "network": "head",
-                "encoder": {
-                    "name": opened.card.name,
-                    "folder": str(encoder.resolve()),
-                    "fingerprint": opened.encoder.fingerprint,
-                },
-                "head": {
-                    "weight": exam.weight,
-                    "held_out_classes": exam.held_out_classes,
-                    "results": {row.name: _figures(row.known, row.unseen) for row in exam.rows},
-                },
-            }
-            name = run_name(recipe, data.name, seed)
-            joined = JoinedHead(_head_of(trainer), exam.weight)
-            card = _write(folder, opened.encoder, joined, name, training, run.features)
-            return HeadResult(card, exam)
+            return _finish(folder, run, trainer, data, encoder, opened)
+
+
+def _finish(
+    folder: Path, run: HeadRun, trainer: Trainer, data: TrainingSet, encoder: Path, opened: Model
+) -> HeadResult:
+    """Say what the head is worth, and write it with its encoder."""
+    exam = examine(run.features, lambda classes: run.embed(classes, trainer))
+    training = {
+        **provenance(trainer, data.described, run.held_out),
+        "network": "head",
+        "encoder": {
+            "name": opened.card.name,
+            "folder": str(encoder.resolve()),
+            "fingerprint": opened.encoder.fingerprint,
+        },
+        "head": {
+            "weight": exam.weight,
+            "held_out_classes": exam.held_out_classes,
+            "results": {row.name: _figures(row.known, row.unseen) for row in exam.rows},
+        },
+    }
+    name = run_name(trainer.recipe, data.name, trainer.seed)
+    joined = JoinedHead(_head_of(trainer), exam.weight)
+    card = _write(folder, opened.encoder, joined, name, training, run.features)
+    return HeadResult(card, exam)
 
 
 def export_head_run(folder: Path, card: ModelCard) -> ModelCard:
@@ -159,11 +167,11 @@ def export_head_run(folder: Path, card: ModelCard) -> ModelCard:
     return card
 
 
-class _HeadRun:
+class HeadRun:
     """What the head and those of the exam are trained with."""
 
     def __init__(self, recipe: Recipe, features: Features, seed: int, seen: tuple[int, ...] | None) -> None:
-        self._recipe, self._seed = recipe, seed
+        self._recipe, self._seed, self.held_out = recipe, seed, features.part
         self.features = features if seen is None else _only(features, seen)
 
     def trainer(self, classes: tuple[int, ...] | None, folder: Path | None) -> Trainer:

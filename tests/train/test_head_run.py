@@ -20,6 +20,7 @@ from simsearch.encode.history import read_history
 from simsearch.encode.imported import import_encoder
 from simsearch.encode.model_folder import open_model, read_model_card
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
+from simsearch.index.bundle import read_manifest
 from simsearch.prepare.inputs import ImageInput
 from simsearch.train import features as features_module
 from simsearch.train.features import FEATURES, compute_features
@@ -193,6 +194,13 @@ def test_the_model_works_wherever_a_model_does(finished, pictures, tmp_path):
     assert "140-dimensional" in about.stdout
 
 
+def calibration_of(run, data, model, place):
+    """That of an index of these pictures."""
+    built = run("build-index", "--dataset", data, "--name", "mine", "--model", model, "--index-dir", place)
+    assert built.exit_code == 0, built.output
+    return read_manifest(place / "mine").calibration
+
+
 def test_a_model_with_enough_validation_images_is_calibrated_on_them(encoder, tmp_path):
     data = write_shapes(tmp_path / "shapes", 60, CLASSES[:4])
     settings = [f"--set={one}" for one in ("epochs=2", "least_steps=20", "held_out_share=0.5")]
@@ -200,10 +208,19 @@ def test_a_model_with_enough_validation_images_is_calibrated_on_them(encoder, tm
     trained = run("train", "--dataset", data, "--encoder", encoder, "--out", out, *settings)
     assert trained.exit_code == 0, trained.output
     assert read_model_card(out).calibration is None  # 120 images are too few
-    assert run("calibrate", out, "--dataset", data).stderr.splitlines()[-2:] == [
-        "error: shapes holds out too few images to calibrate on",
-        "hint: 200 are needed, of two classes, and two in each",
-    ]
+    refused = run("calibrate", out, "--dataset", data)
+    assert refused.exit_code == 2
+    assert "error: shapes holds out too few images to calibrate on" in refused.stderr
+    assert calibration_of(run, data, out, tmp_path / "few") is None  # not fitted to what training has seen
+    data = write_shapes(tmp_path / "shapes", 101, CLASSES[:4])
+    out = tmp_path / "more"
+    assert run("train", "--dataset", data, "--encoder", encoder, "--out", out, *settings).exit_code == 0
+    card = read_model_card(out)
+    assert card.calibration is not None
+    assert card.calibration.fitted_on == "shapes-held-out: 200 images, each against the others"
+    found = calibration_of(run, data, out, tmp_path / "many")
+    assert found.gallery == "not checked: the model was trained on these images"
+    assert found.pairs == card.calibration.pairs
     other = run("calibrate", out, "--dataset", write_shapes(tmp_path / "other", 50, CLASSES[:4]))
     assert "was not trained on other" in other.stderr
 
