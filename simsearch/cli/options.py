@@ -125,6 +125,14 @@ class Queries:
             "--id", min=0, help="An item of the gallery, itself left out; repeatable.", rich_help_panel=_ASK
         ),
     ] = None
+    vector: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vectors themselves, as .npy or JSON: a row each; repeatable.",
+            rich_help_panel=_ASK,
+        ),
+    ] = None
     files_from: Annotated[
         str | None,
         typer.Option(help="A file with a name a line, or - for standard input.", rich_help_panel=_ASK),

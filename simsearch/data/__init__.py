@@ -9,6 +9,7 @@ collection.py    what lies in a folder now
 labels.py        the class of each file: by folders, by a table, or none
 label_tables.py  a table of labels, CSV or Parquet
 split_folders.py folders that are splits
+vector_tables.py vectors that another program computed
 decoding.py      files -> pixels, in processes of their own
 folders.py       folders of image files
 mnist.py         a verified copy of MNIST

@@ -17,6 +17,8 @@ checks.py     one finding of a check
 change/       how an index changes
 stored_map.py a layout of the items, kept beside the index
 originals.py  the files behind the items
+importing.py  vectors of another program -> bundle
+exporting.py  bundle -> npz and Parquet
 audit/        what is doubtful, and what is there twice
 stores/       vector stores: one contract, an engine a file
 """

@@ -22,6 +22,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
@@ -60,7 +61,7 @@ class Bundle:
     folder: Path
     manifest: Manifest
     store: VectorStore
-    encoder: OnnxEncoder
+    own_encoder: OnnxEncoder | None  # None where another program computed the vectors
     ids: Ids  # (N,)
     labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
     thumbnails: Pictures | SmallPictures | JoinedRows  # N; see `keeps_input`
@@ -72,6 +73,16 @@ class Bundle:
         :raises ValueError: If there is no such item.
         """
         return positions(self.ids, ids)
+
+    @property
+    def encoder(self) -> OnnxEncoder:
+        """What encodes queries.
+
+        :raises BadInputError: If the index has no encoder.
+        """
+        if self.own_encoder is None:
+            raise no_encoder(self.manifest.name)
+        return self.own_encoder
 
     @property
     def keeps_input(self) -> bool:
@@ -295,10 +306,7 @@ def _parse(
         open_part(opened, segment.count, manifest, removed, private)
         for opened, segment in zip(files, manifest.parts, strict=True)
     ]
-    content = shared["encoder"].read()
-    encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
-    if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
-        raise ValueError("its encoder is not the one that made its vectors")
+    encoder = _open_encoder(shared, manifest, threads)
     if not manifest.is_changed:
         [part] = parts
         items = part.items
@@ -324,6 +332,20 @@ def _parse(
         JoinedRows([part.thumbnails for part in parts], kept),
         JoinedRows([items.sources for items in every], kept),
     )
+
+
+def _open_encoder(shared: Files, manifest: Manifest, threads: int) -> OnnxEncoder | None:
+    """The encoder in one of these files, if the index has one.
+
+    :raises ValueError, BrokenModelError: If it is not the one that made the vectors.
+    """
+    if "encoder" not in shared:
+        return None
+    content = shared["encoder"].read()
+    encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
+    if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
+        raise ValueError("its encoder is not the one that made its vectors")
+    return encoder
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     dim: int
     factory: str
     model: str
-    encoder: str  # fingerprint of the query encoder: SHA-256 of its ONNX file
+    encoder: str  # fingerprint: SHA-256 of the query encoder's ONNX file, or of a foreign model's name
     preprocessing: int
     projection: PlattScaling | None  # None where the network was not trained on pairs
     dataset: str
@@ -254,7 +254,8 @@ def _check_roles(manifest: Manifest) -> None:
     """Check that each segment has the files that a segment has, and the same as the others."""
     parts, missing = manifest.parts, ValueError("it does not name the files that a bundle has")
     shown = parts[0].files.keys() & frozenset().union(*_SHOWN)
-    if "encoder" not in manifest.files or shown not in _SHOWN:
+    # Without an encoder of its own an index keeps small pictures alone: nobody knows what was encoded.
+    if shown not in _SHOWN or ("encoder" not in manifest.files and "thumbnails" in shown):
         raise missing
     for part in parts:
         roles = part.files.keys()

@@ -260,9 +260,22 @@ def _vectors(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | 
     for row, outcome in enumerate(outcomes):
         if outcome.image and outcome.query.item is not None:
             vectors[row] = searcher.bundle.store.vectors(np.array([outcome.query.item], np.int64))[0]
+    for row, outcome in enumerate(outcomes):
+        if outcome.query.vector is not None:
+            vectors[row] = _fitting(searcher, outcome.query)
     for row, vector in zip(pictures, _encode(searcher, [outcomes[row] for row in pictures]), strict=True):
         vectors[row] = vector
     return vectors
+
+
+def _fitting(searcher: Searcher, query: Query) -> Vectors | BadInputError:
+    """A query's own vector, or why it cannot be compared with the index's."""
+    dim, vector = searcher.bundle.store.dim, query.vector
+    if vector is None or len(vector) != dim:
+        length = 0 if vector is None else len(vector)
+        name = searcher.bundle.manifest.name
+        return BadInputError(f"{query.name} has {length:,} numbers, and the vectors of {name} have {dim:,}")
+    return vector
 
 
 def _encode(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:

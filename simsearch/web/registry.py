@@ -44,8 +44,8 @@ class OpenIndex:
         self.name, self.stamp = name, manifest_stamp(folder)
         self.searcher = Searcher.open(folder, threads=1)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
-        encoder = self.searcher.bundle.encoder
-        encoder.encode(any_picture(encoder.input))
+        if encoder := self.searcher.bundle.own_encoder:
+            encoder.encode(any_picture(encoder.input))
 
     def png(self, item: int) -> bytes:
         """An item's picture as a PNG.
@@ -66,13 +66,13 @@ class OpenIndex:
 
     def describe(self) -> dict[str, Any]:
         """What the index is, and some of its items to begin with."""
-        manifest = self.searcher.bundle.manifest
+        manifest, encoder = self.searcher.bundle.manifest, self.searcher.bundle.own_encoder
         return {
             "name": self.name,
             "items": manifest.count,
             "model": manifest.model,
             "encoder": manifest.encoder,
-            "preparation": self.searcher.bundle.encoder.input.preparation,
+            "preparation": encoder.input.preparation if encoder else "none",
             "classes": list(manifest.classes),
             "examples": [{"id": item, "picture": self.picture(item)} for item in self._examples()],
         }

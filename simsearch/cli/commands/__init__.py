@@ -8,7 +8,8 @@ building.py     build-index
 changing.py     add, remove, sync, compact
 importing.py    import-model
 calibrating.py  calibrate
-training.py     train, export
+training.py     train
+exchanging.py   export, import
 serving.py      serve
 auditing.py     audit, duplicates
 managing.py     list, rename, delete
@@ -134,9 +135,6 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
             "calibrating:calibrate",
             "Fit a model's probabilities and thresholds on the images that its training held out.",
         ),
-        "export": Listed(
-            "training:export", "Export a run's best checkpoint to ONNX again, checked against torch."
-        ),
     },
     "Look after": {
         "list": Listed("managing:list_all", "List every index: its images, classes, model, size and age."),
@@ -152,6 +150,14 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "duplicates": Listed(
             "auditing:duplicates",
             "Find pictures that are there twice: the same files, the same pixels, and near copies.",
+        ),
+        "export": Listed(
+            "exchanging:export_any",
+            "Export an index as Parquet, .npz or a page that searches itself; or a run's checkpoint to ONNX.",
+        ),
+        "import": Listed(
+            "exchanging:import_vectors",
+            "Make an index of vectors that another program computed, from .npz or Parquet.",
         ),
         "info": Listed("inspecting:info", "Describe an index or a model."),
         "verify": Listed(

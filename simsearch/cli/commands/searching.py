@@ -186,7 +186,8 @@ def _gather(images: list[str], queries: Queries, stdin: BinaryIO) -> tuple[Itera
 
     steered = bool(queries.like or queries.unlike)
     items, listed = queries.item or [], queries.files_from
-    return gather(images, items, listed, stdin, steered=steered, note=terminal.note)
+    vectors = queries.vector or []
+    return gather(images, items, listed, stdin, vectors=vectors, steered=steered, note=terminal.note)
 
 
 def _write_steps(images: list[str], target: Path, way: Preprocess, invert: bool | None) -> None:

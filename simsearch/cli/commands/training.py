@@ -245,18 +245,3 @@ def _gain(result: HeadResult) -> str:
     if result.exam.is_gain:
         return f"gained on validation images over the encoder alone: {figures}"
     return f"gained nothing on validation images over the encoder alone ({figures}): use the encoder itself"
-
-
-def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished training run.")],
-) -> None:
-    """Export a run's best checkpoint to ONNX again, checked against torch.
-
-    Example: simsearch export runs/siamese-pairs-seed0
-    """
-    require("torch", "train")
-    from simsearch.encode.model_folder import ENCODER
-    from simsearch.train.run import export as export_run
-
-    card = export_run(run)
-    typer.echo(f"{run / ENCODER}: {card.files[ENCODER].size:,} bytes, agrees with torch")
