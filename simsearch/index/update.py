@@ -13,6 +13,7 @@ from PIL import Image
 
 from simsearch.data.collection import Skipped
 from simsearch.data.labels import AUTO
+from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError
 from simsearch.files import HeldSignals
@@ -280,6 +281,8 @@ class _Writer:
     def _encoder(self) -> OnnxEncoder:
         """The encoder that made the index's vectors."""
         manifest = self.manifest
+        if "encoder" not in manifest.files:
+            raise no_encoder(manifest.name)
         try:
             with open_checked(self.folder, manifest.files["encoder"]) as file:
                 encoder = OnnxEncoder(
