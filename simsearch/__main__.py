@@ -11,9 +11,11 @@ def main() -> None:
 
         program()
     except KeyboardInterrupt as stop:
-        from simsearch.cli.signals import end_interrupted
+        from simsearch.cli.signals import end_at_once, end_interrupted
 
-        raise SystemExit(end_interrupted(stop)) from None
+        end = SystemExit(end_interrupted(stop))
+        end_at_once(end)
+        raise end from None
     except SystemExit as end:
         from simsearch.cli.signals import end_at_once
 

@@ -109,10 +109,13 @@ def build_toy(tmp_path: Path, toy_model: Model) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory) -> Iterator[str]:
-    """The address of a single Milvus server, which holds nothing at first; see `tests/engines`."""
+    """The address of Milvus, which holds nothing at first: one server, or a cluster; see `tests/engines`."""
+    from engines.cluster import Cluster
     from engines.single import URI, Single
 
-    server = Single(tmp_path_factory.mktemp("milvus"))
+    folder = tmp_path_factory.mktemp("milvus") / "run"
+    is_cluster = bool(os.environ.get("SIMSEARCH_TEST_CLUSTER"))
+    server = Cluster(folder, query_nodes=4) if is_cluster else Single(folder)
     server.start()
     yield URI
     server.stop()
@@ -123,4 +126,5 @@ def milvus_galleries(milvus: str) -> Callable[..., VectorStore]:
     """Makes stores on the server, as the contract's tests need them."""
     from engines.galleries import Refilled
 
-    return Refilled(milvus)
+    copies = 2 if os.environ.get("SIMSEARCH_TEST_CLUSTER") else 1
+    return Refilled(milvus, copies)

@@ -9,10 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsers import open_browser
 from conftest import SHIPPED_INDEX
-from msgspec.structs import replace
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from servers import running
-from toys import TOY_CALIBRATION, toy_split
+from toys import calibrate_index, toy_split
 
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
@@ -36,9 +35,9 @@ def url_fixture(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> I
     folder = tmp_path_factory.mktemp("indexes")
     plain = toy_split([((90, 0, 0, 0), None), ((0, 90, 0, 0), None)], classes=())
     build_index(plain, toy_model, folder / "plain")
-    judging = toy_model._replace(card=replace(toy_model.card, calibration=TOY_CALIBRATION))
     labelled = list(zip(CORNERS, (0, 0, 0, 1, 1, 2), strict=True))
-    build_index(toy_split(labelled), judging, folder / "judged")
+    build_index(toy_split(labelled), toy_model, folder / "judged")
+    calibrate_index(folder / "judged")
     build_index(toy_split(labelled, classes=NAMES), toy_model, folder / "named")
     names = ("plain", "judged", "named")
     with running({"mnist-test": SHIPPED_INDEX, **{name: folder / name for name in names}}) as url:

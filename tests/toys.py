@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.data.splits import Split
+from simsearch.index.bundle import bundle_lock, commit, read_manifest
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.stats.calibration import Calibration, ClassPosterior, NoveltyTest, PlattScaling, Threshold
@@ -24,6 +26,14 @@ TOY_CALIBRATION = Calibration(
     },
     fitted_on="nothing",
 )
+
+
+def calibrate_index(folder: Path, calibration: Calibration = TOY_CALIBRATION) -> Path:
+    """Write a calibration into an index, as if its gallery were large enough to be given one."""
+    with bundle_lock(folder):
+        commit(folder, replace(read_manifest(folder), calibration=calibration))
+    return folder
+
 
 PLAIN = ImageInput("plain", 1, 28, 28, 1, (MEAN,), (STD,), fit="stretch")
 Quadrants = tuple[int, int, int, int]

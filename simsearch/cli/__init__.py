@@ -5,6 +5,7 @@ lazy.py       commands that are loaded when they run
 options.py    the options of commands in groups
 drawing.py    before and after a figure
 output.py     what answers leave on stdout and stderr
+viewer.py     the system's viewer of pictures
 failures.py   errors in words
 signals.py    Ctrl-C, SIGTERM and closed pipes
 doctor.py     the health of an installation

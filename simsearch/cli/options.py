@@ -21,12 +21,14 @@ from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_ind
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
+    from simsearch.index.serving import Target
 
 WHERE = "Where things are"  # panels of --help
 _PICTURES = "How pictures are read"
 _ASK = "What to ask about"
 _ANSWER = "What is answered"
 _SCREEN = "On the screen"
+_FILES = "With the files of the hits"
 _PROGRAMS = "For programs (one of these)"
 _MOST_SEED = 2**63 - 1
 
@@ -124,6 +126,14 @@ class Queries:
             "--id", min=0, help="An item of the gallery, itself left out; repeatable.", rich_help_panel=_ASK
         ),
     ] = None
+    vector: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vectors themselves, as .npy or JSON: a row each; repeatable.",
+            rich_help_panel=_ASK,
+        ),
+    ] = None
     files_from: Annotated[
         str | None,
         typer.Option(help="A file with a name a line, or - for standard input.", rich_help_panel=_ASK),
@@ -150,6 +160,27 @@ class Queries:
 
 
 @dataclass(frozen=True)
+class HitsTo:
+    """Where the files of hits go."""
+
+    open_hits: Annotated[
+        bool,
+        typer.Option("--open", help="Show the first hits in the system's viewer.", rich_help_panel=_FILES),
+    ] = False
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Copy the hits into this empty folder, numbered by rank.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None
+    link: Annotated[
+        bool, typer.Option("--link", help="With --copy-to: links, not copies.", rich_help_panel=_FILES)
+    ] = False
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What an answer holds, and from where on it is one."""
 
@@ -170,6 +201,18 @@ class Wanted:
         float | None,
         typer.Option(min=0, max=1, help="And from this probability on.", rich_help_panel=_ANSWER),
     ] = None
+    only_matches: Annotated[
+        bool,
+        typer.Option("--only-matches", help="Leave out images that are no match.", rich_help_panel=_ANSWER),
+    ] = False
+    others: Annotated[
+        bool,
+        typer.Option(
+            "--others",
+            help="Leave out the query itself, where its very file is in the gallery.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = False
     unknown_below: Annotated[
         float | None,
         typer.Option(
@@ -179,6 +222,14 @@ class Wanted:
             rich_help_panel=_ANSWER,
         ),
     ] = None
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Compare with every image, though the index is approximate.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -214,7 +265,22 @@ class Programs:
         False
     )
     as_paths: Annotated[
-        bool, typer.Option("--paths", help="The sources of the hits, one a line.", rich_help_panel=_PROGRAMS)
+        bool,
+        typer.Option(
+            "--paths", help="The files of the hits, seen from here, one a line.", rich_help_panel=_PROGRAMS
+        ),
+    ] = False
+    absolute: Annotated[
+        bool, typer.Option("--absolute", help="With --paths: absolute ones.", rich_help_panel=_PROGRAMS)
+    ] = False
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            help="With --paths: each ended by a null byte, for xargs -0.",
+            rich_help_panel=_PROGRAMS,
+        ),
     ] = False
     schema: Annotated[
         bool,
@@ -297,3 +363,40 @@ def open_chosen_model(folder: Path | None, threads: int = 0) -> Model:
     from simsearch.encode.model_folder import PRETRAINED, open_model
 
     return open_model(folder or PRETRAINED, threads=threads)
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """What holds the items, and how it searches."""
+
+    factory: Annotated[
+        str,
+        typer.Option(
+            help="FAISS factory string, such as HNSW32 or IVF100,Flat; of a Milvus store Flat or HNSW32."
+        ),
+    ] = "Flat"
+    store: Annotated[
+        Literal["faiss", "milvus"], typer.Option(help="FAISS files in the index, or a Milvus server.")
+    ] = "faiss"
+    uri: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="The Milvus server, http://HOST:PORT. Its credentials come from the environment's "
+            "SIMSEARCH_MILVUS_TOKEN.",
+            envvar="SIMSEARCH_MILVUS_URI",
+        ),
+    ] = "http://localhost:19530"
+    shards: Annotated[int, typer.Option(min=1, max=64, help="Parts that Milvus writes side by side.")] = 1
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="Copies that Milvus searches.")] = 1
+
+    def target(self) -> Target | None:
+        """The server that is to hold the items; None for files."""
+        from simsearch.errors import require
+        from simsearch.index.serving import Target
+        from simsearch.index.stores.milvus.address import check_uri
+
+        if self.store == "faiss":
+            return None
+        require("pymilvus", "scale")
+        return Target(check_uri(self.uri), self.factory, self.shards, self.replicas)

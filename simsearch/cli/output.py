@@ -12,6 +12,7 @@ from simsearch.cli.options import Programs, Screen
 from simsearch.errors import BadInputError
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import Format, write_answers
+from simsearch.search.hit_files import HitFiles
 from simsearch.search.searcher import Searcher
 from simsearch.show.terminal import terminal
 from simsearch.show.terminal.answer_view import outcome_view
@@ -37,6 +38,8 @@ def chosen_format(programs: Programs, screen: Screen) -> Format | None:
         raise BadInputError(f"{names} exclude each other", hint="choose one")
     if chosen and screen != Screen():
         raise BadInputError(f"--{chosen[0]} is for programs", hint="leave out --by-class and --images")
+    if (programs.absolute or programs.null) and not programs.as_paths:
+        raise BadInputError("--absolute and --null say how paths are printed", hint="add --paths")
     return chosen[0] if chosen else None
 
 
@@ -46,6 +49,7 @@ def print_answers(
     total: int | None,
     form: Format | None,
     screen: Screen,
+    programs: Programs,
 ) -> bool:
     """Print outcomes as they come; return whether any query failed.
 
@@ -69,10 +73,19 @@ def print_answers(
                     )
                     console.print(view, crop=False)
         else:
-            for text in write_answers(form, searcher, seen, ascii_only=not terminal.is_unicode()):
+            files = HitFiles(searcher, absolute=programs.absolute)
+            is_ascii, end = not terminal.is_unicode(), "\0" if programs.null else "\n"
+            for text in write_answers(form, searcher, seen, ascii_only=is_ascii, files=files, end=end):
                 terminal.write(text)
+            note_missing(files.missing)
     log.close()
     return log.failed > 0
+
+
+def note_missing(count: int) -> None:
+    """Say how many hits were left out because their files are gone."""
+    if count:
+        terminal.note(f"{count:,} hits are left out: their files are gone or no pictures any more")
 
 
 def _progress(total: int | None) -> AbstractContextManager[Callable[[int], None]]:

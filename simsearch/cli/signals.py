@@ -79,9 +79,13 @@ def end_interrupted(stop: KeyboardInterrupt) -> int:
 def interruption_behind(error: BaseException) -> KeyboardInterrupt | None:
     """The signal that an error came from: libraries in C turn it into an ImportError, say."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+    seen = set[int]()  # some libraries name an error as its own cause
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
-    return cause
+    return None
 
 
 def end_quietly() -> int:
@@ -97,19 +101,25 @@ def end_at_once(end: SystemExit) -> None:
     """End this process without taking Python and its libraries apart first, which takes as long as a query.
 
     What was registered to be done at the end is done. Where there are other threads, an output that cannot be
-    flushed, or an exit code in words, nothing happens, and Python ends in its own way.
+    flushed, or an exit code in words, nothing happens, and Python ends in its own way. Not so after a signal:
+    `python -m` ends itself by SIGINT, whatever the exit code, if a Ctrl-C met code that was given to `exec`
+    as text, as that of every dataclass is.
     """
-    if threading.active_count() > 1 or not isinstance(end.code, int | None):
+    signalled = end.code in (INTERRUPTED, TERMINATED, HUNG_UP)
+    if not isinstance(end.code, int | None) or (threading.active_count() > 1 and not signalled):
         return
-    run_registered = getattr(atexit, "_run_exitfuncs", None)  # what `multiprocessing` ends its processes with
-    if run_registered is None:
+    end_threads = getattr(threading, "_shutdown", None)  # what `multiprocessing` ends its processes with
+    run_registered = getattr(atexit, "_run_exitfuncs", None)
+    if run_registered is None or end_threads is None:
         return
     try:
+        end_threads()
         run_registered()
         sys.stdout.flush()
         sys.stderr.flush()
     except (OSError, ValueError):
-        return
+        if not signalled:
+            return
     os._exit(end.code or 0)
 
 

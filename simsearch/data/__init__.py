@@ -7,12 +7,15 @@ named/           datasets with a name beside MNIST
 arrays.py        arrays of pixels -> what an input takes
 collection.py    what lies in a folder now
 labels.py        the class of each file: by folders, by a table, or none
+label_tables.py  a table of labels, CSV or Parquet
 split_folders.py folders that are splits
+vector_tables.py vectors that another program computed
 decoding.py      files -> pixels, in processes of their own
 folders.py       folders of image files
 mnist.py         a verified copy of MNIST
 mnist_sources.py where MNIST can come from
 mnist_files.py   MNIST's four files and their hashes
+training_set.py  what training sees, and what is held out
 corruptions.py   handwriting that MNIST never saw
 outliers.py      pictures of no class
 """

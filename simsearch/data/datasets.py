@@ -60,18 +60,10 @@ def load_split(
     :raises BadDatasetError: If the name is unknown, or the folder holds nothing usable.
     :raises DatasetUnavailableError: If a named gallery cannot be fetched.
     """
-    if dataset in GALLERIES:
-        _check_split(split, MNIST_SPLITS if dataset == MNIST else SPLITS)
-        _check_labels(labels, dataset)
-        gallery = GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
-        return _fitted(gallery, input, note)
-    place = image_folder(dataset, split, note=note)
-    if place is None:
-        word = None if split is None else split_word(split)
-        _check_split(word, SPLITS)
-        _check_labels(labels, dataset)
-        return _fitted(load_idx_folder(_existing_folder(dataset), word or "test"), input, note)
-    name, folder = place
+    arrays = load_arrays(dataset, split, labels=labels, data_dir=data_dir, note=note)
+    if arrays is not None:
+        return _fitted(arrays, input, note)
+    name, folder = picture_folder(dataset, split, note=note)
     loaded = load_image_folder(folder, input, labels=labels, processes=processes)
     for line in summary(loaded.skipped):
         note(line)
@@ -84,15 +76,46 @@ def image_folder(dataset: str, split: str | None = None, *, note: Note = silent)
     :param split: As for `load_split`.
     :raises BadDatasetError: If there is no such gallery, or it has no such split.
     """
+    if dataset in GALLERIES or _holds_idx(_existing_folder(dataset)):
+        return None
+    return picture_folder(dataset, split, note=note)
+
+
+def load_arrays(
+    dataset: str,
+    split: str | None = None,
+    *,
+    labels: str = AUTO,
+    data_dir: Path | None = None,
+    note: Note = silent,
+) -> Split | None:
+    """Load a gallery with a name, or a folder of IDX files, as it is; None for a folder of images.
+
+    :raises BadDatasetError: As `load_split`.
+    :raises DatasetUnavailableError: If a named gallery cannot be fetched.
+    """
     if dataset in GALLERIES:
+        _check_split(split, MNIST_SPLITS if dataset == MNIST else SPLITS)
+        _check_labels(labels, dataset)
+        return GALLERIES[dataset](split or "test", data_dir or default_data_dir(), note)
+    word, folder = _folder_word(split), _existing_folder(dataset)
+    if not _holds_idx(folder):
         return None
-    word = None if split is None else split_word(split)
-    if split is not None and word is None:
-        _check_split(split, _FOLDER_SPLITS)
-    folder = _existing_folder(dataset)
-    if any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder)):
-        return None
-    return _place(folder, word, note)
+    _check_split(word, SPLITS)
+    _check_labels(labels, dataset)
+    return load_idx_folder(folder, word or "test")
+
+
+def picture_folder(dataset: str, split: str | None = None, *, note: Note = silent) -> tuple[str, Path]:
+    """What a split of a folder of images is called, and where it lies.
+
+    :raises BadDatasetError: If there is no such folder, or it has no such split.
+    """
+    return _place(_existing_folder(dataset), _folder_word(split), note)
+
+
+def _holds_idx(folder: Path) -> bool:
+    return any(IDX_IMAGES.fullmatch(path.name) for path in visible(folder))
 
 
 def load_named(
@@ -179,6 +202,14 @@ def _check_split(split: str | None, splits: Sequence[str]) -> None:
     if split is not None and split not in splits:
         hint = f"{did_you_mean(split, splits)}choose one of: {', '.join(splits)}"
         raise BadDatasetError(f"there is no split {split!r}", hint)
+
+
+def _folder_word(split: str | None) -> str | None:
+    """The split that is meant by a word for one of a folder's."""
+    word = None if split is None else split_word(split)
+    if split is not None and word is None:
+        _check_split(split, _FOLDER_SPLITS)
+    return word
 
 
 def _check_labels(labels: str, dataset: str) -> None:

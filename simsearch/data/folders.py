@@ -66,7 +66,7 @@ class _Decoded(NamedTuple):
 def _decode(collection: Collection, items: Sequence[Item], input: ImageInput, processes: int) -> _Decoded:
     done = _Decoded([], [], [])
     files = [collection.file(item) for item in items]
-    found = decode_files(files, partial(_pixels, input), processes=processes)
+    found = decode_files(files, partial(prepared_pixels, input), processes=processes)
     for row, pixels in enumerate(found):
         if isinstance(pixels, str):
             done.skipped.append(Skipped(items[row].path, pixels))
@@ -85,5 +85,6 @@ def nothing_readable(folder: Path, skipped: Sequence[Skipped]) -> BadDatasetErro
     )
 
 
-def _pixels(input: ImageInput, file: Path) -> Picture:
+def prepared_pixels(input: ImageInput, file: Path) -> Picture:
+    """The pixels of a picture file, as an input takes them."""
     return prepare_picture(file, input).pixels

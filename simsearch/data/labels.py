@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 import posixpath
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from simsearch.data.collection import Collection, Item, Skipped, comparable
-from simsearch.errors import BadDatasetError, require
+from simsearch.data.label_tables import MAX_BYTES, read_rows
+from simsearch.errors import BadDatasetError
 from simsearch.files import open_regular
 from simsearch.text import did_you_mean
 
 AUTO, FOLDER, LAST, NONE = "auto", "folder", "last", "none"
 WAYS = (AUTO, FOLDER, LAST, NONE)
-_COLUMNS = ("path", "label")
-_MOST_BYTES = 2**28  # of a table
 
 
 @dataclass(frozen=True)
@@ -78,48 +77,29 @@ def _is_same(path: Path, table: Path) -> bool:
 def _read_table(table: Path, root: Path) -> dict[str, str]:
     """Path below the root, in the form in which names are compared -> label, of a CSV or Parquet file."""
     try:
-        with open_regular(table, _MOST_BYTES) as file:
-            rows = _parquet_rows(file) if table.suffix.lower() == ".parquet" else _csv_rows(file)
+        is_parquet = table.suffix.lower() == ".parquet"
+        with open_regular(table, MAX_BYTES) as file, closing(read_rows(file, is_parquet=is_parquet)) as rows:
             return _unambiguous(rows, table, root)
     except (OSError, ValueError, csv.Error) as error:
         guess = did_you_mean(str(table), WAYS)
-        reason = (getattr(error, "strerror", None) or str(error).splitlines()[0]).lower()
+        strerror = getattr(error, "strerror", None)
+        reason = strerror.lower() if strerror else (str(error).splitlines() or [type(error).__name__])[0]
         hint = f"{guess}choose folder, last, none, or a CSV or Parquet file with the columns path and label"
         raise BadDatasetError(f"labels {str(table)!r} cannot be read: {reason}", hint) from error
-
-
-def _csv_rows(file: io.BufferedReader) -> Iterable[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(file.read().decode("utf-8-sig"), newline=""))
-    _check_columns(reader.fieldnames or ())
-    return ((row["path"] or "", row["label"] or "") for row in reader)
-
-
-def _parquet_rows(file: io.BufferedReader) -> Iterable[tuple[str, str]]:
-    require("pyarrow", "parquet")
-    import pyarrow.parquet
-
-    opened = pyarrow.parquet.ParquetFile(file)
-    _check_columns(opened.schema_arrow.names)
-    table = opened.read(columns=list(_COLUMNS))
-    paths, labels = (table[name].to_pylist() for name in _COLUMNS)
-    return (
-        (str(path), "" if label is None else str(label)) for path, label in zip(paths, labels, strict=True)
-    )
-
-
-def _check_columns(names: Iterable[str]) -> None:
-    if not {*_COLUMNS} <= {*names}:
-        raise ValueError(f"it has the columns {', '.join(names) or 'of nothing'}, not path and label")
 
 
 def _unambiguous(rows: Iterable[tuple[str, str]], table: Path, root: Path) -> dict[str, str]:
     labels: dict[str, str] = {}
     base = root.resolve()
     for written, label in rows:
-        path = Path(written)
-        below = path.relative_to(base) if path.is_absolute() and path.is_relative_to(base) else path
-        key = comparable(posixpath.normpath(below.as_posix()))
+        key = comparable(posixpath.normpath(_below(written, base)))
         label = comparable(label.strip())
         if labels.setdefault(key, label) != label:
             raise BadDatasetError(f"{table} gives {written} two labels, {labels[key]} and {label}")
     return labels
+
+
+def _below(written: str, base: Path) -> str:
+    """A path from the base on, where it leads there."""
+    path = PurePath(written)
+    return (path.relative_to(base) if path.is_absolute() and path.is_relative_to(base) else path).as_posix()

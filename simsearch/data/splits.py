@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from simsearch.data.collection import Skipped
 from simsearch.prepare.inputs import Pictures
 
 VALIDATION_IMAGES = 5_000
+VALIDATION_SHARE = 0.15
+LEAST_OF_A_CLASS = 4  # different pictures; of fewer, two cannot be held out and two be trained on
+_HELD_OUT_OF_A_CLASS = 2
 _SEED = 60_000
 
 
@@ -77,6 +81,46 @@ def hold_out(total: int, count: int = VALIDATION_IMAGES) -> HoldOut:
         raise ValueError(f"cannot hold out {count} of {total} images")
     order = np.random.default_rng(_SEED).permutation(total)
     return HoldOut(train=np.sort(order[count:]), validation=np.sort(order[:count]))
+
+
+class StratifiedHoldOut(NamedTuple):
+    """Rows to train on and to hold out, each ascending, and the classes that are too small for either."""
+
+    part: HoldOut
+    too_small: tuple[int, ...]
+
+
+def stratified_hold_out(
+    labels: NDArray[np.int64], contents: Sequence[str], share: float = VALIDATION_SHARE
+) -> StratifiedHoldOut:
+    """Hold out a share of each class, at least two pictures, the same for every run, recipe and seed.
+
+    Copies stay together, whatever their classes, so that no picture that is held out is trained on under
+    another name. Classes of fewer than four different pictures are left out of both sides.
+
+    :param labels: Class of each row, int64 (N,).
+    :param contents: What each row holds, N strings: equal for copies.
+    :param share: Of the different pictures of each class.
+    """
+    copies: dict[str, list[int]] = {}
+    for row, content in enumerate(contents):
+        copies.setdefault(content, []).append(row)
+    groups = [(rows, {int(labels[row]) for row in rows}) for rows in copies.values()]
+    pictures = Counter(label for _, classes in groups for label in classes)
+    too_small = {label for label, count in pictures.items() if count < LEAST_OF_A_CLASS}
+    wanted = {label: max(_HELD_OUT_OF_A_CLASS, round(share * count)) for label, count in pictures.items()}
+    held_out: list[int] = []
+    for number in np.random.default_rng(_SEED).permutation(len(groups)):
+        rows, classes = groups[number]
+        classes = classes - too_small
+        if classes and all(wanted[label] > 0 for label in classes):
+            held_out += rows
+            wanted.update({label: wanted[label] - 1 for label in classes})
+    usable = ~np.isin(labels, sorted(too_small))
+    chosen = np.zeros(len(labels), bool)
+    chosen[held_out] = True
+    part = HoldOut(np.flatnonzero(usable & ~chosen), np.flatnonzero(usable & chosen))
+    return StratifiedHoldOut(part, tuple(sorted(too_small)))
 
 
 def rows_sha256(rows: NDArray[np.int64]) -> str:

@@ -4,9 +4,11 @@ encoder.py             the contract of encoders
 onnx.py                encoders in ONNX files, run by onnxruntime
 reading.py             what a graph takes and gives
 known.py               encoders that need not be checked again, by SHA-256
+absent.py              what an index without an encoder says
 onnx_check.py          which ONNX files are let near onnxruntime: the policy and the budget
 graph/                 what an ONNX graph says, and what it makes
 imported.py            an ONNX file that others made -> a model folder
+ray.py                 work in units on a Ray cluster
 model_folder.py        a model folder: encoder, checkpoint, card
 checkpoint.py          a torch checkpoint, read without torch
 reference.py           EmbeddingNet in numpy, to check an encoder against its checkpoint

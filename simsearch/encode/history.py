@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import reduce
 from pathlib import Path
 
 from simsearch.errors import BadInputError
@@ -27,25 +28,39 @@ class EpochRecord:
     val_accuracy: float
     learning_rate: float
     seconds: float
+    val_map_at_r: float | None = None  # of validation images among training images, where it chooses
+
+    def figures(self) -> dict[str, float]:
+        """What was measured, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def is_better_than(self, other: EpochRecord) -> bool:
+        """Whether its weights are kept instead: by MAP@R where that chooses, else by validation loss."""
+        if self.val_map_at_r is not None and other.val_map_at_r is not None:
+            return self.val_map_at_r > other.val_map_at_r
+        return self.val_loss < other.val_loss
+
+
+_NAMES = [field.name for field in fields(EpochRecord)]
 
 
 def history_csv(history: Iterable[EpochRecord]) -> bytes:
     """The history as CSV: a header and one row an epoch."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(EpochRecord)], lineterminator="\n")
+    text, rows = io.StringIO(), [record.figures() for record in history]
+    writer = csv.DictWriter(text, rows[0] if rows else _NAMES[:-1], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(record) for record in history)
+    writer.writerows(rows)
     return text.getvalue().encode()
 
 
 def chosen_epoch(history: Sequence[EpochRecord]) -> EpochRecord:
-    """The epoch whose weights a run keeps: the first of least loss on the validation pairs.
+    """The epoch whose weights a run keeps: the first that no other is better than.
 
     :raises ValueError: If the history is empty.
     """
     if not history:
         raise ValueError("a history without epochs")
-    return min(history, key=lambda record: record.val_loss)
+    return reduce(lambda best, record: record if record.is_better_than(best) else best, history)
 
 
 def read_history(folder: Path) -> tuple[EpochRecord, ...]:
@@ -60,14 +75,15 @@ def read_history(folder: Path) -> tuple[EpochRecord, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BadInputError(f"cannot read {path}: {str(reason).lower()}", hint=_HINT) from error
-    names = [field.name for field in fields(EpochRecord)]
     rows = [line.split(",") for line in text.splitlines()]
     try:
-        if rows[0] != names or not rows[1:]:
+        if rows[0] not in (_NAMES, _NAMES[:-1]) or not rows[1:]:
             raise ValueError("another header, or no epoch")
+        if any(len(row) != len(rows[0]) for row in rows):
+            raise ValueError("an epoch with more or fewer figures")
         history = tuple(EpochRecord(int(epoch), *map(float, values)) for epoch, *values in rows[1:])
         numbered = [record.epoch for record in history] == list(range(1, len(history) + 1))
-        if not numbered or not all(math.isfinite(value) for r in history for value in asdict(r).values()):
+        if not numbered or not all(math.isfinite(value) for r in history for value in r.figures().values()):
             raise ValueError("epochs out of order, or a figure that is not finite")
     except (ValueError, IndexError, TypeError) as error:
         raise BadInputError(f"{path} is not the history of a training run", hint=_HINT) from error

@@ -13,6 +13,7 @@ from simsearch.evaluate.evaluation import LEAVE_ONE_OUT, gallery_fingerprint, sp
 from simsearch.evaluate.report import PerQuery
 from simsearch.evaluate.saved_report import SavedReport
 from simsearch.index.bundle import Bundle
+from simsearch.index.originals import Originals
 from simsearch.index.stores.base import NOTHING, Ids
 
 _ASKED = 1_024  # items that are searched for at once
@@ -41,6 +42,7 @@ class Mistake:
     average_precision: float
     pixels: Pixels
     neighbors: tuple[Neighbor, ...]
+    address: str | None = None  # of the query's file, where it is an item's and still there
 
 
 def misplaced_items(bundle: Bundle) -> tuple[Ids, Ids]:
@@ -100,6 +102,8 @@ def find_mistakes(
         images, left_out = queries.images[rows], None
         vectors = bundle.encoder.encode(images)
     hits = bundle.store.search(vectors, neighbors, left_out=left_out)
+    originals = Originals(bundle)
+    files = [None if left_out is None else originals.existing(int(left_out[i])) for i in range(len(worst))]
     return tuple(
         Mistake(
             query=per_query.query[place],
@@ -107,6 +111,7 @@ def find_mistakes(
             average_precision=float(precision[place]),
             pixels=images[i],
             neighbors=_neighbors(bundle, per_query.label[place], hits.ids[i], hits.scores[i]),
+            address=None if (file := files[i]) is None else file.absolute().as_uri(),
         )
         for i, place in enumerate(worst)
     )

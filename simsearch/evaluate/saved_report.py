@@ -62,7 +62,7 @@ class SavedReport:
         if self.verification is None:
             raise BadInputError(
                 f"the evaluation of {self.index} verified no pairs",
-                hint="pairs need at least two classes, and two images in each",
+                hint="pairs need at least two classes, and two images in one",
             )
         return self.verification
 

@@ -4,6 +4,11 @@ update.py     an index that changes: add, remove, sync, compact
 packed.py     sources and small pictures, with random access
 build.py      dataset + model -> bundle
 bundle.py     one index on disk
+columns.py    what is known of items beside their vectors
+served.py     an index whose items a server holds
+migrate.py    files to a server, and back
+serving.py    an index on a server, written
+shards/       galleries too large for one process
 segment.py    one segment's files, opened
 writing.py    one segment's files, written
 reading.py    one file -> pixels, small picture and stamp
@@ -17,6 +22,8 @@ checks.py     one finding of a check
 change/       how an index changes
 stored_map.py a layout of the items, kept beside the index
 originals.py  the files behind the items
+importing.py  vectors of another program -> bundle
+exporting.py  bundle -> npz and Parquet
 audit/        what is doubtful, and what is there twice
 stores/       vector stores: one contract, an engine a file
 """

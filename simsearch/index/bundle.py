@@ -22,6 +22,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
@@ -35,10 +36,11 @@ from simsearch.files import (
     sync_folder,
     write_atomically,
 )
+from simsearch.index.columns import Arrays, Columns
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.index.packed import SmallPictures
 from simsearch.index.rows import JoinedRows
-from simsearch.index.segment import Files, Items, load_removed, open_items, open_part
+from simsearch.index.segment import Files, Items, Part, load_removed, open_items, open_part
+from simsearch.index.served import ServedColumns, open_store
 from simsearch.index.stores.base import Ids, VectorStore, positions
 from simsearch.index.stores.segments import SegmentedStore
 from simsearch.prepare.inputs import Pictures
@@ -55,16 +57,33 @@ _CHUNK = 2**20  # bytes
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """An open index; every file has been verified. Arrays are in order of id, row by row."""
+    """An open index; every file has been verified. Columns are in order of id, row by row."""
 
     folder: Path
     manifest: Manifest
     store: VectorStore
-    encoder: OnnxEncoder
-    ids: Ids  # (N,)
-    labels: NDArray[np.int64] | None  # (N,), rows of manifest.classes
-    thumbnails: Pictures | SmallPictures | JoinedRows  # N; see `keeps_input`
-    sources: Sequence[str]  # N
+    own_encoder: OnnxEncoder | None  # None where another program computed the vectors
+    columns: Columns
+
+    @property
+    def ids(self) -> Ids:
+        """All ids, ascending, (N,)."""
+        return self.columns.ids
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The items' classes, (N,), rows of manifest.classes; None without labels."""
+        return self.columns.labels
+
+    @property
+    def thumbnails(self) -> Any:
+        """N pictures; see `keeps_input`."""
+        return self.columns.thumbnails
+
+    @property
+    def sources(self) -> Sequence[str]:
+        """Where each of N items came from."""
+        return self.columns.sources
 
     def rows(self, ids: Ids) -> NDArray[np.int64]:
         """Where the items of these ids stand in the arrays, int64 (len(ids),).
@@ -74,9 +93,19 @@ class Bundle:
         return positions(self.ids, ids)
 
     @property
+    def encoder(self) -> OnnxEncoder:
+        """What encodes queries.
+
+        :raises BadInputError: If the index has no encoder.
+        """
+        if self.own_encoder is None:
+            raise no_encoder(self.manifest.name)
+        return self.own_encoder
+
+    @property
     def keeps_input(self) -> bool:
         """Whether the thumbnails are the very pixels that were encoded, uint8 (N, *input.picture_shape)."""
-        return "thumbnails" in self.manifest.files
+        return self.manifest.keeps_input
 
     @property
     def keeps_digits(self) -> bool:
@@ -90,7 +119,7 @@ class Bundle:
         """
         if not self.keeps_input:
             raise ValueError(f"the index {self.manifest.name} keeps small pictures only")
-        return np.asarray(self.thumbnails[self.rows(ids)])
+        return np.asarray(self.columns.pictures_of(ids))
 
 
 def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Bundle:
@@ -290,40 +319,52 @@ def _parse(
     :param files: Of each segment.
     :raises ValueError, BrokenModelError: If they do not fit each other.
     """
+    encoder = _open_encoder(shared, manifest, threads)
+    if (record := manifest.store) is not None:
+        served = open_store(manifest, record)
+        labeled, exact = bool(record.numbers), record.exact_pictures
+        columns = ServedColumns(served, manifest.input, labeled=labeled, exact_pictures=exact)
+        return Bundle(folder, manifest, served, encoder, columns)
     removed = load_removed(shared, manifest)
     parts = [
         open_part(opened, segment.count, manifest, removed, private)
         for opened, segment in zip(files, manifest.parts, strict=True)
     ]
-    content = shared["encoder"].read()
-    encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
-    if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
-        raise ValueError("its encoder is not the one that made its vectors")
-    if not manifest.is_changed:
-        [part] = parts
-        items = part.items
-        return Bundle(
-            folder,
-            manifest,
-            part.store,
-            encoder,
-            items.ids,
-            items.labels,
-            part.thumbnails,
-            items.sources or (),
-        )
+    store, arrays = _joined(parts, removed) if manifest.is_changed else _alone(parts[0])
+    return Bundle(folder, manifest, store, encoder, arrays)
+
+
+def _alone(part: Part) -> tuple[VectorStore, Arrays]:
+    """An index of one segment, as it was built."""
+    items = part.items
+    return part.store, Arrays(items.ids, items.labels, part.thumbnails, items.sources or ())
+
+
+def _joined(parts: Sequence[Part], removed: Ids) -> tuple[VectorStore, Arrays]:
+    """Several segments read as one, without what was removed."""
     every, kept = [part.items for part in parts], [part.items.kept for part in parts]
     labeled = [items.labels[items.rows] for items in every if items.labels is not None]
-    return Bundle(
-        folder,
-        manifest,
-        SegmentedStore([part.store for part in parts], removed),
-        encoder,
+    arrays = Arrays(
         np.concatenate([items.ids[items.rows] for items in every]),
         np.concatenate(labeled) if labeled else None,
         JoinedRows([part.thumbnails for part in parts], kept),
         JoinedRows([items.sources for items in every], kept),
     )
+    return SegmentedStore([part.store for part in parts], removed), arrays
+
+
+def _open_encoder(shared: Files, manifest: Manifest, threads: int) -> OnnxEncoder | None:
+    """The encoder in one of these files, if the index has one.
+
+    :raises ValueError, BrokenModelError: If it is not the one that made the vectors.
+    """
+    if "encoder" not in shared:
+        return None
+    content = shared["encoder"].read()
+    encoder = OnnxEncoder(content, input=manifest.input, output=manifest.output, threads=threads)
+    if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
+        raise ValueError("its encoder is not the one that made its vectors")
+    return encoder
 
 
 @contextlib.contextmanager

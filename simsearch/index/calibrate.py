@@ -16,17 +16,27 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.outliers import make_outliers
-from simsearch.data.splits import VALIDATION_IMAGES, Split, hold_out, rows_sha256
+from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, NoveltyTest, Threshold
+from simsearch.stats.calibration import (
+    F1,
+    LEAST_CHECKED,
+    LEAST_IMAGES,
+    MATCH,
+    UNKNOWN,
+    Calibration,
+    NoveltyTest,
+    Threshold,
+)
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
-from simsearch.stats.novelty import FEATURES, Features
+from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
@@ -35,7 +45,6 @@ PAIRS = 200_000
 OUTLIERS = 200  # of each kind
 PRECISION = 0.99
 FALSE_REJECT = 0.01
-LEAST_IMAGES = 200  # with fewer, a hundredth of them says nothing
 _MOST_POSTERIOR_ECE = 0.05  # of a thousand images, some of it chance
 _GALLERY_SAMPLE = 2_000
 _GALLERY_PAIRS = 50_000
@@ -63,16 +72,19 @@ class Asked:
     features: Features
 
 
-def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, threads: int = 0) -> ModelCard:
+def calibrate_model(
+    folder: Path, train: Split, part: HoldOut | None = None, *, outliers: int = OUTLIERS, threads: int = 0
+) -> ModelCard:
     """Fit the calibration of a model on the images that its training held out, and write it into its card.
 
     :param train: The training split of the run.
+    :param part: Which of its images were held out, as for `validation_split`.
     :param outliers: How many of each kind.
     :raises MissingModelError, BrokenModelError: If there is no usable model in the folder.
     :raises BadInputError: If the model held out other images than these, or they are too few.
     """
     encoder, card = open_model(folder, threads=threads)
-    calibration = fit_calibration(encoder, validation_split(card, train), outliers=outliers)
+    calibration = fit_calibration(encoder, validation_split(card, train, part), outliers=outliers)
     if calibration is None:
         raise BadInputError(
             f"{train.name} holds out too few images to calibrate on",
@@ -83,17 +95,28 @@ def calibrate_model(folder: Path, train: Split, *, outliers: int = OUTLIERS, thr
     return card
 
 
-def validation_split(card: ModelCard, train: Split) -> Split:
+def held_out_of(card: ModelCard) -> tuple[int, float]:
+    """How many images a model's training held out at most, and which share of each class."""
+    recipe = card.training.get("recipe")
+    said = recipe if isinstance(recipe, dict) else {}
+    most, share = said.get("held_out_images"), said.get("held_out_share")
+    return (
+        most if type(most) is int else VALIDATION_IMAGES,
+        share if type(share) is float else VALIDATION_SHARE,
+    )
+
+
+def validation_split(card: ModelCard, train: Split, part: HoldOut | None = None) -> Split:
     """The images of a training split that a model's training held out.
 
+    :param part: Which these are; None draws as many as the card says, as the training of digits does.
     :raises BadInputError: If the split has no labels, or the card says that it was trained on another.
     """
-    recipe = card.training.get("recipe")
-    count = recipe.get("held_out_images") if isinstance(recipe, dict) else None
     try:
-        rows = hold_out(len(train), count if type(count) is int else VALIDATION_IMAGES).validation
+        part = part or hold_out(len(train), held_out_of(card)[0])
     except ValueError as error:
         raise BadInputError(f"{train.name} cannot be calibrated on: {error}") from error
+    rows = part.validation
     said = card.training.get("held_out_rows_sha256")
     data = card.training.get("data_sha256") or {}
     if (said is not None and said != rows_sha256(rows)) or (
@@ -112,13 +135,19 @@ def fit_calibration(
 ) -> Calibration | None:
     """Fit a calibration on images that the encoder was not trained on.
 
+    For pictures that are no digits no outliers are made; see `fit_vectors`.
+
     :param outliers: How many of each kind.
-    :return: None where they are too few, or have no labels.
+    :return: None where they are too few, or have no labels, or probabilities do not hold on all of them.
     """
-    images, labels = known.images, known.labels
-    if labels is None or not is_enough(labels):
+    if known.labels is None or not is_enough(known.labels):
         return None
+    known = known.take(has_company(known.labels))
+    images, labels = known.images, known.labels
+    assert labels is not None
     vectors = encoder.encode(images)
+    if encoder.input.preparation != DIGITS:
+        return fit_vectors(vectors, labels, known.name, seed=seed)
     ids = np.arange(len(images), dtype=np.int64)
     store = FaissStore.build(vectors, ids, labels)
     nearest = NearestPerClass(store, images.__getitem__)
@@ -141,53 +170,96 @@ def fit_calibration(
     )
 
 
+def calibration_of(
+    card: ModelCard, root: str | None, store: VectorStore, pictures: ByIds | None
+) -> Calibration | None:
+    """The calibration of an index of a folder, or of a gallery with a name; see `suit_gallery`.
+
+    A folder that the model was trained on says nothing of new pictures, because training has brought its
+    classes further apart: the model's calibration stays as it is, unchecked.
+
+    :param root: The folder.
+    """
+    if was_trained_on(card, root):
+        return unchecked(card)
+    return suit_gallery(card.calibration, store, pictures)
+
+
+def was_trained_on(card: ModelCard, root: str | None) -> bool:
+    """Whether a model was trained on the images of a folder."""
+    return root is not None and root == card.training.get("root")
+
+
+def unchecked(card: ModelCard) -> Calibration | None:
+    """A model's calibration for the images that it was trained on."""
+    said = "not checked: the model was trained on these images"
+    return card.calibration and replace(card.calibration, gallery=said)
+
+
 def suit_gallery(
-    calibration: Calibration, store: VectorStore, pictures: ByIds | None, *, seed: int = 0
-) -> Calibration:
+    calibration: Calibration | None, store: VectorStore, pictures: ByIds | None, *, seed: int = 0
+) -> Calibration | None:
     """The calibration of an index: the model's, if it holds on the gallery, or one fitted to the gallery.
 
-    It holds if no more than twice the targeted share of the gallery's items is unknown when queried
+    The model's holds if no more than twice the targeted share of the gallery's items is unknown when queried
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
-    weights of the features is fitted to the gallery.
+    weights of the features is fitted to one half of the gallery and checked on the other; without a model's,
+    novelty rests on the best cosine.
 
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
+    :return: None where the labelled images are too few, or no calibration holds: then nothing may be claimed.
     """
     ids, labels, vectors = gather(store)
-    if not is_enough(labels) or labels is None:
-        return replace(calibration, gallery="not checked: too few labelled images")
-    nearest = NearestPerClass(store, pictures)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE])
-    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
-    test = calibration.novelty
-    shares = test.p_value(test.logit(asked.features))
-    rejected = float(np.mean(shares < calibration.thresholds[UNKNOWN].value))
-    scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
-    ece = measure_reliability(calibration.pairs.probability(scores), same).ece
-    found = f"{rejected:.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
-    if rejected <= 2 * FALSE_REJECT and ece <= _MOST_ECE:
-        return replace(calibration, gallery=f"holds: {found}")
-    fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
-    fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
-    return replace(fitted, gallery=f"the model's did not hold: {found}")
-
-
-def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:
-    """A calibration fitted to a gallery alone, of vectors that a model without one made.
-
-    Novelty then rests on the best cosine. Probabilities of pairs are checked on other pairs, the posterior on
-    images that it was not fitted on.
-
-    :return: None where the labelled images are too few, or a check fails: then nothing may be claimed.
-    """
-    ids, labels, vectors = gather(store)
-    if not is_enough(labels) or labels is None:
+    if labels is None or not is_enough(labels, LEAST_CHECKED):
         return None
-    rows = np.random.default_rng(seed).permutation(len(labels))[:_GALLERY_SAMPLE]
-    asked = ask(NearestPerClass(store), vectors[rows], None, ids[rows])
+    if calibration is None or calibration.novelty.weights.keys() <= set(VECTOR_FEATURES):
+        pictures = None
+    nearest = NearestPerClass(store, pictures)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
+    rows = order[:_GALLERY_SAMPLE]
+    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
+    if calibration is None:
+        test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
+    else:
+        test = calibration.novelty
+        shares = test.p_value(test.logit(asked.features))
+        rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
+        scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
+        ece = measure_reliability(calibration.pairs.probability(scores), same).ece
+        found = f"{rejected / len(rows):.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
+        if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
+            return replace(calibration, gallery=f"holds: {found}")
+        because = f"the model's did not hold: {found}; its own"
+    return _fit_half(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
+
+
+def fit_vectors(
+    vectors: Vectors, labels: NDArray[np.int64], name: str, *, seed: int = 0
+) -> Calibration | None:
+    """A calibration of what validation images of any kind give, as one is fitted to a gallery.
+
+    :param vectors: Unit rows, float32 (N, D), of images that training did not see.
+    :param name: Of these images.
+    """
+    store = FaissStore.build(vectors, np.arange(len(vectors), dtype=np.int64), labels)
+    fitted = suit_gallery(None, store, None, seed=seed)
+    said = f"{name}: {len(vectors):,} images, each against the others"
+    return fitted and replace(fitted, fitted_on=said, gallery="")
+
+
+def _fit_half(
+    vectors: Vectors,
+    labels: Labels,
+    asked: Asked,
+    test: NoveltyTest,
+    rows: NDArray[np.int64],
+    because: str,
+    seed: int,
+) -> Calibration | None:
+    """A calibration of the first half of the rows, if it holds on the other half and on other pairs."""
     half = len(rows) // 2
     fitted_on = f"the gallery itself: {half:,} images, each against the others"
     first = Asked(asked.means[:half], {name: column[:half] for name, column in asked.features.items()})
-    test = NoveltyTest({"best": 1.0}, 0.0, (), ())
     fitted = _fit_to(vectors, labels, first, test, fitted_on, seed, rows[:half])
     scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
@@ -197,7 +269,7 @@ def fit_gallery(store: VectorStore, *, seed: int = 0) -> Calibration | None:
     classes = measure_reliability(chances.max(axis=1), right).ece
     if pairs > _MOST_ECE or classes > _MOST_POSTERIOR_ECE:
         return None
-    return replace(fitted, gallery=f"fitted to it: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
+    return replace(fitted, gallery=f"{because}: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
 
 
 def _fit_to(
@@ -227,20 +299,36 @@ def _fit_to(
     )
 
 
-def is_enough(labels: Labels | None) -> bool:
-    """Whether there are enough labelled images to fit a calibration to."""
+def is_enough(labels: Labels | None, least: int = LEAST_IMAGES) -> bool:
+    """Whether there are so many labelled images that are not alone in their class, and two such classes."""
     if labels is None:
         return False
-    counts = np.bincount(labels)
-    counts = counts[counts > 0]
-    return len(labels) >= LEAST_IMAGES and len(counts) >= 2 and int(counts.min()) >= 2
+    company = labels[has_company(labels)]
+    return len(company) >= least and len(np.unique(company)) >= 2
+
+
+def has_company(labels: Labels) -> NDArray[np.bool_]:
+    """Which images have another of their class, (N,): the others can be in no pair of one."""
+    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    several: NDArray[np.bool_] = sizes[group] >= 2
+    return several
 
 
 def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
     """Ask about pictures class by class, each without its own item, if there is one."""
-    means = _mean(nearest.search(vectors, own))  # (Q, C)
-    tops = np.array(nearest.classes)[means.argmax(axis=1)]
-    return Asked(means, nearest.features(vectors, pictures, tops, own))
+    parts = []
+    for part, compared in nearest.compare(vectors, exact=True):
+        items = None if own is None else own[part]
+        means = _mean(nearest.search(compared, items))  # (q, C)
+        tops = np.array(nearest.classes)[means.argmax(axis=1)]
+        shown = None if pictures is None else pictures[part]
+        like = nearest.like_top(compared, tops, items)
+        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
+    names = parts[0].features
+    return Asked(
+        np.concatenate([asked.means for asked in parts]),
+        {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
+    )
 
 
 def _mean(hits: Hits) -> NDArray[np.float64]:
@@ -258,9 +346,10 @@ def _columns(features: Features) -> NDArray[np.float64]:
 def _score_pairs(
     vectors: Vectors, labels: Labels, count: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    table = draw_pairs(labels, count, np.random.default_rng(seed))
-    scores = np.einsum("pd,pd->p", vectors[table.first], vectors[table.second]).astype(np.float64)
-    return scores, table.same
+    rows = np.flatnonzero(has_company(labels))
+    table = draw_pairs(labels[rows], count, np.random.default_rng(seed))
+    first, second = rows[table.first], rows[table.second]
+    return np.einsum("pd,pd->p", vectors[first], vectors[second]).astype(np.float64), table.same
 
 
 def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:

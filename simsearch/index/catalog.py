@@ -15,6 +15,7 @@ import numpy as np
 from simsearch.errors import (
     BadInputError,
     MissingBundleError,
+    NotUsableError,
     SimsearchError,
     cannot_write,
 )
@@ -22,6 +23,7 @@ from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, 
 from simsearch.index.bundle import BUILDING, MANIFEST, bundle_lock, read_items, read_manifest, sweep
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
+from simsearch.index.served import drop_generations, open_store
 from simsearch.index.stored_map import MAP
 
 
@@ -67,6 +69,11 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
 
     :raises BrokenBundleError: If its labels are damaged.
     """
+    if manifest.store is not None:
+        store = open_store(manifest, manifest.store)
+        found = {name: store.count(number) for number, name in enumerate(manifest.classes)}
+        store.close()
+        return found
     if "labels" not in manifest.files:
         return {}
     counts = np.zeros(len(manifest.classes), np.int64)
@@ -138,6 +145,7 @@ def delete_index(name: str, index_dir: Path) -> Path:
     folder = own_folder(name, index_dir)
     try:
         with bundle_lock(folder):
+            _drop_served(folder)
             (folder / MANIFEST).unlink()
             sync_folder(folder)
             sweep(folder, keep=[])
@@ -149,6 +157,13 @@ def delete_index(name: str, index_dir: Path) -> Path:
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder
+
+
+def _drop_served(folder: Path) -> None:
+    """Drop what a server holds of an index: first, so that a server without an answer leaves all as it is."""
+    with contextlib.suppress(NotUsableError):  # nobody can read where it was
+        if (store := read_manifest(folder).store) is not None:
+            drop_generations(store)
 
 
 def own_folder(name: str, index_dir: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ from simsearch.documents import check_checksum, parse_document, record_of, recor
 from simsearch.encode.encoder import AS_IS, MAX_MODEL_BYTES, VectorOutput
 from simsearch.encode.model_folder import FORMAT_VERSION, version_of
 from simsearch.encode.stored_calibration import PairScaled, restore_calibration, store_calibration
+from simsearch.errors import BadInputError
+from simsearch.index.stores.milvus.address import check_uri
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
 from simsearch.stats.calibration import Calibration, PlattScaling
@@ -52,6 +54,7 @@ _BYTES_AN_ITEM = {
     **dict.fromkeys(("ids", "labels", "source_ends", "picture_ends", "removed"), 8),
     "stamps": 32,
 }
+_COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 _FILE_NAME = re.compile(r"(?P<role>[a-z_]+)-(?P<hash>[0-9a-f]{32})\.(?P<suffix>[a-z]+)")
 
 
@@ -76,6 +79,24 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: Mapping[str, FileEntry]
 
 
+class StoreRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a server holds the items; no credentials, which come from the environment."""
+
+    kind: Literal["milvus"]
+    uri: str
+    collection: str
+    generation: int  # of the collection: each build writes another
+    last: int  # the largest id
+    numbers: tuple[int, ...]  # of the classes that have an item
+    exact_pictures: bool  # whether the very pixels that were encoded are kept
+    replicas: int = 1
+
+    @property
+    def served_name(self) -> str:
+        """What the server calls it."""
+        return f"{self.collection}__{self.generation}"
+
+
 class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The description and the commit of one index."""
 
@@ -85,7 +106,7 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     dim: int
     factory: str
     model: str
-    encoder: str  # fingerprint of the query encoder: SHA-256 of its ONNX file
+    encoder: str  # fingerprint: SHA-256 of the query encoder's ONNX file, or of a foreign model's name
     preprocessing: int
     projection: PlattScaling | None  # None where the network was not trained on pairs
     dataset: str
@@ -106,10 +127,28 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     labeling: str | None = None  # where classes come from, as `data/labels.py` takes it
     changed: int = 0  # items added and removed since the calibration was checked
     model_calibration: Calibration | None = None  # the model's own, where the gallery got another
+    store: StoreRecord | None = None  # where a server holds the items; the index has then no segments
+
+    @property
+    def pair_scaling(self) -> PlattScaling | None:
+        """What turns a cosine into the printed probability: nothing, unless it was calibrated."""
+        return None if self.calibration is None else self.calibration.pairs
+
+    @property
+    def engine(self) -> str:
+        """What searches, for people."""
+        return f"{'FAISS' if self.store is None else 'Milvus'} {self.factory}"
+
+    @property
+    def keeps_input(self) -> bool:
+        """Whether the very pixels that were encoded are kept, rather than small pictures."""
+        return "thumbnails" in self.files if self.store is None else self.store.exact_pictures
 
     @property
     def parts(self) -> tuple[Segment, ...]:
         """All segments, the first among them, in ascending order of their ids."""
+        if self.store is not None:
+            return ()
         first = {role: entry for role, entry in self.files.items() if role not in _SHARED_ROLES}
         return (Segment(self.count if self.rows is None else self.rows, self.factory, first), *self.segments)
 
@@ -182,6 +221,7 @@ _SEGMENTS_FIELDS: Mapping[str, object] = {
     "labeling": None,
     "changed": 0,
     "model_calibration": None,
+    "store": None,
 }
 
 
@@ -195,6 +235,8 @@ def _restore_segments(fields: dict[str, Any]) -> None:
     fields["model_calibration"] = model["calibration"]
     segments: list[dict[str, Any]] = record_of(list, fields.get("segments", []), "segments")
     fields["segments"] = [record_of(Segment, segment, "segments") for segment in segments]
+    if fields.get("store") is not None:
+        fields["store"] = record_of(StoreRecord, fields["store"], "store")
 
 
 def _most_bytes(role: str, rows: int, dim: int) -> int:
@@ -226,6 +268,9 @@ def _check(manifest: Manifest) -> None:
             raise ValueError(f"{field} is {value!r}")
     if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
+    if manifest.store is not None:
+        _check_store(manifest, manifest.store)
+        return
     parts = manifest.parts
     rows = sum(part.count for part in parts)
     if not all(0 < part.count < 2**40 for part in parts) or not manifest.count <= rows < 2**40:
@@ -245,11 +290,34 @@ def _check(manifest: Manifest) -> None:
         _check_entries(part.files, part.count, manifest.dim)
 
 
+def _check_store(manifest: Manifest, store: StoreRecord) -> None:
+    """Check an index whose items a server holds: beside its record it has an encoder, and nothing else."""
+    try:
+        safe = check_uri(store.uri) == store.uri
+    except BadInputError as error:
+        raise ValueError(error.message) from None
+    if not safe or not _COLLECTION.fullmatch(store.collection):
+        raise ValueError("its store has another address or name than a build gives it")
+    if manifest.files.keys() != {"encoder"} or manifest.segments or manifest.rows is not None:
+        raise ValueError("it does not name the files that an index on a server has")
+    fits = 0 <= store.generation < 2**31 and manifest.count - 1 <= store.last < 2**62
+    if not fits or not 1 <= store.replicas < 2**10:
+        raise ValueError("its counts do not fit each other")
+    if list(store.numbers) != sorted({number for number in store.numbers if number >= 0}):
+        raise ValueError("it does not number its classes")
+    if bool(store.numbers) != bool(manifest.classes) or max(store.numbers, default=-1) >= len(
+        manifest.classes
+    ):
+        raise ValueError("it does not number its classes")
+    _check_entries(manifest.files, manifest.count, manifest.dim)
+
+
 def _check_roles(manifest: Manifest) -> None:
     """Check that each segment has the files that a segment has, and the same as the others."""
     parts, missing = manifest.parts, ValueError("it does not name the files that a bundle has")
     shown = parts[0].files.keys() & frozenset().union(*_SHOWN)
-    if "encoder" not in manifest.files or shown not in _SHOWN:
+    # Without an encoder of its own an index keeps small pictures alone: nobody knows what was encoded.
+    if shown not in _SHOWN or ("encoder" not in manifest.files and "thumbnails" in shown):
         raise missing
     for part in parts:
         roles = part.files.keys()

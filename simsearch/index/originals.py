@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from simsearch.files import open_regular
+from simsearch.files import open_regular, read_small_file
 from simsearch.index.bundle import Bundle
-from simsearch.prepare.formats import HEAD_BYTES, kind_of
+from simsearch.prepare.cost import check_cost
+from simsearch.prepare.decode import MAX_BYTES
+from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
 
 
 class Originals:
@@ -30,8 +32,8 @@ class Originals:
 
         :raises ValueError: If there is no such item.
         """
-        row = int(self._bundle.rows(np.array([item], np.int64))[0])
-        return self.path_of(self._bundle.sources[row])
+        [known] = self._bundle.columns.describe(np.array([item], np.int64))
+        return self.path_of(known.source)
 
     def path_of(self, source: str) -> Path | None:
         """The same of a source; None too if it leads out of the folder."""
@@ -49,6 +51,21 @@ class Originals:
             return None
         with contextlib.suppress(OSError), open_regular(path) as file:
             return path if kind_of(file.read(HEAD_BYTES)) else None
+        return None
+
+    def read(self, item: int) -> tuple[Kind, bytes] | None:
+        """The kind and the bytes of an item's picture, whose cost is within bounds; None without one.
+
+        :raises ValueError: If there is no such item.
+        """
+        path = self.path(item)
+        if path is None:
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            data = read_small_file(path, MAX_BYTES)
+            if data and (kind := kind_of(data[:HEAD_BYTES])):
+                check_cost(data)
+                return kind, data
         return None
 
     def all_existing(self) -> Iterator[tuple[int, Path]]:

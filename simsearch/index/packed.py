@@ -19,6 +19,7 @@ _KEPT_SIDE = 64  # pixels
 _LOOKED_AT = 2**16  # sources at once
 _KEY_BYTES = 12
 _QUALITY = 80
+_MOST_BYTES = 2**17  # of a small picture; noise has 25,000
 _REBUILD = "build it again with `simsearch build-index`"
 _UNPAIRED = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")  # in names of files on Windows, for example
 
@@ -87,11 +88,24 @@ class Sources(_Packed, Sequence[str]):
             keys = keys * np.uint64(257) + np.where(there, text[np.where(there, ends - back, 0)], 0)
         return keys
 
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """The entries of many rows at once, (n,)."""
+        starts = np.where(rows > 0, self.ends[rows - 1], 0).tolist()
+        ends = self.ends[rows].tolist()
+        return [
+            self.content[start:end].decode("utf-8", "surrogateescape")
+            for start, end in zip(starts, ends, strict=True)
+        ]
+
 
 class SmallPictures(_Packed):
     """Pictures of at most `SHOWN_SIDE` pixels a side, decoded on access: to be shown, not encoded."""
 
     _UNCOVERED = "the ends of the small pictures do not cover their content"
+
+    def packed(self, row: int) -> bytes:
+        """The picture of a row as it is stored."""
+        return self._entry(row)
 
     @classmethod
     def pack(cls, pictures: Iterable[Picture]) -> tuple[bytes, NDArray[np.int64]]:
@@ -113,7 +127,10 @@ class SmallPictures(_Packed):
         if isinstance(row, np.ndarray):
             return [self[int(i)] for i in row]
         try:
-            with Image.open(io.BytesIO(self._entry(row)), formats=("WEBP",)) as image:
+            content = self._entry(row)
+            if len(content) > _MOST_BYTES:  # enough for no parts that take a second
+                raise ValueError("it has too many bytes")
+            with Image.open(io.BytesIO(content), formats=("WEBP",)) as image:
                 if max(image.size) > SHOWN_SIDE:
                     raise ValueError("it is too large")
                 return np.asarray(image.convert("RGB"))

@@ -38,6 +38,12 @@ class JoinedRows(Sequence[Any]):
         """Everything as one array."""
         return np.asarray(self[:], dtype)
 
+    def packed(self, row: int) -> bytes:
+        """The entry of a row as it is stored, of parts that pack their entries."""
+        number = int(np.searchsorted(self._ends, row, "right"))
+        content: bytes = self._parts[number].packed(int(self._inside(number, np.array([row]))[0]))
+        return content
+
     def _several(self, rows: Rows) -> Any:
         part_of = np.searchsorted(self._ends, rows, "right")
         if isinstance(self._parts[0], np.ndarray):

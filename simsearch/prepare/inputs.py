@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.errors import BadInputError
+
 Pictures: TypeAlias = NDArray[np.uint8]  # (N, H, W) grey or (N, H, W, 3) RGB
 Picture: TypeAlias = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
@@ -83,3 +85,14 @@ class ImageInput:
         batch -= np.array(self.mean, np.float32)
         batch /= np.array(self.std, np.float32)
         return np.ascontiguousarray(batch.transpose(0, 3, 1, 2)) if self.layout == "NCHW" else batch
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height as users write them: `224`, or `224x160`.
+
+    :raises BadInputError: If it is no size.
+    """
+    sides = text.lower().split("x")
+    if not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides) or len(sides) > 2:
+        raise BadInputError(f"{text!r} is no size", hint="give a side, such as 224, or 224x160")
+    return int(sides[0]), int(sides[-1])

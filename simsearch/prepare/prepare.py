@@ -20,7 +20,7 @@ from PIL import Image
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.decode import ANY_PICTURE, check_size, decode_image, pillow_errors, read_image_file
-from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
 from simsearch.prepare.paper.crossed import is_crossed_out
@@ -143,7 +143,8 @@ def _digit_on_page(
     found = find_on_page(grey, dark=dark, steps=steps)
     if found is None:
         raise _no_digit(name)
-    _show(found, watch)
+    if watch is not _unwatched:
+        _show(found, watch)
     if found.choice.several and steps.several:
         raise BadImageError(f"several digits or drawings side by side in {name}", _SEVERAL)
     mask = found.ink > FULL * found.ink.max()
@@ -151,7 +152,8 @@ def _digit_on_page(
 
 
 def _plain_digit(plain: Drawing, name: str, notes: list[str], steps: Steps, watch: Watch) -> PreparedImage:
-    watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
+    if watch is not _unwatched:
+        watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
     pixels = _normalized(plain.ink, plain.mask, plain.noise, name, steps)
     return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
 
@@ -185,10 +187,10 @@ def to_batch(images: Images) -> NDArray[np.float32]:
     return DIGIT.to_batch(images)
 
 
-def png_bytes(pixels: Grey) -> bytes:
-    """Encode grey pixels, uint8 (H, W), as a small PNG."""
-    if pixels.dtype != np.uint8 or pixels.ndim != 2:
-        raise ValueError(f"expected uint8 pixels (H, W), not {pixels.dtype} {pixels.shape}")
+def png_bytes(pixels: Picture) -> bytes:
+    """Encode pixels, uint8 (H, W) or (H, W, 3), as a small PNG."""
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        raise ValueError(f"expected uint8 pixels (H, W) or (H, W, 3), not {pixels.dtype} {pixels.shape}")
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -1,9 +1,13 @@
 """Pictures -> answers.
 
-searcher.py  an open index that is queried; its answers
+searcher.py  an open index that is queried
+answers.py   hits, class rankings, verdicts, and the limits they are taken at
+similarity.py two pictures, and whether comparing them says anything
 compose.py   like and unlike: vectors added and subtracted
 queries.py   what a user names -> queries
 batch.py     many queries -> outcomes, by several threads, in order
+hit_files.py  the files behind hits: named, copied, linked
+own_files.py  items that are the very file that is queried with
 formats.py   outcomes -> JSON, JSON lines, CSV, paths
 answers.schema.json  the JSON Schema of answers
 """

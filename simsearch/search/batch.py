@@ -20,9 +20,10 @@ from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import Vectors
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
+from simsearch.search.answers import STORED_LIMITS, Answer, Limits
 from simsearch.search.compose import ComposedQuery
 from simsearch.search.queries import Query
-from simsearch.search.searcher import STORED_LIMITS, Answer, Limits, Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.text import printable
 
 if TYPE_CHECKING:
@@ -66,12 +67,14 @@ def answer_queries(
     preprocess: Preprocess = Preprocess.AUTO,
     invert: bool | None = None,
     composed: ComposedQuery | None = None,
+    exact: bool = False,
     threads: int = 0,
 ) -> Iterator[Outcome]:
     """Answer queries in their order, each as it would be answered alone.
 
     :param queries: Taken from as they are needed.
     :param composed: Vectors added to each query's and taken from it.
+    :param exact: Whether to look at every item though the index is approximate.
     :param threads: How many share the work; 0 for one a core, at most 8.
     :raises BadInputError: If a label is no class of the gallery.
     """
@@ -82,7 +85,7 @@ def answer_queries(
 
     def ask(batch: list[Query], prepared: list[Prepared]) -> list[Outcome]:
         return answer_prepared(
-            searcher, batch, prepared, k=k, labels=labels, limits=limits, composed=composed
+            searcher, batch, prepared, k=k, labels=labels, limits=limits, composed=composed, exact=exact
         )
 
     queries = iter(queries)
@@ -122,12 +125,13 @@ def answer_prepared(
     labels: Sequence[str] = (),
     limits: Limits = STORED_LIMITS,
     composed: ComposedQuery | None = None,
+    exact: bool = False,
 ) -> list[Outcome]:
     """Encode and search queries together, given what `prepare_query` made of each."""
     outcomes = [
         _start(searcher, query, image, composed) for query, image in zip(queries, prepared, strict=True)
     ]
-    return _answer(searcher, outcomes, k, labels, limits)
+    return _answer(searcher, outcomes, k, labels, limits, exact=exact)
 
 
 def prepare_query(searcher: Searcher, query: Query, preprocess: Preprocess, invert: bool | None) -> Prepared:
@@ -215,7 +219,13 @@ def _start(searcher: Searcher, query: Query, prepared: Prepared, composed: Compo
 
 
 def _answer(
-    searcher: Searcher, outcomes: list[Outcome], k: int, labels: Sequence[str], limits: Limits
+    searcher: Searcher,
+    outcomes: list[Outcome],
+    k: int,
+    labels: Sequence[str],
+    limits: Limits,
+    *,
+    exact: bool,
 ) -> list[Outcome]:
     """One batch: every query with its answer, or with what went wrong."""
     vectors = _vectors(searcher, outcomes)
@@ -230,17 +240,27 @@ def _answer(
         except BadInputError as error:
             outcomes[position] = replace(outcome, error=error)
     if asked:
+        queries = [outcomes[row].query for row in asked]
         answers = searcher.query_vectors(
             np.stack(rows),
             [None if outcomes[row].composed else outcomes[row].image for row in asked],
-            k=k,
+            k=k + max(len(query.own[1:]) for query in queries),
             labels=labels,
-            left_out=[outcomes[row].query.item for row in asked],
+            left_out=[next(iter(query.own), query.item) for query in queries],
             limits=limits,
+            exact=exact,
         )
-        for position, answer in zip(asked, answers, strict=True):
-            outcomes[position] = replace(outcomes[position], answer=answer)
+        for position, answer, query in zip(asked, answers, queries, strict=True):
+            outcomes[position] = replace(outcomes[position], answer=_without(answer, query.own, k))
     return outcomes
+
+
+def _without(answer: Answer, own: tuple[int, ...], k: int) -> Answer:
+    """An answer of at most k hits, none of which is the query's own picture again."""
+    if not own and len(answer.hits) <= k:
+        return answer
+    hits = [hit for hit in answer.hits if hit.id not in own][:k]
+    return replace(answer, hits=tuple(hit._replace(rank=rank) for rank, hit in enumerate(hits, 1)))
 
 
 def _vectors(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:
@@ -251,9 +271,22 @@ def _vectors(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | 
     for row, outcome in enumerate(outcomes):
         if outcome.image and outcome.query.item is not None:
             vectors[row] = searcher.bundle.store.vectors(np.array([outcome.query.item], np.int64))[0]
+    for row, outcome in enumerate(outcomes):
+        if outcome.query.vector is not None:
+            vectors[row] = _fitting(searcher, outcome.query)
     for row, vector in zip(pictures, _encode(searcher, [outcomes[row] for row in pictures]), strict=True):
         vectors[row] = vector
     return vectors
+
+
+def _fitting(searcher: Searcher, query: Query) -> Vectors | BadInputError:
+    """A query's own vector, or why it cannot be compared with the index's."""
+    dim, vector = searcher.bundle.store.dim, query.vector
+    if vector is None or len(vector) != dim:
+        length = 0 if vector is None else len(vector)
+        name = searcher.bundle.manifest.name
+        return BadInputError(f"{query.name} has {length:,} numbers, and the vectors of {name} have {dim:,}")
+    return vector
 
 
 def _encode(searcher: Searcher, outcomes: Sequence[Outcome]) -> list[Vectors | BadInputError]:

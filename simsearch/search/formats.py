@@ -1,4 +1,4 @@
-"""Answers for programs: JSON, a JSON line a query, CSV, or the sources of the hits; scores in full.
+"""Answers for programs: JSON, a JSON line a query, CSV, or the paths of the hits; scores in full.
 
 `answers.schema.json` describes the JSON; `ANSWER_VERSION` changes whenever a reader of the old form
 would be misled. Each format is a stream of texts that are complete lines.
@@ -13,8 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from simsearch.search.answers import Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Hit, Searcher
+from simsearch.search.hit_files import HitFiles
+from simsearch.search.searcher import Searcher
 from simsearch.text import csv_text
 
 ANSWER_VERSION = 2
@@ -44,11 +46,19 @@ class Format(StrEnum):
 
 
 def write_answers(
-    form: Format, searcher: Searcher, outcomes: Iterable[Outcome], *, ascii_only: bool = False
+    form: Format,
+    searcher: Searcher,
+    outcomes: Iterable[Outcome],
+    *,
+    ascii_only: bool = False,
+    files: HitFiles | None = None,
+    end: str = "\n",
 ) -> Iterator[str]:
     """Write outcomes as they come; the texts joined are the whole output.
 
     :param ascii_only: Spell other characters out in JSON, for an output that is not Unicode.
+    :param files: Names the files of hits for paths; those relative to here by default.
+    :param end: What ends each path.
     """
     match form:
         case Format.JSON:
@@ -58,7 +68,7 @@ def write_answers(
         case Format.CSV:
             return _csv(outcomes)
         case Format.PATHS:
-            return _paths(outcomes)
+            return _paths(files or HitFiles(searcher), outcomes, end)
 
 
 def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
@@ -121,7 +131,7 @@ def _csv_cells(hit: Hit) -> tuple[Any, ...]:
     return (hit.rank, hit.id, hit.label, hit.score, hit.probability, match, hit.source)
 
 
-def _paths(outcomes: Iterable[Outcome]) -> Iterator[str]:
+def _paths(files: HitFiles, outcomes: Iterable[Outcome], end: str) -> Iterator[str]:
     for outcome in outcomes:
-        if outcome.answer is not None:
-            yield "".join(f"{hit.source}\n" for hit in outcome.answer.hits)
+        names = (files.name(hit) for hit in outcome.answer.hits) if outcome.answer else ()
+        yield "".join(f"{name}{end}" for name in names if name is not None)

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.prepare.decode import MAX_BYTES
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 STDIN = "-"
 STDIN_NAME = "stdin"
 _LONGEST_NAME = 2**16  # bytes in a list of names
+_MOST_VECTORS = 2**30  # bytes of a file of vectors
 Note = Callable[[str], None]
 _MAGIC = re.compile(r"[*?[]")  # of patterns, as in `glob`
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -39,12 +44,16 @@ class Query:
     item: int | None = None  # id
     label: str | None = None  # its class, where the user's folders say so
     error: BadInputError | None = None
+    own: tuple[int, ...] = ()  # items of the gallery that are this very picture, and no answers to it
+    vector: NDArray[np.float32] | None = field(default=None, compare=False)  # (D,), of length 1
 
     @property
     def kind(self) -> str:
-        """`file`, `stdin`, `item` or, without any of its own, `combination`."""
+        """`file`, `stdin`, `item`, `vector` or, without any of its own, `combination`."""
         if self.item is not None:
             return "item"
+        if self.vector is not None:
+            return "vector"
         if self.picture is None and self.error is None:
             return "combination"
         return "stdin" if self.name == STDIN_NAME else "file"
@@ -56,10 +65,11 @@ def gather(
     files_from: str | None,
     stdin: BinaryIO,
     *,
+    vectors: Sequence[Path] = (),
     steered: bool = False,
     note: Note = silent,
 ) -> tuple[Iterator[Query], int | None]:
-    """Everything that is asked: what is named, then the lines of a list, then items of the gallery.
+    """Everything that is asked: what is named, the lines of a list, items of the gallery, vectors.
 
     :param steered: Whether there is a composed query, which can stand alone.
     :return: The queries, and how many there are unless they come from a list.
@@ -67,8 +77,8 @@ def gather(
     """
     if files_from is not None:
         listed = expand(read_names(files_from, stdin), stdin, note=note)
-        return chain(expand(names, stdin, note=note), listed, items(ids)), None
-    queries = [*expand(names, stdin, note=note), *items(ids)]
+        return chain(expand(names, stdin, note=note), listed, items(ids), read_vectors(vectors)), None
+    queries = [*expand(names, stdin, note=note), *items(ids), *read_vectors(vectors)]
     if not queries and steered:
         queries = [Query("")]
     if not queries:
@@ -99,6 +109,41 @@ def items(ids: Iterable[int]) -> Iterator[Query]:
     """Queries about items of the gallery."""
     for item in ids:
         yield Query(f"id {item}", item=item)
+
+
+def read_vectors(files: Iterable[Path]) -> Iterator[Query]:
+    """Queries about vectors in files: `.npy` or JSON, one (D,) or several (Q, D) a file, of any length.
+
+    :raises BadInputError: If a file cannot be read, or holds anything else.
+    """
+    for file in files:
+        rows = _numbers(file)
+        lengths = (rows**2).sum(axis=-1) ** 0.5
+        if rows.ndim != 2 or not rows.size or not (lengths.min() > 0 and lengths.max() < float("inf")):
+            raise BadInputError(f"{file} holds no vectors: rows of finite numbers that are not all 0")
+        for number, row in enumerate(rows / lengths[:, None]):
+            name = str(file) if len(rows) == 1 else f"{file}[{number}]"
+            yield Query(name, vector=row.astype("float32"))
+
+
+def _numbers(file: Path) -> NDArray[np.float64]:
+    import io
+    import json
+
+    import numpy as np
+
+    from simsearch.files import open_regular
+
+    try:
+        with open_regular(file, _MOST_VECTORS) as opened:
+            data = opened.read()
+        if data.lstrip()[:1] == b"[":
+            return np.atleast_2d(np.asarray(json.loads(data), np.float64))
+        array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        return np.atleast_2d(np.asarray(array, np.float64))
+    except (OSError, ValueError, TypeError, EOFError, RecursionError) as error:
+        reason = (getattr(error, "strerror", None) or "").lower() or "neither .npy nor JSON of numbers"
+        raise BadInputError(f"cannot read vectors from {file}: {reason}") from error
 
 
 def read_names(source: str, stdin: BinaryIO) -> Iterator[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,109 +14,19 @@ from PIL import Image
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
-from simsearch.index.stores.base import NOTHING, Ids, Vectors
+from simsearch.index.columns import Described
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
+from simsearch.index.stores.comparison import Comparison
 from simsearch.index.stores.hits import join, reshape
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
-from simsearch.stats.calibration import MATCH, UNKNOWN, PlattScaling
+from simsearch.search.answers import STORED_LIMITS, Answer, ClassRank, Hit, Limits, Similarity, judge
+from simsearch.stats.calibration import MATCH, Calibration, PlattScaling
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
 from simsearch.text import did_you_mean, listed
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an answer's decisions are taken at; None takes what is stored with the index.
-
-    An item is a match from the score `min_score` on, and from the pair probability `min_probability` on; if
-    either is given, the stored one does not count. A picture less familiar than `unknown_below` is unknown.
-    """
-
-    min_score: float | None = None  # cosine, in [-1, 1]
-    min_probability: float | None = None  # in [0, 1]
-    unknown_below: float | None = None  # in [0, 1]
-
-    def __post_init__(self) -> None:
-        """Refuse limits that nothing can lie on one side of."""
-        for name, least in (("min_score", -1), ("min_probability", 0), ("unknown_below", 0)):
-            value = getattr(self, name)
-            if value is not None and not least <= value <= 1:
-                raise ValueError(f"{name} must lie in {least} to 1, not {value}")
-
-
-STORED_LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One item of an answer. `label` is its class's name, or None in a gallery without labels."""
-
-    rank: int  # from 1
-    id: int
-    label: str | None
-    score: float  # cosine similarity
-    probability: float | None  # that query and item show the same class, assuming equal priors
-    source: str
-    match: bool | None = None  # whether it counts as the query's class; None without a limit for it
-
-
-@dataclass(frozen=True)
-class ClassRank:
-    """One class of the ranking: its best score, the mean of its five best, and its best item."""
-
-    rank: int  # from 1
-    label: str
-    best: float
-    mean: float
-    probability: float | None  # of the best score
-    example: int  # id
-    posterior: float | None = None  # that the query is of this class, if of any; None without a calibration
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the whole query shows, and what that was decided on.
-
-    It is known if its familiarity reaches `unknown_below` and the best item of the top class is a match.
-    """
-
-    label: str | None  # the top class; None if unknown
-    probability: float  # posterior of the top class, given that the picture shows one of the classes
-    known: bool
-    familiarity: float  # share of known pictures that are less familiar, in [0, 1]
-    unknown_below: float
-    best: float  # score of the top class's best item
-    min_score: float  # of a match
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What the index says about one query."""
-
-    query: PreparedImage | None  # None where the query is not one picture
-    hits: tuple[Hit, ...]
-    classes: tuple[ClassRank, ...]  # empty in a gallery without labels
-    verdict: Verdict | None = None  # None without labels, calibration, or one picture as the query
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, scores at full precision."""
-        return {
-            "notes": list(self.query.notes) if self.query else [],
-            "verdict": dict(vars(self.verdict)) if self.verdict else None,
-            "hits": [dict(vars(hit)) for hit in self.hits],
-            "classes": [dict(vars(row)) for row in self.classes],
-        }
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """How similar two images are: their cosine, and its logit and probability of one class, if known."""
-
-    score: float
-    logit: float | None
-    probability: float | None
 
 
 class Searcher:
@@ -144,7 +53,7 @@ class Searcher:
         return cls(open_bundle(Path(folder), threads=threads, private=private))
 
     def __len__(self) -> int:
-        return len(self.bundle.ids)
+        return self.bundle.manifest.count
 
     def query(
         self,
@@ -155,24 +64,32 @@ class Searcher:
         preprocess: Preprocess = Preprocess.AUTO,
         invert: bool | None = None,
         limits: Limits = STORED_LIMITS,
+        exact: bool = False,
     ) -> Answer:
         """Find the k items most similar to an image.
 
         :param image: A path, the bytes of an image file, a Pillow image, or uint8 pixels.
         :param k: How many; a smaller gallery is answered whole.
-        :param labels: Names of the only classes that hits may have; then exact whatever the index. The class
-            ranking and the verdict are always those of the whole gallery.
+        :param labels: Names of the only classes that hits may have. The class ranking and the verdict are
+            always those of the whole gallery.
         :param invert: Whether the ink is dark on light; None decides from the picture.
         :param limits: What counts as a match and as unknown, other than what is stored.
+        :param exact: Whether to look at every item though the index is approximate.
         :raises BadImageError: If the image cannot be read or shows nothing.
         :raises BadInputError: If there is no such class.
         :raises ValueError: If k < 1.
         """
         prepared = prepare_picture(image, self.bundle.encoder.input, preprocess=preprocess, invert=invert)
-        return self.query_prepared([prepared], k=k, labels=labels, limits=limits)[0]
+        return self.query_prepared([prepared], k=k, labels=labels, limits=limits, exact=exact)[0]
 
     def query_item(
-        self, item: int, *, k: int = 10, labels: Sequence[str] = (), limits: Limits = STORED_LIMITS
+        self,
+        item: int,
+        *,
+        k: int = 10,
+        labels: Sequence[str] = (),
+        limits: Limits = STORED_LIMITS,
+        exact: bool = False,
     ) -> Answer:
         """Ask about the item of this id, which itself is left out of hits and classes before any cut.
 
@@ -180,7 +97,10 @@ class Searcher:
         """
         vectors = self.bundle.store.vectors(np.array([item], np.int64))
         images = [PreparedImage(self.thumbnail(item))]
-        return self.query_vectors(vectors, images, k=k, labels=labels, left_out=[item], limits=limits)[0]
+        asked = self.query_vectors(
+            vectors, images, k=k, labels=labels, left_out=[item], limits=limits, exact=exact
+        )
+        return asked[0]
 
     def query_prepared(
         self,
@@ -189,12 +109,13 @@ class Searcher:
         k: int = 10,
         labels: Sequence[str] = (),
         limits: Limits = STORED_LIMITS,
+        exact: bool = False,
     ) -> list[Answer]:
         """Answer several prepared images at once; each answer is what it would be alone."""
         if not images:
             return []
         vectors = self.bundle.encoder.encode(np.stack([image.pixels for image in images]))
-        return self.query_vectors(vectors, images, k=k, labels=labels, limits=limits)
+        return self.query_vectors(vectors, images, k=k, labels=labels, limits=limits, exact=exact)
 
     def query_vectors(
         self,
@@ -205,6 +126,7 @@ class Searcher:
         labels: Sequence[str] = (),
         left_out: Sequence[int | None] | None = None,
         limits: Limits = STORED_LIMITS,
+        exact: bool = False,
     ) -> list[Answer]:
         """Answer several vectors at once.
 
@@ -217,32 +139,44 @@ class Searcher:
         classes, items = self._class_numbers(labels), None
         if left_out is not None and any(item is not None for item in left_out):
             items = np.array([NOTHING if item is None else item for item in left_out], np.int64)
-        store = self.bundle.store
-        nearest = self._nearest.search(vectors, items)  # (Q, C, 5)
-        hits = store.search(vectors, k, classes=classes, left_out=items)
-        if classes is None and not store.is_exact:  # what it missed, and the class ranking shows
-            hits = join(hits, reshape(nearest, len(vectors), len(store.classes) * NEAREST_PER_CLASS), k)
-        least = self._least_score(limits)
-        rankings = rank_classes(np.array(store.classes, np.int64), nearest.scores, nearest.ids[..., 0])
-        shares = self._familiarity(vectors, images, rankings, items)
-        return [
-            Answer(
-                image,
-                self._hits(scores, ids, least),
-                self._named(ranking),
-                self._judge(ranking, share, least, limits),
-            )
-            for image, scores, ids, ranking, share in zip(
-                images, hits.scores, hits.ids, rankings, shares, strict=True
-            )
-        ]
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        least, answers = self._least_score(limits), []
+        for part, compared in self._nearest.compare(vectors, exact=exact):
+            own = None if items is None else items[part]
+            hits, nearest = self._ask(compared, k, classes, own)
+            rankings = self._rank(nearest)
+            shares = self._familiarity(compared, vectors[part], images[part], rankings, own)
+            answers += [
+                Answer(
+                    image,
+                    found,
+                    classes_ranked,
+                    judge(
+                        classes_ranked[0] if classes_ranked else None,
+                        share,
+                        least,
+                        self.bundle.manifest.calibration,
+                        unknown_below=limits.unknown_below,
+                    ),
+                    approximate=not (exact or self.bundle.store.is_exact),
+                )
+                for image, found, classes_ranked, share in zip(
+                    images[part],
+                    self._hits(hits, least, limits.only_matches),
+                    self._named(rankings),
+                    shares,
+                    strict=True,
+                )
+            ]
+        return answers
 
     def thumbnail(self, item: int) -> NDArray[np.uint8]:
         """The picture of the item of this id, uint8 (H, W).
 
         :raises ValueError: If there is no such item.
         """
-        pixels: NDArray[np.uint8] = self.bundle.thumbnails[self._rows([item])[0]]
+        pixels: NDArray[np.uint8] = self.bundle.columns.pictures_of(np.array([item], np.int64))[0]
         return pixels
 
     def label(self, item: int) -> str | None:
@@ -250,7 +184,8 @@ class Searcher:
 
         :raises ValueError: If there is no such item.
         """
-        return self._label(self._rows([item])[0])
+        [known] = self.bundle.columns.describe(np.array([item], np.int64))
+        return self._name(known)
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the gallery has these classes.
@@ -273,26 +208,48 @@ class Searcher:
         self.check_labels(labels)
         return sorted({self.bundle.manifest.classes.index(label) for label in labels})
 
-    def _hits(self, scores: NDArray[np.float32], ids: Ids, least: float | None) -> tuple[Hit, ...]:
-        bundle = self.bundle
-        found = ids != NOTHING
-        scores, ids = scores[found], ids[found]
-        rows = self._rows(ids)
-        probabilities = _probabilities(bundle.manifest.pair_scaling, scores)
-        return tuple(
-            Hit(
-                rank=rank,
-                id=item,
-                label=self._label(row),
-                score=score,
-                probability=probability,
-                source=bundle.sources[row],
-                match=None if least is None else score >= least,
+    def _ask(
+        self, compared: Comparison, k: int, classes: Sequence[int] | None, left_out: Ids | None
+    ) -> tuple[Hits, Hits]:
+        """The hits, (Q, k), and the five nearest in each class, (Q, C, 5)."""
+        hits = compared.nearest(k, classes=classes, left_out=left_out)
+        nearest = self._nearest.search(compared, left_out)
+        if (
+            classes is None and compared.is_exact and not self.bundle.store.is_exact
+        ):  # what it missed, and the class ranking shows
+            hits = join(hits, reshape(nearest, len(hits.ids), nearest.ids.shape[1] * NEAREST_PER_CLASS), k)
+        return hits, nearest
+
+    def _rank(self, nearest: Hits) -> list[tuple[ClassScore, ...]]:
+        classes = self._nearest.classes
+        if not classes:
+            return [()] * len(nearest.ids)
+        return rank_classes(np.array(classes, np.int64), nearest.scores, nearest.ids[..., 0])
+
+    def _hits(self, hits: Hits, least: float | None, only_matches: bool) -> list[tuple[Hit, ...]]:
+        """The hits of each query, without the places that hold none."""
+        bundle, there = self.bundle, hits.ids != NOTHING
+        if only_matches and least is not None:
+            there &= hits.scores.astype(np.float64) >= least  # as `match` is decided
+        ids = np.where(there, hits.ids, NOTHING)
+        about = dict(zip(hits.ids[there].tolist(), bundle.columns.describe(hits.ids[there]), strict=True))
+        chances = _probabilities(bundle.manifest.pair_scaling, hits.scores)
+        return [
+            tuple(
+                Hit(
+                    rank,
+                    item,
+                    self._name(about[item]),
+                    score,
+                    chance,
+                    about[item].source,
+                    None if least is None else score >= least,
+                )
+                for rank, (item, score, chance) in enumerate(zip(*columns, strict=True), start=1)
+                if item != NOTHING
             )
-            for rank, (item, row, score, probability) in enumerate(
-                zip(ids.tolist(), rows.tolist(), scores.tolist(), probabilities, strict=True), start=1
-            )
-        )
+            for columns in zip(ids.tolist(), hits.scores.tolist(), chances, strict=True)
+        ]
 
     def _least_score(self, limits: Limits) -> float | None:
         """The score from which on an item is a match; None where nothing says so."""
@@ -301,17 +258,23 @@ class Searcher:
         if limits.min_probability is not None:
             if manifest.pair_scaling is None:
                 raise BadInputError(
-                    f"{manifest.name} has no probabilities: its model was not trained on pairs",
+                    f"{manifest.name} has no probabilities: there is no calibration",
                     hint="set a least score instead: --min-score",
                 )
             score = manifest.pair_scaling.score(limits.min_probability)
             least.append(min(max(score, -1.0), math.nextafter(1, 2)))  # infinite for 0 and 1
         if not least and manifest.calibration is not None:
             least.append(manifest.calibration.thresholds[MATCH].value)
+        if limits.only_matches and not least:
+            raise BadInputError(
+                f"nothing says what a match is: {manifest.name} has no calibration",
+                hint="set a least score: --min-score",
+            )
         return max(least, default=None)
 
     def _familiarity(
         self,
+        compared: Comparison,
         vectors: Vectors,
         images: Sequence[PreparedImage | None],
         rankings: Sequence[tuple[ClassScore, ...]],
@@ -328,66 +291,42 @@ class Searcher:
         asked = list(pictures)
         if calibration is None or not asked:
             return shares
+        tops = np.array([ranking[0].label if ranking else self._nearest.classes[0] for ranking in rankings])
         features = self._nearest.features(
+            self._nearest.like_top(compared, tops, items)[asked],
             vectors[asked],
             np.stack(list(pictures.values())) if self.bundle.keeps_digits else None,
-            np.array([rankings[row][0].label for row in asked]),
-            None if items is None else items[asked],
         )
         test = calibration.novelty
         for row, share in zip(asked, test.p_value(test.logit(features)).tolist(), strict=True):
             shares[row] = share
         return shares
 
-    def _judge(
-        self, ranking: tuple[ClassScore, ...], familiarity: float | None, least: float | None, limits: Limits
-    ) -> Verdict | None:
-        """The verdict on a query, given its ranking and how familiar it is."""
-        calibration = self.bundle.manifest.calibration
-        if calibration is None or familiarity is None or least is None:
-            return None
-        top, below = ranking[0], limits.unknown_below
-        below = calibration.thresholds[UNKNOWN].value if below is None else below
-        known = familiarity >= below and top.best >= least
-        return Verdict(
-            label=self.bundle.manifest.classes[top.label] if known else None,
-            probability=float(calibration.classes.probability([row.mean for row in ranking])[0]),
-            known=known,
-            familiarity=familiarity,
-            unknown_below=below,
-            best=top.best,
-            min_score=least,
-        )
-
-    def _named(self, ranking: Sequence[ClassScore]) -> tuple[ClassRank, ...]:
+    def _named(self, rankings: Sequence[tuple[ClassScore, ...]]) -> list[tuple[ClassRank, ...]]:
+        """The rankings with names and probabilities."""
         manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
-        probabilities = _probabilities(manifest.pair_scaling, [row.best for row in ranking])
-        posterior = None
-        if calibration is not None and ranking:
-            posterior = calibration.classes.probability([row.mean for row in ranking])
-        return tuple(
-            ClassRank(
-                rank=position + 1,
-                label=manifest.classes[row.label],
-                best=row.best,
-                mean=row.mean,
-                probability=probabilities[position],
-                example=row.example,
-                posterior=None if posterior is None else float(posterior[position]),
+        every = [row for ranking in rankings for row in ranking]
+        [chances] = _probabilities(manifest.pair_scaling, np.array([[row.best for row in every]]))
+        known = iter(chances)
+        return [
+            tuple(
+                ClassRank(
+                    rank, manifest.classes[row.label], row.best, row.mean, next(known), row.example, posterior
+                )
+                for rank, (row, posterior) in enumerate(zip(ranking, posteriors, strict=True), start=1)
             )
-            for position, row in enumerate(ranking)
-        )
+            for ranking, posteriors in zip(rankings, _posteriors(calibration, rankings), strict=True)
+        ]
 
-    def _label(self, row: int) -> str | None:
-        labels = self.bundle.labels
-        return None if labels is None else self.bundle.manifest.classes[labels[row]]
-
-    def _rows(self, ids: Sequence[int] | Ids) -> NDArray[np.int64]:
-        return self.bundle.rows(np.asarray(ids, np.int64))
+    def _name(self, known: Described) -> str | None:
+        return None if known.label is None else self.bundle.manifest.classes[known.label]
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:
-    """Compare two images with a model alone, without an index."""
+    """Compare two images with a model alone, which cannot tell whether it knows such pictures.
+
+    See `simsearch.search.similarity.compare_pictures`.
+    """
     vectors = model.encoder.encode(np.stack([first.pixels, second.pixels])).astype(np.float64)
     score = float(np.clip(vectors[0] @ vectors[1], -1, 1))
     line = model.card.pair_scaling
@@ -396,9 +335,23 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     return Similarity(score, float(line.logit(score)), float(line.probability(score)))
 
 
-def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> list[float | None]:
-    """The pair probability of each score; None where nothing tells."""
+def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> list[list[float | None]]:
+    """The pair probability of each score, (Q, k); None where nothing tells."""
+    table = np.asarray(scores)
     if line is None:
-        return [None] * np.size(np.asarray(scores))
-    values: list[float | None] = line.probability(scores).tolist()
+        return [[None] * table.shape[1]] * len(table)
+    values: list[list[float | None]] = line.probability(table).tolist()
     return values
+
+
+def _posteriors(
+    calibration: Calibration | None, rankings: Sequence[tuple[ClassScore, ...]]
+) -> list[list[float | None]]:
+    """The posterior of each class of each ranking; None without a calibration."""
+    if calibration is None:
+        return [[None] * len(ranking) for ranking in rankings]
+    means = [[row.mean for row in ranking] for ranking in rankings]
+    if len({len(row) for row in means}) == 1 and means[0]:
+        together: list[list[float | None]] = calibration.classes.probability(means).tolist()
+        return together
+    return [calibration.classes.probability(row).tolist() if row else [] for row in means]

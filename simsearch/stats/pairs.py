@@ -37,25 +37,30 @@ def draw_pairs(labels: NDArray[np.int64], count: int, rng: np.random.Generator) 
     """Draw `count` random pairs, half of them (rounded up) of one class, half of two, in random order.
 
     First images are uniform over all images; second images are uniform over the other images of the
-    same class, or over all images of the other classes. An image is never paired with itself.
+    same class, or over all images of the other classes. An image is never paired with itself. One that
+    is alone in its class is paired with others only.
 
     :param labels: Class of each image, int64 (N,).
-    :raises ValueError: If there are fewer than two classes, or a class has a single image.
+    :raises ValueError: If there are fewer than two classes, or none has two images.
     """
     order = np.argsort(labels, kind="stable")  # rows grouped by class
     _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(sizes) < 2 or sizes.min() < 2:
-        raise ValueError("pairs need at least two classes, and two images in each")
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise ValueError("pairs need at least two classes, and two images in one")
     starts = np.cumsum(sizes) - sizes
     rank = np.empty(len(labels), np.int64)
     rank[order] = np.arange(len(labels))
 
     same = np.arange(count) < (count + 1) // 2
     first = rng.integers(len(labels), size=count)
+    alone = sizes[group] == 1
+    if alone.any():
+        others = np.flatnonzero(~alone)
+        first = np.where(same & alone[first], others[rng.integers(len(others), size=count)], first)
     size, start, position = sizes[group[first]], starts[group[first]], rank[first]
     # Step forward from the first image: 1..size-1 places round its own class,
     # or past the end of its class into the rest of the grouped order.
-    inside = start + (position - start + 1 + rng.integers(size - 1)) % size
+    inside = start + (position - start + 1 + rng.integers(np.maximum(size - 1, 1))) % size
     outside = (start + size + rng.integers(len(labels) - size)) % len(labels)
     second = order[np.where(same, inside, outside)]
     shuffle = rng.permutation(count)
@@ -107,7 +112,7 @@ def verify_pairs(
     :param labels: Class of each image, int64 (N,).
     :param projection: What the printed probabilities come from.
     :param learned: The network's own projection, where that is another.
-    :return: None where there is a single class, or a class with a single image.
+    :return: None where there is a single class, or none with two images.
     """
     try:
         table = draw_pairs(labels, count, np.random.default_rng(seed))

@@ -1,8 +1,11 @@
 """Training, and the only place that imports torch.
 
 model.py         EmbeddingNet and SimilarityModel
+residual.py      ResidualNet, for pictures of any size
+networks.py      which network is trained, by name
 pairs.py         PairDataset
 augment.py       random augmentation of form and pen
+photo_augment.py random augmentation of other pictures
 objectives.py    which pairs a step compares
 optimization.py  optimizer, schedule, averaging, precision
 recipes.py       ways of training, as data
@@ -13,5 +16,13 @@ export.py        torch -> ONNX, checked
 published.py     encoders whose weights are published, as ONNX
 download.py      torchvision fetches a dataset, in a process of its own
 loop.py          the training loop
-run.py           a run and its folder
+retrieval.py     P@1 and MAP@R while a run chooses
+run_folder.py    what a run's folder holds
+run.py           a run from scratch
+head.py          a head on features, and both joined
+features.py      the features of a training set, kept
+baselines.py     LDA and logistic regression on features
+head_exam.py     what a head is worth
+head_export.py   encoder and head -> one ONNX file
+head_run.py      a run that learns a head
 """

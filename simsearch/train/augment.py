@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from simsearch.prepare.paper.normalize import SIDE
 from simsearch.prepare.prepare import MEAN, STD
+from simsearch.train.recipes import Recipe
 
 _BACKGROUND = -MEAN / STD  # a black pixel, normalised
 _HALF = SIDE / 2  # pixels a unit of grid_sample's coordinates
@@ -39,9 +40,13 @@ class Augmentation:
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Distort normalised images, float32 (N, 1, H, W); what moves in from outside is background.
 
+        Without any bounds they are left as they are.
+
         Elastic distortion after Simard, Steinkraus, Platt: "Best Practices for Convolutional Neural
         Networks Applied to Visual Document Analysis", ICDAR 2003, with a coarse field of displacements.
         """
+        if not self:
+            return images
         count = len(images)
         grid = F.affine_grid(self._matrices(count, generator), list(images.shape), align_corners=False)
         if self.perspective:
@@ -93,3 +98,8 @@ class Augmentation:
         field = F.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
         strength = torch.rand(count, 1, 1, 1, generator=generator) * self.elastic / _HALF
         return (field * strength).permute(0, 2, 3, 1)
+
+
+def augmentation(recipe: Recipe) -> Augmentation:
+    """A recipe's augmentation of digits."""
+    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})

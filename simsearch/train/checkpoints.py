@@ -15,6 +15,7 @@ from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES, open_archive
 from simsearch.errors import BrokenModelError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.train.model import SimilarityModel
+from simsearch.train.networks import DIGIT_NETWORK, Network
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -59,14 +60,15 @@ def read_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
     return state
 
 
-def load_model(path: Path, *, sha256: str | None = None) -> SimilarityModel:
+def load_model(path: Path, network: Network = DIGIT_NETWORK, *, sha256: str | None = None) -> SimilarityModel:
     """A SimilarityModel with the weights of `best_model.pt`, in evaluation mode.
 
+    :param network: What both of its towers are.
     :raises MissingModelError: If there is no such file.
     :raises BrokenModelError: If it is damaged or holds other weights.
     """
     state = read_checkpoint(path, sha256=sha256)
-    model = SimilarityModel()
+    model = SimilarityModel(embedding=network.build())
     check_weights(state, model, path)
     model.load_state_dict(state)
     return model.eval()

@@ -21,6 +21,7 @@ from simsearch.prepare.prepare import to_batch
 from simsearch.train.anatomy import Anatomy, Step
 from simsearch.train.checkpoints import load_model
 from simsearch.train.model import SimilarityModel
+from simsearch.train.networks import network_of
 
 
 def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Anatomy:
@@ -70,7 +71,7 @@ def dissect_folder(
     """
     card = read_model_card(folder)
     checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
-    model = load_model(folder / BEST_CHECKPOINT, sha256=FileRecord.of(checkpoint).sha256)
+    model = load_model(folder / BEST_CHECKPOINT, network_of(card), sha256=FileRecord.of(checkpoint).sha256)
     return card, dissect(model, first, second)
 
 

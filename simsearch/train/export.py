@@ -15,22 +15,23 @@ import torch
 from torch import nn
 
 from simsearch.errors import SimsearchError
+from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
-from simsearch.train.model import EMBEDDING_DIM, EmbeddingNet
+from simsearch.train.model import EMBEDDING_DIM
 
 TOLERANCE = 1e-5
 _BATCH_SIZES = (1, 7, 256)
 _OPSET = 20
 
 
-def export_onnx(network: EmbeddingNet) -> bytes:
-    """The encoder as one ONNX file: input `images` float32 (N, 1, H, W), output `vectors` float32 (N, 128).
+def export_onnx(network: nn.Module, input: ImageInput = DIGIT) -> bytes:
+    """The encoder as one ONNX file: input `images` float32 (N, C, H, W), output `vectors` float32 (N, 128).
 
     :raises SimsearchError: If any coordinate differs from torch's by more than 1e-5.
     """
     network = network.eval()
-    data = to_onnx(network, DIGIT.tensor_shape)
-    difference = largest_difference(data, network)
+    data = to_onnx(network, input.tensor_shape)
+    difference = largest_difference(data, network, input)
     if not difference <= TOLERANCE:
         raise SimsearchError(
             f"the exported encoder differs from torch by {difference:.2g}, more than {TOLERANCE:g}",
@@ -39,14 +40,14 @@ def export_onnx(network: EmbeddingNet) -> bytes:
     return data
 
 
-def largest_difference(onnx_model: bytes, network: EmbeddingNet) -> float:
+def largest_difference(onnx_model: bytes, network: nn.Module, input: ImageInput = DIGIT) -> float:
     """The largest absolute difference between both encoders' coordinates, on seeded images."""
     session = onnxruntime.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
     device = next(network.parameters()).device
     worst = 0.0
     for size in _BATCH_SIZES:
-        images = torch.randn(size, *DIGIT.tensor_shape, generator=generator)
+        images = torch.randn(size, *input.tensor_shape, generator=generator)
         with torch.inference_mode():
             expected = network(images.to(device)).cpu().numpy()  # (size, 128)
         found = session.run(None, {"images": images.numpy()})[0]  # (size, 128)

@@ -7,7 +7,9 @@ weights as one that was never interrupted.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
+import io
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -26,7 +28,6 @@ from simsearch.encode.history import EpochRecord
 from simsearch.encode.model_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
 from simsearch.files import write_atomically
-from simsearch.prepare.prepare import Images, to_batch
 from simsearch.train.checkpoints import (
     check_form,
     checkpoint_bytes,
@@ -35,12 +36,21 @@ from simsearch.train.checkpoints import (
     save_checkpoint,
 )
 from simsearch.train.model import SimilarityModel
+from simsearch.train.networks import DIGIT_NETWORK, Network
 from simsearch.train.objectives import draw_training_pairs, make_objective
 from simsearch.train.optimization import make_average, make_optimizer, make_schedule, network_precision
-from simsearch.train.recipes import Recipe
+from simsearch.train.recipes import BATCH_PAIRS, Recipe
+from simsearch.train.retrieval import judge_scores
 
 _EVALUATION_BATCH = 256
 _VALIDATION_STREAM = 0  # of seed 0, whatever the run's: every run is judged on the same pairs
+_GALLERY_STREAM = 4
+_MOST_GALLERY, _MOST_QUERIES = 10_000, 2_000  # of MAP@R after each epoch
+# Fields that recipes did not have when older runs were saved, at what they meant then.
+_NEW_FIELDS = {
+    field: getattr(BATCH_PAIRS, field)
+    for field in ("held_out_share", "choose", "average_share", "least_steps", "crop", "flip", "color")
+}
 
 
 @dataclass(frozen=True)
@@ -61,39 +71,46 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        images: Images,
+        images: NDArray[Any],
         labels: NDArray[np.int64],
-        folder: Path,
+        folder: Path | None,
         *,
         seed: int = 0,
         device: torch.device | None = None,
         workers: int = 0,
         seen: Collection[int] | None = None,
+        network: Network = DIGIT_NETWORK,
+        part: HoldOut | None = None,
     ) -> None:
         """Prepare data, model and optimiser.
 
-        :param images: The whole training split, uint8 (N, H, W); part of it is held out here.
+        :param images: The whole training split as the network takes it, for MNIST uint8 (N, H, W).
         :param labels: Class of each image, int64 (N,).
-        :param folder: Where `best_model.pt` and `last.pt` go.
+        :param folder: Where `best_model.pt` and `last.pt` go; None keeps the best weights in memory.
         :param workers: Processes that assemble batches; 0 is fastest for images already in memory.
         :param seen: The labels that training and validation see; None for all.
+        :param part: The rows that train and those that choose; None holds out the recipe's number at random.
         :raises BadInputError: If there are too few images to hold some out, or to pair those held out.
         """
         self.recipe, self.folder, self.seed, self.workers = recipe, folder, seed, workers
         self.device = device or pick_device()
         self.history: list[EpochRecord] = []
-        self.best_epoch, self.best_sha256 = 0, ""
+        self.best_epoch, self.best_sha256, self._best = 0, "", b""
+        self._network = network
         self._data_sha256 = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-        part = _hold_out(labels, recipe.held_out_images, seen)
+        part = _seen(part or _hold_out(labels, recipe.held_out_images), labels, seen)
+        self._training_images = network.keep(images[part.train])  # (55000, 1, H, W) for MNIST
         self._objective = make_objective(
             recipe,
-            torch.from_numpy(to_batch(images[part.train])),  # (55000, 1, H, W) for MNIST
+            self._training_images,
             labels[part.train],
             seed=seed,
             device=self.device,
             workers=workers,
+            network=network,
         )
-        self._validation_images = torch.from_numpy(to_batch(images[part.validation])).to(self.device)
+        self._training_labels, self._validation_labels = labels[part.train], labels[part.validation]
+        self._validation_images = network.keep(images[part.validation]).to(self.device)
         self._validation = draw_training_pairs(
             labels[part.validation],
             recipe.validation_pairs,
@@ -101,10 +118,10 @@ class Trainer:
             "validation",
         )
         with seeded(seed):
-            model = SimilarityModel(recipe.projection_weight, recipe.projection_bias)
+            model = SimilarityModel(recipe.projection_weight, recipe.projection_bias, network.build())
         # channels_last takes a quarter off the time of a step on the CPU.
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
-        self._average = make_average(recipe, self.model)
+        self._average = make_average(recipe, self.model, recipe.epochs * self._objective.steps)
         self._optimizer = make_optimizer(recipe, self.model)
         self._schedule = make_schedule(recipe, self._optimizer, self._objective.steps)
         self._precision = network_precision(recipe, self.device)
@@ -139,15 +156,27 @@ class Trainer:
                     hint="train into another folder with a smaller learning_rate",
                 )
             self.history.append(record)
-            improved = epoch == 1 or record.val_loss < self.best.val_loss
-            best = checkpoint_bytes(self.kept_model.state_dict()) if improved else b""
+            improved = epoch == 1 or record.is_better_than(self.best)
             if improved:
-                self.best_epoch, self.best_sha256 = epoch, hashlib.sha256(best).hexdigest()
+                self._best = checkpoint_bytes(self.kept_model.state_dict())
+                self.best_epoch, self.best_sha256 = epoch, hashlib.sha256(self._best).hexdigest()
             self._schedule.after_epoch(record.val_loss)
-            save_checkpoint(self.folder / LAST_CHECKPOINT, self._state())
-            if improved:  # last: whoever is killed before it has these weights in the other file
-                write_atomically(self.folder / BEST_CHECKPOINT, best)
+            if self.folder is not None:
+                save_checkpoint(self.folder / LAST_CHECKPOINT, self._state())
+                if improved:  # last: whoever is killed before it has these weights in the other file
+                    write_atomically(self.folder / BEST_CHECKPOINT, self._best)
             on_epoch(record, improved)
+
+    def best_model(self) -> SimilarityModel:
+        """The model of the best epoch, in evaluation mode.
+
+        :raises BrokenModelError: If its checkpoint is not the one that was written.
+        """
+        if self.folder is not None:
+            return load_model(self.folder / BEST_CHECKPOINT, self._network, sha256=self.best_sha256 or None)
+        model = copy.deepcopy(self.kept_model)
+        model.load_state_dict(torch.load(io.BytesIO(self._best), weights_only=True))
+        return model.eval()
 
     def resume(self) -> None:
         """Continue from `last.pt`.
@@ -156,15 +185,23 @@ class Trainer:
         :raises BrokenModelError: If one of them is damaged.
         :raises BadInputError: If that run had another recipe or seed.
         """
+        assert self.folder is not None
         path = self.folder / LAST_CHECKPOINT
-        state = read_checkpoint(path)
-        state = {"data_sha256": self._data_sha256, "best_sha256": "", **state}  # older ones recorded neither
+        # Older ones recorded less.
+        before = {"data_sha256": self._data_sha256, "best_sha256": "", "network": DIGIT_NETWORK.key}
+        state = {**before, **read_checkpoint(path)}
         if state.keys() != self._state().keys() or not isinstance(state["history"], list):
             raise BrokenModelError(f"{path} is not the state of a training run")
-        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
+        recipe = {**_NEW_FIELDS, **state["recipe"]} if isinstance(state["recipe"], dict) else None
+        if (recipe, state["seed"]) != (asdict(self.recipe), self.seed):
             raise BadInputError(
                 f"{path} is of a run with another recipe or seed",
                 hint="resume with that run's own settings, or train into another folder",
+            )
+        if state["network"] != self._network.key:
+            raise BadInputError(
+                f"{path} is of a run of another network",
+                hint="resume with that run's own options, or train into another folder",
             )
         if state["data_sha256"] != self._data_sha256:
             raise BadInputError(
@@ -194,8 +231,9 @@ class Trainer:
 
         A kill right after the epoch that was the best may have left the one before: it is written again.
         """
+        assert self.folder is not None
         try:
-            load_model(self.folder / BEST_CHECKPOINT, sha256=self.best_sha256 or None)
+            self.best_model()
         except (BrokenModelError, MissingModelError):
             if not self.best_sha256 or self.best_epoch != len(self.history):
                 raise
@@ -203,7 +241,7 @@ class Trainer:
 
     def validate(self) -> LossAndAccuracy:
         """Loss and accuracy on the fixed validation pairs, embedding each validation image once."""
-        vectors = embed(self.kept_model, self._validation_images)  # (5000, 128)
+        vectors = embed(self.kept_model, self._validation_images, self._network)  # (5000, 128)
         table = self._validation
         first, second = vectors[table.first], vectors[table.second]  # (P, 128)
         same = torch.from_numpy(table.same).to(self.device, torch.float32)  # (P,)
@@ -225,7 +263,20 @@ class Trainer:
             val_accuracy=validation.accuracy,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
+            val_map_at_r=self._map_at_r() if self.recipe.choose == "map-at-r" else None,
         )
+
+    def _map_at_r(self) -> float:
+        """MAP@R of validation images, each queried against the training images as they are."""
+        rows = np.random.default_rng([0, _GALLERY_STREAM]).permutation(len(self._training_labels))
+        gallery, asked = np.sort(rows[:_MOST_GALLERY]), slice(_MOST_QUERIES)
+        images = (self._validation_images[asked], self._training_images[torch.from_numpy(gallery)])
+        queries, items = (
+            embed(self.kept_model, part.to(self.device), self._network).cpu().numpy() for part in images
+        )
+        return judge_scores(
+            queries @ items.T, self._validation_labels[asked], self._training_labels[gallery]
+        ).map_at_r
 
     def _train_on(self, epoch: int, on_step: StepCallback) -> LossAndAccuracy:
         self.model.train()
@@ -259,10 +310,11 @@ class Trainer:
             "average": {} if self._average is None else self._average.state_dict(),
             "scheduler": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
-            "history": [asdict(record) for record in self.history],
+            "history": [record.figures() for record in self.history],
             "best_epoch": self.best_epoch,
             "best_sha256": self.best_sha256,
             "data_sha256": self._data_sha256,
+            "network": self._network.key,
         }
 
     def _state_after(self, epochs: int) -> dict[str, Any]:
@@ -273,15 +325,17 @@ class Trainer:
             number: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
             for number, parameter in enumerate(parameters)
         }
-        row = asdict(EpochRecord(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        chosen_by_map = 0.0 if self.recipe.choose == "map-at-r" else None
+        row = EpochRecord(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, chosen_by_map).figures()
         return {**state, "history": [row] * epochs}
 
 
-def embed(model: SimilarityModel, images: Tensor) -> Tensor:
-    """Unit vectors, float32 (N, 128), of normalised images (N, 1, H, W), in evaluation mode."""
+def embed(model: SimilarityModel, images: Tensor, network: Network = DIGIT_NETWORK) -> Tensor:
+    """Unit vectors, float32 (N, 128), of images as their network keeps them, in evaluation mode."""
     model.eval()
     with torch.inference_mode():
-        return torch.cat([model.embedding(part) for part in torch.split(images, _EVALUATION_BATCH)])
+        parts = torch.split(images, _EVALUATION_BATCH)
+        return torch.cat([model.embedding(network.enter(part)) for part in parts])
 
 
 def pair_loss(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
@@ -319,13 +373,17 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _hold_out(labels: NDArray[np.int64], count: int, seen: Collection[int] | None) -> HoldOut:
-    """The rows to train on and to hold out; without unseen classes, which stay on their own side."""
+def _seen(part: HoldOut, labels: NDArray[np.int64], seen: Collection[int] | None) -> HoldOut:
+    """The same rows without unseen classes, which stay on their own side."""
+    if seen is None:
+        return part
+    return HoldOut(*(rows[np.isin(labels[rows], list(seen))] for rows in part))
+
+
+def _hold_out(labels: NDArray[np.int64], count: int) -> HoldOut:
+    """The rows to train on and to hold out, at random."""
     try:
-        part = hold_out(len(labels), count)
-        if seen is None:
-            return part
-        return HoldOut(*(rows[np.isin(labels[rows], list(seen))] for rows in part))
+        return hold_out(len(labels), count)
     except ValueError as error:
         raise BadInputError(
             f"{error}, which choose the checkpoint", hint="choose fewer with --set held_out_images=NUMBER"

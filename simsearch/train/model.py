@@ -9,26 +9,29 @@ EMBEDDING_DIM = 128
 
 
 class EmbeddingNet(nn.Module):
-    """A small convolutional encoder; 454,080 parameters.
+    """A small convolutional encoder; 454,080 parameters for MNIST's pictures.
 
     The last ReLU makes every coordinate non-negative, so cosines between embeddings lie in [0, 1].
     Each convolution's ReLU stands behind its pooling, not before it: the largest of four values, then
     ReLU, is the largest of four ReLUs, and a training step takes a seventh less time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1, height: int = 28, width: int = 28) -> None:
+        """Make one for pictures of this size, by default MNIST's."""
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, kernel_size=5, padding=2)
+        self.conv1 = nn.Conv2d(channels, 32, kernel_size=5, padding=2)
         self.norm1 = nn.BatchNorm2d(32)
         self.conv2 = nn.Conv2d(32, 64, kernel_size=5, padding=2)
         self.norm2 = nn.BatchNorm2d(64)
-        self.linear = nn.Linear(64 * 7 * 7, EMBEDDING_DIM)
+        self.linear = nn.Linear(64 * (height // 4) * (width // 4), EMBEDDING_DIM)
         self.norm3 = nn.BatchNorm1d(EMBEDDING_DIM)
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed normalised images.
 
-        :param images: float32 (N, 1, H, W), as `simsearch.prepare.prepare.to_batch` makes them.
+        The shapes below are those of MNIST's pictures.
+
+        :param images: float32 (N, C, H, W), as `ImageInput.to_batch` makes them.
         :return: Unit rows, float32 (N, 128), every coordinate >= 0.
         """
         x = F.relu(F.max_pool2d(self.norm1(self.conv1(images)), 2))  # (N, 32, 14, 14)
@@ -38,16 +41,22 @@ class EmbeddingNet(nn.Module):
 
 
 class SimilarityModel(nn.Module):
-    """One EmbeddingNet on both images, their cosine, and a learnable projection of it to a logit.
+    """One network on both images, their cosine, and a learnable projection of it to a logit.
 
     Bromley et al., "Signature Verification using a 'Siamese' Time Delay Neural Network", NeurIPS 1993.
     The projection starts positive: started at random, every second run would begin by learning that
     similar images are different.
     """
 
-    def __init__(self, projection_weight: float = 10.0, projection_bias: float = -5.0) -> None:
+    def __init__(
+        self,
+        projection_weight: float = 10.0,
+        projection_bias: float = -5.0,
+        embedding: nn.Module | None = None,
+    ) -> None:
+        """Put a network, by default an EmbeddingNet, into both towers."""
         super().__init__()
-        self.embedding = EmbeddingNet()
+        self.embedding = EmbeddingNet() if embedding is None else embedding
         self.projection = nn.Linear(1, 1)
         nn.init.constant_(self.projection.weight, projection_weight)
         nn.init.constant_(self.projection.bias, projection_bias)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,8 +15,8 @@ from torch.utils.data import DataLoader
 
 from simsearch.errors import BadInputError
 from simsearch.stats.pairs import PairTable, draw_pairs
-from simsearch.train.augment import Augmentation
 from simsearch.train.model import SimilarityModel
+from simsearch.train.networks import DIGIT_NETWORK, Network
 from simsearch.train.pairs import PairBatch, PairDataset, as_is
 from simsearch.train.recipes import Recipe
 
@@ -55,11 +56,12 @@ class SampledPairs:
         seed: int,
         device: torch.device,
         workers: int,
+        network: Network = DIGIT_NETWORK,
     ) -> None:
-        """Draw pairs of normalised images, float32 (N, 1, H, W)."""
+        """Draw pairs of images, as their network keeps them."""
         self._recipe, self._images, self._labels = recipe, images, labels
         self._seed, self._device, self._workers = seed, device, workers
-        self._augment = augmentation(recipe)
+        self._augment, self._network = network.augmentation(recipe), network
 
     @property
     def steps(self) -> int:
@@ -73,8 +75,9 @@ class SampledPairs:
         generator = torch_generator(self._seed, _AUGMENTATION_STREAM, epoch)
         for batch in self._loader(PairDataset(self._images, table)):
             first, second, same = (part.to(self._device, non_blocking=True) for part in batch)
-            if self._augment:
-                first, second = self._augment(first, generator), self._augment(second, generator)
+            first, second = (
+                self._network.enter(self._augment(images, generator)) for images in (first, second)
+            )
 
             def step(
                 model: SimilarityModel, first: Tensor = first, second: Tensor = second, same: Tensor = same
@@ -108,11 +111,15 @@ class BatchPairs:
         *,
         seed: int,
         device: torch.device,
+        network: Network = DIGIT_NETWORK,
     ) -> None:
-        """Batch normalised images, float32 (N, 1, H, W).
+        """Batch images, as their network keeps them.
 
-        :raises BadInputError: If there are fewer images than a batch holds.
+        :raises BadInputError: If there are fewer images than a batch holds, and the recipe has no
+            `least_steps`.
         """
+        if recipe.least_steps:
+            recipe = replace(recipe, batch_size=min(recipe.batch_size, len(images)))
         if len(images) < recipe.batch_size:
             raise BadInputError(
                 f"{len(images)} training images do not fill a batch of {recipe.batch_size}",
@@ -121,40 +128,47 @@ class BatchPairs:
         self._images = images.to(device)
         self._labels = torch.from_numpy(labels).to(device)
         self._batch_size, self._seed, self._device = recipe.batch_size, seed, device
-        self._augment = augmentation(recipe)
-        self._pairs = torch.triu_indices(recipe.batch_size, recipe.batch_size, offset=1, device=device)
+        self._augment, self._network = network.augmentation(recipe), network
+        self._others = 1 - torch.eye(recipe.batch_size, device=device)  # an image is no pair with itself
+        self._steps = max(len(images) // recipe.batch_size, math.ceil(recipe.least_steps / recipe.epochs))
 
     @property
     def steps(self) -> int:
         """Steps an epoch; an incomplete last batch is left out."""
-        return len(self._images) // self._batch_size
+        return self._steps
 
     def epoch(self, epoch: int) -> Iterator[Callable[[SimilarityModel], PairLogits]]:
         """The steps of an epoch."""
-        order = np.random.default_rng([self._seed, _ORDER_STREAM, epoch]).permutation(len(self._images))
+        rng = np.random.default_rng([self._seed, _ORDER_STREAM, epoch])
         generator = torch_generator(self._seed, _AUGMENTATION_STREAM, epoch)
-        rows = torch.from_numpy(order).to(self._device)
-        for batch in torch.split(rows[: self.steps * self._batch_size], self._batch_size):
+        for batch in self._batches(rng):
             images, labels = self._images[batch], self._labels[batch]
-            if self._augment:
-                images = self._augment(images, generator)
+            images = self._network.enter(self._augment(images, generator))
 
             def step(model: SimilarityModel, images: Tensor = images, labels: Tensor = labels) -> PairLogits:
                 return self._compare(model, model.embedding(images), labels)
 
             yield step
 
+    def _batches(self, rng: np.random.Generator) -> Iterator[Tensor]:
+        """The rows of each batch of an epoch; where that takes all images again, in another order."""
+        once = len(self._images) // self._batch_size
+        for start in range(0, self._steps, once):
+            rows = torch.from_numpy(rng.permutation(len(self._images))).to(self._device)
+            yield from torch.split(rows, self._batch_size)[: min(once, self._steps - start)]
+
     def _compare(self, model: SimilarityModel, vectors: Tensor, labels: Tensor) -> PairLogits:
-        first, second = self._pairs
+        """All cells of the table of a batch with itself: each pair twice, with half of its weight.
+
+        Taking each pair out of the table once would need a gradient that is put back cell by cell.
+        """
         with torch.autocast(self._device.type, enabled=False):
             exact = vectors.float()
-            similarity = (exact @ exact.T)[first, second]  # (P,)
-            logits = model.project(similarity)
-        same = (labels[first] == labels[second]).float()
-        positives = same.sum().clamp(min=1)
-        negatives = (1 - same).sum().clamp(min=1)
-        weights = torch.where(same > 0, 0.5 / positives, 0.5 / negatives)
-        return PairLogits(logits, same, weights, len(labels))
+            logits = model.project(exact @ exact.T)  # (B, B)
+        same = (labels[:, None] == labels).float()  # (B, B)
+        alike, unlike = same * self._others, 1 - same
+        weights = alike * (0.5 / alike.sum().clamp(min=1)) + unlike * (0.5 / unlike.sum().clamp(min=1))
+        return PairLogits(logits.flatten(), same.flatten(), weights.flatten(), len(labels))
 
 
 def make_objective(
@@ -165,16 +179,14 @@ def make_objective(
     seed: int,
     device: torch.device,
     workers: int = 0,
+    network: Network = DIGIT_NETWORK,
 ) -> Objective:
     """The objective that a recipe names."""
     if recipe.pairing == "sampled":
-        return SampledPairs(recipe, images, labels, seed=seed, device=device, workers=workers)
-    return BatchPairs(recipe, images, labels, seed=seed, device=device)
-
-
-def augmentation(recipe: Recipe) -> Augmentation:
-    """A recipe's augmentation."""
-    return Augmentation(**{field.name: getattr(recipe, field.name) for field in fields(Augmentation)})
+        return SampledPairs(
+            recipe, images, labels, seed=seed, device=device, workers=workers, network=network
+        )
+    return BatchPairs(recipe, images, labels, seed=seed, device=device, network=network)
 
 
 def draw_training_pairs(
@@ -182,7 +194,7 @@ def draw_training_pairs(
 ) -> PairTable:
     """As `draw_pairs`, refusing labels that cannot be paired in words for the user.
 
-    :raises BadInputError: If there are fewer than two classes, or a class has a single image.
+    :raises BadInputError: If there are fewer than two classes, or none has two images.
     """
     try:
         return draw_pairs(labels, count, rng)

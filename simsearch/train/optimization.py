@@ -101,11 +101,17 @@ def make_schedule(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int) 
     return OneCycleSchedule(optimizer, rate=recipe.learning_rate, steps=total, warm_up=recipe.warm_up)
 
 
-def make_average(recipe: Recipe, model: SimilarityModel) -> AveragedModel | None:
-    """An exponential moving average of weights and batch statistics, where the recipe has one."""
-    if not recipe.average:
+def make_average(recipe: Recipe, model: SimilarityModel, steps: int) -> AveragedModel | None:
+    """An exponential moving average of weights and batch statistics, where the recipe has one.
+
+    :param steps: Of the whole run.
+    """
+    decay = recipe.average
+    if recipe.average_share:
+        decay = 1 - 1 / max(1.0, recipe.average_share * steps)
+    if not decay:
         return None
-    update = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 

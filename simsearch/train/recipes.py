@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 
-from simsearch.data.splits import VALIDATION_IMAGES
+from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE
 from simsearch.errors import BadInputError
 from simsearch.text import did_you_mean
 
@@ -22,10 +22,14 @@ class Recipe:
     the share `warm_up` of all steps, then down; Smith and Topin 2018).
 
     With an `average` above 0 the weights that are validated and kept are an exponential moving average
-    of the trained ones, with that decay a step. The fields from `rotation` to `blur` are bounds
-    of random augmentation; see `simsearch.train.augment`.
+    of the trained ones, with that decay a step; with an `average_share` its horizon is that share of all
+    steps, however many these are. With `least_steps` above 0 a run has at least so many: a set that is
+    smaller than a batch is one, and an epoch goes through the images as often as that takes.
     After each epoch the loss on `validation_pairs` fixed pairs of validation images decides which weights
-    are kept.
+    are kept, or MAP@R of these images, each queried against the training images.
+    The fields from `rotation` to `blur` are bounds of random augmentation of digits, see
+    `simsearch.train.augment`; `crop`, `flip` and `color` are those of photographs, see
+    `simsearch.train.photo_augment`.
     """
 
     name: str
@@ -46,7 +50,11 @@ class Recipe:
     projection_weight: float = 10.0
     projection_bias: float = -5.0
     validation_pairs: int = 5_000
-    held_out_images: int = VALIDATION_IMAGES
+    held_out_images: int = VALIDATION_IMAGES  # of MNIST; of other sets at most so many
+    held_out_share: float = VALIDATION_SHARE  # of each class, of sets other than MNIST
+    choose: str = "loss"  # or "map-at-r"
+    average_share: float = 0.0
+    least_steps: int = 0
     rotation: float = 0.0  # degrees
     scale: float = 0.0  # of the logarithm of each side's scale
     shear: float = 0.0  # tangent of the slant
@@ -55,6 +63,9 @@ class Recipe:
     elastic: float = 0.0  # pixels
     thickness: float = 0.0  # pixels
     blur: float = 0.0  # a share
+    crop: float = 0.0  # the largest share of a picture's area that is cut away
+    flip: float = 0.0  # how often left and right change places
+    color: float = 0.0  # by which share brightness, contrast and saturation change; a tenth of it of the hue
     classes: str = ""  # the classes to train on, separated by commas; empty for all of them
 
 
@@ -92,13 +103,58 @@ BATCH_PAIRS = Recipe(
     blur=1.0,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS)}
+PHOTO_PAIRS = Recipe(
+    name="photo-pairs",
+    summary="as batch-pairs, for pictures of any kind: random crops, mirror images, colors",
+    pairing="batch",
+    epochs=20,
+    batch_size=256,
+    learning_rate=1e-2,
+    weight_decay=2e-2,
+    optimizer="adamw",
+    schedule="one-cycle",
+    precision="bfloat16",
+    choose="map-at-r",
+    average_share=0.05,
+    least_steps=800,
+    crop=0.4,
+    flip=0.5,
+    color=0.3,
+)
+HEAD_PAIRS = Recipe(
+    name="head-pairs",
+    summary="a head on an encoder's features: every pair inside a batch, chosen by MAP@R",
+    pairing="batch",
+    epochs=5,
+    batch_size=256,
+    learning_rate=1e-2,
+    weight_decay=2e-2,
+    optimizer="adamw",
+    schedule="one-cycle",
+    choose="map-at-r",
+    average_share=0.08,
+    least_steps=400,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS, PHOTO_PAIRS, HEAD_PAIRS)}
 DEFAULT_RECIPE = BATCH_PAIRS.name
 _CHOICES = {
     "pairing": ("sampled", "batch"),
     "optimizer": ("adam", "adamw"),
     "schedule": ("plateau", "one-cycle"),
     "precision": ("float32", "bfloat16"),
+    "choose": ("loss", "map-at-r"),
+}
+OF_DIGITS = ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur")
+OF_PHOTOS = ("crop", "flip", "color")
+_AT_MOST = {
+    "perspective": 0.4,
+    "thickness": 1.0,
+    "blur": 1.0,
+    "crop": 0.9,
+    "flip": 1.0,
+    "color": 1.0,
+    "average_share": 1.0,
 }
 _FIXED = ("name", "summary")
 _MOST = 10**7  # of any whole number: far above what is of use, far below what cannot be counted
@@ -171,10 +227,12 @@ def _check(recipe: Recipe) -> None:
         raise BadInputError(f"plateau_patience must not be negative, not {recipe.plateau_patience}")
     if not 0 <= recipe.average < 1 or not 0 < recipe.warm_up < 1:
         raise BadInputError("average must be from 0 to below 1, warm_up between 0 and 1")
-    for field in ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur"):
+    if not 0 < recipe.held_out_share < 1:
+        raise BadInputError(f"held_out_share must be between 0 and 1, not {recipe.held_out_share}")
+    for field in (*OF_DIGITS, *OF_PHOTOS, "average_share", "least_steps"):
         if getattr(recipe, field) < 0:
             raise BadInputError(f"{field} must not be negative, not {getattr(recipe, field)}")
-    for field, most in (("perspective", 0.4), ("thickness", 1.0), ("blur", 1.0)):
+    for field, most in _AT_MOST.items():
         if getattr(recipe, field) > most:
             raise BadInputError(f"{field} must be at most {most}, not {getattr(recipe, field)}")
     if not recipe.learning_rate > 0 or not 0 < recipe.plateau_factor < 1 or recipe.weight_decay < 0:

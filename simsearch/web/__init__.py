@@ -14,6 +14,7 @@ monitoring.py   figures for Prometheus
 map.py          a gallery in two dimensions
 room.py         work beside the searches, and what is kept of it
 vectors.py      the HTTP API's vectors and maps
+originals.py    the HTTP API's files behind items
 mistakes.py     the HTTP API's known mistakes of a gallery
 activations.py  the HTTP API's look inside the network
 parameters.py   parameters that addresses share

@@ -49,8 +49,8 @@ def add_activations(router: APIRouter, registry: Registry, engine: Engine, room:
     kept: Kept[Layers] = Kept()
 
     def look(opened: OpenIndex, pixels: Picture) -> dict[str, Any]:
-        encoder = opened.searcher.bundle.encoder
-        if pixels.shape != encoder.input.picture_shape:  # an item that is kept smaller than it was encoded
+        encoder = opened.searcher.bundle.own_encoder
+        if encoder is None or pixels.shape != encoder.input.picture_shape:  # kept smaller than it was encoded
             return {"layers": []}
         layers = kept.of(opened, lambda: Layers(encoder))
         return {"layers": [layer_to_dict(maps) for maps in layers.of(pixels)]}

@@ -14,15 +14,16 @@ from starlette.concurrency import run_in_threadpool
 from simsearch.errors import BadInputError
 from simsearch.evaluate.saved_report import SavedReport
 from simsearch.prepare.prepare import PreparedImage, Preprocess, png_bytes
+from simsearch.search.answers import Answer, Limits
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import ANSWER_VERSION, index_to_dict, outcome_to_dict
 from simsearch.search.queries import Query as Asked
 from simsearch.search.queries import items
-from simsearch.search.searcher import Answer, Limits
 from simsearch.web.activations import add_activations
 from simsearch.web.engine import Engine, Question, answered
 from simsearch.web.mistakes import add_mistakes
 from simsearch.web.openapi import answer, failures
+from simsearch.web.originals import add_originals
 from simsearch.web.parameters import IndexParameter, ItemParameter, refuse_unknown_parameters
 from simsearch.web.registry import OpenIndex, Registry, data_uri
 from simsearch.web.room import Room
@@ -62,10 +63,12 @@ class Wishes:
     k: int
     labels: tuple[str, ...]
     limits: Limits
+    exact: bool
 
     def of(self, opened: OpenIndex, how: Preparation = Preparation()) -> Question:
         """The question to one version of an index."""
-        return Question(opened.searcher, self.k, self.labels, self.limits, how.preprocess, how.invert)
+        searcher, preprocess, invert = opened.searcher, how.preprocess, how.invert
+        return Question(searcher, self.k, self.labels, self.limits, preprocess, invert, self.exact)
 
 
 async def wishes(
@@ -83,9 +86,12 @@ async def wishes(
     unknown_below: Annotated[
         float | None, Query(ge=0, le=1, description="Call a picture less familiar than this unknown.")
     ] = None,
+    exact: Annotated[
+        bool, Query(description="Compare with every image, though the index is approximate.")
+    ] = False,
 ) -> Wishes:
     """Read the parameters that every search has."""
-    return Wishes(k, tuple(label or ()), Limits(min_score, min_probability, unknown_below))
+    return Wishes(k, tuple(label or ()), Limits(min_score, min_probability, unknown_below), exact)
 
 
 async def preparation(
@@ -123,6 +129,7 @@ def make_router(
     _add_items(router, registry, engine, responder)
     room = Room(settings.workers, settings.queue)
     add_vectors(router, registry, engine, room)
+    add_originals(router, registry, room)
     add_activations(router, registry, engine, room)
     add_mistakes(router, registry, room, reports)
 

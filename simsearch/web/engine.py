@@ -19,9 +19,10 @@ from functools import partial
 from simsearch.errors import BusyError
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
+from simsearch.search.answers import STORED_LIMITS, Limits
 from simsearch.search.batch import Outcome, Prepared, answer_prepared, prepare_query
 from simsearch.search.queries import Query
-from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.web.isolation import Helper
 from simsearch.web.settings import DECODE_TIMEOUT_S
 
@@ -36,6 +37,7 @@ class Question:
     limits: Limits = STORED_LIMITS
     preprocess: Preprocess = Preprocess.AUTO
     invert: bool | None = None
+    exact: bool = False  # whether to look at every item though the index is approximate
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +178,7 @@ def _answer(helper: Helper, question: Question, jobs: Sequence[Job]) -> None:
             k=question.k,
             labels=question.labels,
             limits=question.limits,
+            exact=question.exact,
         )
     except Exception as error:  # the worker lives on
         for job in jobs:

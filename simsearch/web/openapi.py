@@ -67,7 +67,10 @@ _SCHEMAS = {
             "items": {"type": "integer", "minimum": 1},
             "model": {**_TEXT, "description": "Name of the model that encoded it."},
             "encoder": {**_TEXT, "description": "Fingerprint of its encoder."},
-            "preparation": {**_TEXT, "description": "How pictures are prepared for it."},
+            "preparation": {
+                **_TEXT,
+                "description": "How pictures are prepared for it; `none`: it has no encoder.",
+            },
             "classes": {"type": "array", "items": _TEXT, "description": "Empty without labels."},
             "examples": {"type": "array", "items": {"$ref": "#/components/schemas/Example"}},
         },
@@ -83,6 +86,7 @@ _SCHEMAS = {
             "id": _ID,
             "label": {"type": ["string", "null"], "description": "Its class; null without labels."},
             "source": {**_TEXT, "description": "Where it came from."},
+            "original": {"type": "boolean", "description": "Whether its file is there: `/original`."},
         },
     ),
 }

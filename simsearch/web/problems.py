@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from simsearch.errors import BadInputError, BusyError, NotUsableError, SimsearchError
+from simsearch.errors import BadInputError, BusyError, NotUsableError, SimsearchError, UnavailableError
 from simsearch.text import printable
 
 PROBLEM = "application/problem+json"
@@ -41,6 +41,7 @@ _STATUS: tuple[tuple[type[SimsearchError], int], ...] = (
     (WrongMediaTypeError, 415),
     (BadInputError, 422),
     (BusyError, 503),
+    (UnavailableError, 503),
     (NotUsableError, 500),
 )
 

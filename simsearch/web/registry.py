@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadInputError, NotUsableError
 from simsearch.index.bundle import MANIFEST
+from simsearch.index.originals import Originals
 from simsearch.index.stored_map import MAP
 from simsearch.prepare.prepare import png_bytes
 from simsearch.search.batch import item_image
@@ -43,8 +44,8 @@ class OpenIndex:
         self.name, self.stamp = name, manifest_stamp(folder)
         self.searcher = Searcher.open(folder, threads=1)
         self.picture = lru_cache(_REMEMBERED_PICTURES)(self._picture)
-        encoder = self.searcher.bundle.encoder
-        encoder.encode(any_picture(encoder.input))
+        if encoder := self.searcher.bundle.own_encoder:
+            encoder.encode(any_picture(encoder.input))
 
     def png(self, item: int) -> bytes:
         """An item's picture as a PNG.
@@ -65,13 +66,13 @@ class OpenIndex:
 
     def describe(self) -> dict[str, Any]:
         """What the index is, and some of its items to begin with."""
-        manifest = self.searcher.bundle.manifest
+        manifest, encoder = self.searcher.bundle.manifest, self.searcher.bundle.own_encoder
         return {
             "name": self.name,
             "items": manifest.count,
             "model": manifest.model,
             "encoder": manifest.encoder,
-            "preparation": self.searcher.bundle.encoder.input.preparation,
+            "preparation": encoder.input.preparation if encoder else "none",
             "classes": list(manifest.classes),
             "examples": [{"id": item, "picture": self.picture(item)} for item in self._examples()],
         }
@@ -83,13 +84,16 @@ class OpenIndex:
         """
         self.thumbnail(item)
         bundle = self.searcher.bundle
-        row = int(bundle.rows(np.array([item]))[0])
-        label, source = self.searcher.label(item), bundle.sources[row]
-        return {"index": self.name, "id": item, "label": label, "source": source}
+        [known] = bundle.columns.describe(np.array([item]))
+        label = None if known.label is None else bundle.manifest.classes[known.label]
+        is_there = Originals(bundle).existing(item) is not None
+        return {"index": self.name, "id": item, "label": label, "source": known.source, "original": is_there}
 
     def _examples(self) -> list[int]:
-        """The first item of each class, or the first few items of a gallery without labels."""
+        """The first item of each class, or the first few of a gallery without labels; on a server any few."""
         bundle = self.searcher.bundle
+        if bundle.manifest.store is not None:
+            return [int(item) for item in bundle.store.sample(_EXAMPLES).ids]
         if bundle.labels is None:
             return [int(item) for item in bundle.ids[:_EXAMPLES]]
         _, rows = np.unique(bundle.labels, return_index=True)

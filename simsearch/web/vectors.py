@@ -35,8 +35,16 @@ _PAIRS = {
 }
 _VECTOR = {
     "type": "object",
-    "properties": {"vector": _NUMBERS, "pairs": _PAIRS},
-    "required": ["vector", "pairs"],
+    "properties": {
+        "vector": _NUMBERS,
+        "pairs": {"anyOf": [_PAIRS, {"type": "null"}], "description": "Null without a calibration."},
+        "known": {
+            "type": ["boolean", "null"],
+            "description": "Whether the gallery has anything like it. If not, `pairs` says nothing of it. "
+            "Null without a calibration.",
+        },
+    },
+    "required": ["vector", "pairs", "known"],
 }
 _LAYOUT = {
     "type": "object",
@@ -154,7 +162,9 @@ def add_vectors(router: APIRouter, registry: Registry, engine: Engine, room: Roo
         opened = registry[index]
         opened.thumbnail(item)  # a 404 where there is none
         (values,) = opened.searcher.bundle.store.vectors(np.array([item], np.int64))
-        return json_response({"vector": values.tolist(), "pairs": _pairs(opened)})
+        pairs = _pairs(opened)
+        known = True if pairs and pairs["calibrated"] else None
+        return json_response({"vector": values.tolist(), "pairs": pairs, "known": known})
 
 
 def find_among(opened: OpenIndex, asked: Among) -> dict[str, Any]:
@@ -185,12 +195,14 @@ def find_among(opened: OpenIndex, asked: Among) -> dict[str, Any]:
 
 
 def _vector_of(opened: OpenIndex, image: PreparedImage) -> dict[str, Any]:
-    (values,) = opened.searcher.bundle.encoder.encode(image.pixels[None])
-    return {"vector": values.tolist(), "pairs": _pairs(opened)}
+    vectors = opened.searcher.bundle.encoder.encode(image.pixels[None])
+    (answered,) = opened.searcher.query_vectors(vectors, [image], k=1)
+    known = answered.verdict.known if answered.verdict else None
+    return {"vector": vectors[0].tolist(), "pairs": _pairs(opened), "known": known}
 
 
 def _pairs(opened: OpenIndex) -> dict[str, Any] | None:
-    """What turns cosines into pair probabilities; None where the model was not trained on pairs."""
+    """What turns cosines into pair probabilities; None where they were not calibrated."""
     manifest = opened.searcher.bundle.manifest
     projection = manifest.pair_scaling
     if projection is None:

@@ -1,6 +1,7 @@
 """Digits on paper, family by family: right, known but wrong, unknown, refused.
 
     python tests/benchmarks/paper.py --each 40
+    python tests/benchmarks/paper.py --each 10 --ablation
 
 Half of the digits are strokes, half the handwriting of MNIST's held-out training images. A picture counts as
 right if the shipped index knows it and names its class; known and wrong is the failure that matters. Of the
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from papers.families import FAMILIES, NOTHING, Digit, Maker
+from papers.later import LATER, LATER_NOTHING
 from papers.unseen import UNSEEN, UNSEEN_NOTHING
 
 from simsearch.data.datasets import Split, load_named
 from simsearch.errors import BadImageError
+from simsearch.prepare.paper.steps import ALL, Steps
 from simsearch.prepare.prepare import PreparedImage, prepare_image
 from simsearch.search.searcher import Searcher
 
@@ -58,12 +62,12 @@ def draw(make: Maker, split: Split, seed: int, number: int) -> tuple[bytes, Digi
 
 
 def outcome(
-    searcher: Searcher, picture: bytes, digit: Digit | None
+    searcher: Searcher, picture: bytes, digit: Digit | None, steps: Steps = ALL
 ) -> tuple[str, str, float, np.ndarray | None]:
     """What became of it, what was said, the CPU seconds of preparation, and the 28x28 pixels."""
     start = time.process_time()
     try:
-        prepared = prepare_image(picture)
+        prepared = prepare_image(picture, steps=steps)
     except BadImageError as error:
         return "refused", error.message, time.process_time() - start, None
     spent = time.process_time() - start
@@ -97,6 +101,32 @@ def measure(
     print(f"{'all':<22}{shares}", flush=True)
 
 
+def ablate(
+    searcher: Searcher, split: Split, sets: Mapping[bool, Mapping[str, Maker]], each: int, seed: int
+) -> None:
+    """Print a line for all steps, and one for each step left out."""
+    pictures = [
+        (*draw(make, split, seed, number), known)
+        for known, families in sets.items()
+        for make in families.values()
+        for number in range(each)
+    ]
+    digits = sum(known for *_, known in pictures)
+    print(f"{'without':<12}{'right':>9}{'wrong':>9}   known of nothing   CPU ms")
+    for name in ("", *(field.name for field in fields(Steps))):
+        steps = replace(ALL, **{name: False}) if name else ALL
+        found: Counter[tuple[bool, str]] = Counter()
+        times = []
+        for picture, digit, known in pictures:
+            result, _, spent, _ = outcome(searcher, picture, digit if known else None, steps)
+            found[known, result] += 1
+            times += [spent] if known else []
+        right, wrong = (found[True, key] / digits for key in ("right", "wrong"))
+        nothing = found[False, "wrong"] / max(len(pictures) - digits, 1)
+        ms = 1000 * float(np.median(times))
+        print(f"{name or 'nothing':<12}{right:>9.4f}{wrong:>9.4f}{nothing:>19.4f}{ms:>9.1f}", flush=True)
+
+
 def keep(folder: Path, name: str, picture: bytes, said: str, pixels: np.ndarray | None) -> None:
     """Save a picture and what the network saw, for the eye."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,14 +145,19 @@ def main() -> None:
     parser.add_argument("--index", type=Path, default=Path(__file__).parents[2] / "indexes" / "mnist-test")
     parser.add_argument("--families", nargs="*", default=None)
     parser.add_argument("--unseen", action="store_true", help="also the families kept out of sight")
+    parser.add_argument("--ablation", action="store_true", help="each step left out in turn")
     parser.add_argument("--save", type=Path, help="folder for what went wrong")
     options = parser.parse_args()
     searcher = Searcher.open(options.index, threads=1)
     split = plain(searcher, load_named("mnist:held-out"))
     sets = {
-        True: {**FAMILIES, **(UNSEEN if options.unseen else {})},
-        False: {**NOTHING, **(UNSEEN_NOTHING if options.unseen else {})},
+        True: {**FAMILIES, **({**UNSEEN, **LATER} if options.unseen else {})},
+        False: {**NOTHING, **({**UNSEEN_NOTHING, **LATER_NOTHING} if options.unseen else {})},
     }
+    if options.ablation:
+        seen = {True: {**FAMILIES, **UNSEEN}, False: {**NOTHING, **UNSEEN_NOTHING}}
+        ablate(searcher, split, seen, options.each, options.seed)
+        return
     print(f"{'family':<22}" + "".join(f"{key:>9}" for key in OUTCOMES) + f"{'CPU ms':>10}")
     for known, families in sets.items():
         chosen = {

@@ -73,6 +73,15 @@ def test_corrections_and_the_document_are_written(index: Path, tmp_path: Path) -
     assert "http" not in text.replace("http-equiv", "")
 
 
+def test_the_report_links_to_the_files_of_its_queries(index: Path, tmp_path: Path) -> None:
+    assert run("evaluate", "--index", index, "--report", tmp_path / "report.html").exit_code == 0
+    text = (tmp_path / "report.html").read_text()
+    assert f'<a href="{(tmp_path / "pictures" / HOSTILE / "wrong.png").as_uri()}">' in text
+    (tmp_path / "pictures").rename(tmp_path / "gone")
+    assert run("evaluate", "--index", index, "--report", tmp_path / "report.html").exit_code == 0
+    assert "file:" not in (tmp_path / "report.html").read_text()
+
+
 def test_duplicates_are_printed_moved_and_moved_back(index: Path, tmp_path: Path) -> None:
     command = ("duplicates", index, "--kind", "file")
     printed = run(*command)

@@ -14,7 +14,7 @@ from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
 from rich.text import Text
 from strokes import draw, stroke
-from toys import quadrant_image, toy_split
+from toys import calibrate_index, quadrant_image, toy_split
 from typer.testing import CliRunner, Result
 
 from simsearch import __version__
@@ -83,15 +83,15 @@ def test_query_prints_hits_and_the_class_ranking(toy_index: Path, picture: Path)
     assert "".join(title.split()) == f"{picture}mostlikeclassa"
     rows = [line.split() for line in table.splitlines()]
     assert rows[2:5] == [
-        ["1", "a", "1.0000", "99.3", "%", "2", "toy/2"],
-        ["2", "b", "0.8000", "95.2", "%", "3", "toy/3"],
-        ["3", "a", "0.6000", "73.1", "%", "0", "toy/0"],
+        ["1", "a", "1.0000", "2", "toy/2"],
+        ["2", "b", "0.8000", "3", "toy/3"],
+        ["3", "a", "0.6000", "0", "toy/0"],
     ]
-    ranking = [(row[0], row[1], *row[-5:]) for row in rows[8:11]]
+    ranking = [(row[0], row[1], *row[-3:]) for row in rows[8:11]]
     assert ranking == [
-        ("a", "0.7333", "1.0000", "99.3", "%", "id", "2"),
-        ("b", "0.4000", "0.8000", "95.2", "%", "id", "3"),
-        ("c", "0.0000", "0.0000", "0.6", "%", "id", "5"),
+        ("a", "0.7333", "1.0000", "id", "2"),
+        ("b", "0.4000", "0.8000", "id", "3"),
+        ("c", "0.0000", "0.0000", "id", "5"),
     ]
 
 
@@ -175,10 +175,13 @@ def test_limits_on_the_command_line_decide_what_matches(toy_index: Path, picture
     for limit, matches in (
         ((), ["", "", ""]),  # no calibration, no limit
         (("--min-score", 0.7), ["true", "true", "false"]),
-        (("--min-probability", 0.99), ["true", "false", "false"]),
     ):
         rows = csv.DictReader(run(*asked, *limit).stdout.splitlines())
         assert [row["match"] for row in rows] == matches
+    assert "toy has no probabilities" in run(*asked, "--min-probability", 0.99).stderr
+    calibrate_index(toy_index)
+    rows = csv.DictReader(run(*asked, "--min-probability", 0.95).stdout.splitlines())
+    assert [row["match"] for row in rows] == ["true", "false", "false"]
     refused = run(*asked, "--unknown-below", 1.5)
     assert refused.exit_code == 2
 
@@ -351,13 +354,14 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["train", "--recipe", "magic"],
             2,
             "there is no recipe 'magic'",
-            "choose one of: siamese-pairs, batch-pairs",
+            "choose one of: siamese-pairs, batch-pairs, photo-pairs, head-pairs",
         ),
         (
             ["train", "--recipe", "siamese-pair"],
             2,
             "there is no recipe 'siamese-pair'",
-            "did you mean 'siamese-pairs'? choose one of: siamese-pairs, batch-pairs",
+            "did you mean 'siamese-pairs'? choose one of: siamese-pairs, batch-pairs, photo-pairs,"
+            " head-pairs",
         ),
         (["train", "--set", "epochs=0"], 2, "epochs must be at least 1, not 0", None),
         (["export", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),

@@ -265,6 +265,35 @@ def test_an_interrupt_inside_another_error_is_found() -> None:
     assert interruption_behind(ValueError()) is None
 
 
+@pytest.mark.parametrize("beside", ["", "threading.Thread(target=time.sleep, args=(0.2,)).start()"])
+def test_an_interrupt_in_code_that_was_text_has_its_exit_code(beside: str, tmp_path: Path) -> None:
+    """Dataclasses are made of text; `python -m` would end by SIGINT, whatever the program makes of it."""
+    code = (
+        "import os, signal, threading, time\n"
+        "import simsearch.cli.main, simsearch.__main__\n"
+        "from simsearch.cli.signals import run_program\n"
+        f"text = {'os.kill(os.getpid(), signal.SIGINT); time.sleep(9)'!r}\n"
+        "simsearch.cli.main.main = lambda: run_program(lambda: exec(text))\n"
+        f"{beside}\n"
+        "simsearch.__main__.main()\n"
+    )
+    (tmp_path / "interrupted.py").write_text(code)
+    paths = os.pathsep.join((str(ROOT), str(tmp_path)))
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_error_that_is_its_own_cause_has_no_signal_behind_it() -> None:
+    error = ValueError()
+    error.__cause__ = error
+    assert interruption_behind(error) is None
+
+
 @pytest.mark.parametrize("function", ["<module>", "parse_args"])
 def test_an_interrupt_before_the_command_begins_is_one_word(function: str) -> None:
     """While the commands are loaded, and while the command line is read: at the first such call in Typer."""

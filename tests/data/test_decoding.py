@@ -15,7 +15,7 @@ from strokes import draw, stroke
 
 from simsearch.data import decoding
 from simsearch.data.decoding import Decoders, decode_files
-from simsearch.data.folders import _pixels
+from simsearch.data.folders import prepared_pixels
 from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import prepare_image
@@ -98,7 +98,7 @@ def test_processes_give_pixels_and_reasons_in_order(files: list[Path], chunk: in
 
 def test_what_an_input_takes_reaches_the_processes(files: list[Path]) -> None:
     colored = ImageInput("photo", 1, 32, 24, 3, (0.5,) * 3, (0.5,) * 3)
-    with Decoders(partial(_pixels, colored), 1) as decoders:
+    with Decoders(partial(prepared_pixels, colored), 1) as decoders:
         found = [pixels for pixels in decoders.decode(files, 4) if not isinstance(pixels, str)]
     expected = [prepare_picture(file, colored).pixels for file in files if file.name != "3.png"]
     assert np.array_equal(found, expected)

@@ -1,10 +1,15 @@
 """Classes of files, by folders and by tables."""
 
+import contextlib
 import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from simsearch.data import label_tables
 from simsearch.data.collection import Collection, Item, Skipped
 from simsearch.data.labels import label_items
 from simsearch.errors import BadDatasetError
@@ -95,8 +100,18 @@ def test_numbers_of_a_parquet_file_are_class_names(tmp_path: Path) -> None:
         (b"path,label\n1.png,x\n./1.png,y\n", "gives ./1.png two labels, x and y"),
         (b"path,label\nother.png,x\n", "is that of a picture in photos"),
         (b'path,label\n"' + b"x" * 200_000 + b'",y\n', "field larger than field limit"),
+        (b"path,label\n1.png," + b"x" * 1_001, "it has a label of 1,001 characters, more than 1,000"),
+        (b"path,label,label\n1.png,x,y\n", "it has the column label more than once"),
+        (
+            b",".join(b"c%d" % n for n in range(100_000)),
+            "columns c0, c1, c2, c3, c4, c5, c6, c7, ..., not path",
+        ),
+        (b"x" * 3 * 2**20, "it has a line of more than 1,048,576 characters"),
     ],
-    ids=["no heading", "empty", "not UTF-8", "two labels", "no match", "a long field"],
+    ids=[
+        *("no heading", "empty", "not UTF-8", "two labels", "no match", "a long field"),
+        *("a long label", "a column twice", "many columns", "a long line"),
+    ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
@@ -116,3 +131,68 @@ def test_a_misspelled_way_is_guessed() -> None:
     with pytest.raises(BadDatasetError, match="labels 'foldr' cannot be read") as caught:
         label_items(collection("1.png"), "foldr")
     assert caught.value.hint.startswith("did you mean 'folder'? choose folder, last, none, or a CSV")
+
+
+def packed(path: Path, columns: Sequence[object], names: Sequence[str] = ("path", "label")) -> str:
+    """A Parquet file that is small whatever it unpacks to."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns, names=names), path, compression="zstd")
+    return str(path)
+
+
+HOSTILE: dict[str, tuple[Callable[[Any], Sequence[object]], str]] = {
+    "a list": (lambda _: (["1.png"], [["x"]]), "its column label is neither text nor whole numbers"),
+    "a record": (lambda _: ([{"a": 1}], ["x"]), "its column path is neither text nor whole numbers"),
+    "bytes": (lambda _: ([b"1.png"], ["x"]), "its column path is neither text nor whole numbers"),
+    "nothing": (lambda pa: (pa.nulls(1), ["x"]), "its column path is neither text nor whole numbers"),
+    "too many rows": (lambda pa: [pa.repeat("x", 10_000_001)] * 2, "it has more than 10,000,000 rows"),
+    "text said again": (
+        lambda pa: (pa.repeat("x" * 4_200, 65_536), pa.repeat("y", 65_536)),
+        "columns path and label have more than 256 MB",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, name: str) -> None:
+    make, message = HOSTILE[name]
+    table = packed(tmp_path / "t.parquet", make(pytest.importorskip("pyarrow")))
+    assert Path(table).stat().st_size < 2**20
+    with pytest.raises(BadDatasetError) as caught:
+        label_items(collection("1.png"), table)
+    assert message in caught.value.message
+
+
+def test_a_parquet_file_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    table = packed(tmp_path / "t.parquet", (["1.png"], ["x"], ["y"]), ("path", "label", "label"))
+    with pytest.raises(BadDatasetError, match="it has the column label more than once"):
+        label_items(collection("1.png"), table)
+
+
+def test_labels_may_be_coded_by_a_dictionary(tmp_path: Path) -> None:
+    coded = pytest.importorskip("pyarrow").array(["x", "y"]).dictionary_encode()
+    table = packed(tmp_path / "t.parquet", (["1.png", "2.png"], coded))
+    assert labels(collection("1.png", "2.png"), table) == {"1.png": "x", "2.png": "y"}
+
+
+def test_what_a_parquet_file_says_it_unpacks_to_is_believed(tmp_path: Path) -> None:
+    table = packed(tmp_path / "t.parquet", (["1.png"], ["x" * 10**6]))
+    from pyarrow import parquet
+
+    label_tables._check_size(parquet.ParquetFile(table).metadata, 2 * 10**6)
+    with pytest.raises(ValueError, match="columns path and label have more than 1 MB"):
+        label_tables._check_size(parquet.ParquetFile(table).metadata, 10**6)
+
+
+def test_a_damaged_parquet_file_is_refused_or_read(tmp_path: Path) -> None:
+    table = Path(packed(tmp_path / "t.parquet", ([f"{row}.png" for row in range(9)], list("abcabcabc"))))
+    intact, random = table.read_bytes(), np.random.default_rng(0)
+    for _ in range(8):
+        spoilt = bytearray(intact)
+        for place in random.integers(0, len(intact), 3):
+            spoilt[place] ^= 1 << int(random.integers(8))
+        table.write_bytes(spoilt)
+        with contextlib.suppress(BadDatasetError):  # and nothing else
+            label_items(collection("1.png"), str(table))

@@ -49,8 +49,9 @@ def sealed(
 class Refilled:
     """Makes stores of ever other content in the same collection: only the latest of a dimension is valid."""
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, copies: int = 1) -> None:
+        """Make them on this server, in so many parts and copies."""
+        self._uri, self._copies = uri, copies
         self._stores: dict[int, MilvusStore] = {}
         self._filled: dict[int, tuple[object, ...]] = {}
 
@@ -58,7 +59,8 @@ class Refilled:
         dim = vectors.shape[1]
         content = tuple(None if part is None else part.tobytes() for part in (vectors, ids, labels))
         if dim not in self._stores:
-            self._stores[dim] = sealed(self._uri, vectors, ids, labels)
+            shape = {"shards": self._copies, "replicas": self._copies}
+            self._stores[dim] = sealed(self._uri, vectors, ids, labels, **shape)
             self._filled[dim] = content
         store = self._stores[dim]
         if self._filled[dim] != content:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 from PIL import Image, ImageOps
-from toys import TOY_CALIBRATION, toy_encoder, toy_split
+from toys import TOY_CALIBRATION, calibrate_index, toy_encoder, toy_split
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import (
@@ -53,7 +53,9 @@ def make_materials(folder: Path) -> Materials:
     toy = toy_model()
     calibrated = toy._replace(card=replace(toy.card, calibration=TOY_CALIBRATION))
     for row, factory in enumerate(FACTORIES):
-        build_index(gallery(), (toy, calibrated)[row % 2], folder / f"bundle{row}", factory=factory)
+        build_index(gallery(), toy, folder / f"bundle{row}", factory=factory)
+        if row % 2:
+            calibrate_index(folder / f"bundle{row}")
     bundles = {factory: read_folder(folder / f"bundle{row}") for row, factory in enumerate(FACTORIES)}
     toy_files = {ENCODER: toy.encoder.model, MODEL_CARD: toy.card.to_json(), BEST_CHECKPOINT: b"none"}
     shipped = read_folder(PRETRAINED)

@@ -45,6 +45,7 @@ class Repeated:
         name = report.nodeid.rpartition("::")[2].partition("[")[0]
         if report.failed:
             self.failed[name] += 1
+            print(f"\n{report.nodeid}\n{report.longreprtext}", flush=True)  # a long run may be interrupted
         elif report.when == "call" and report.passed:
             self.passed[name] += 1
 

@@ -22,13 +22,13 @@ from simsearch.index.calibrate import (
     LEAST_IMAGES,
     calibrate_model,
     fit_calibration,
-    fit_gallery,
     suit_gallery,
     validation_split,
 )
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
+from simsearch.search.searcher import Searcher
 from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration
 from simsearch.stats.pairs import roc_auc, verify_pairs
 
@@ -103,28 +103,71 @@ def test_a_hundredth_of_what_it_was_fitted_on_is_unknown(model, held_out, fitted
 
 
 def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(model, held_out, fitted):
+    wrong = replace(fitted, pairs=replace(fitted.pairs, bias=fitted.pairs.bias + 6))
+    store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), held_out.labels)
+    own = suit_gallery(wrong, store, held_out.images.__getitem__)
+
+    assert own.gallery.startswith("the model's did not hold: ")
+    assert "; its own: ECE of pairs 0.00" in own.gallery
+    assert own.fitted_on == "the gallery itself: 300 images, each against the others"
+    assert own.novelty.weights == fitted.novelty.weights
+    after = verify_pairs(gather(store).vectors, held_out.labels, own.pairs, count=20_000)
+    assert after.calibration.ece < 0.01
+
+
+def test_a_gallery_on_which_no_calibration_holds_gets_none(model, held_out, fitted):
     # Two classes of five digits each: most pairs of one class show two digits, and score low.
     labels = (held_out.labels >= 5).astype(np.int64)
     store = FaissStore.build(model.encoder.encode(held_out.images), np.arange(600), labels)
-    own = suit_gallery(fitted, store, held_out.images.__getitem__)
-
-    assert own.gallery.startswith("the model's did not hold: ")
-    assert own.fitted_on == "the gallery itself: 600 images, each against the others"
-    assert own.novelty.weights == fitted.novelty.weights
-    assert own.pairs.weight < fitted.pairs.weight
-    before = verify_pairs(gather(store).vectors, labels, fitted.pairs, count=20_000)
-    after = verify_pairs(gather(store).vectors, labels, own.pairs, count=20_000)
-    assert after.calibration.brier < before.calibration.brier
-    assert after.calibration.ece < before.calibration.ece / 2
+    assert suit_gallery(fitted, store, held_out.images.__getitem__) is None
 
 
-def test_a_small_or_unlabelled_gallery_keeps_the_models_calibration_and_says_so(
-    model, held_out, fitted, tmp_path
-):
-    for split in (held_out.take(np.arange(LEAST_IMAGES - 1)), replace(held_out, labels=None)):
-        calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
-        manifest = build_index(split, calibrated, tmp_path / "few")
-        assert manifest.calibration == replace(fitted, gallery="not checked: too few labelled images")
+def test_the_models_calibration_is_checked_on_small_galleries_too(model, held_out, fitted, tmp_path):
+    calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
+    few = held_out.take(np.arange(LEAST_IMAGES - 1))
+    own = build_index(few, calibrated, tmp_path / "few").calibration
+    assert own is not None
+    assert own.gallery.startswith("holds: ")
+    assert replace(own, gallery="") == fitted
+    mixed = replace(few, labels=few.labels % 2)
+    assert build_index(mixed, calibrated, tmp_path / "mixed").calibration is None
+
+
+def test_where_nothing_can_be_checked_nothing_is_claimed_and_info_says_why(model, held_out, fitted, tmp_path):
+    calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
+    galleries = {
+        "nineteen": (held_out.take(np.arange(19)), "labelled images with another of their class are too few"),
+        "unlabelled": (replace(held_out, labels=None, classes=()), "without labels nothing can be checked"),
+        "mixed": (
+            replace(held_out.take(np.arange(100)), labels=np.arange(100) % 2),
+            "100 labelled images are too few to fit one (fewer than 200), so answers have scores only",
+        ),
+    }
+    for name, (split, why) in galleries.items():
+        manifest = build_index(split, calibrated, tmp_path / name)
+        assert (manifest.calibration, manifest.pair_scaling) == (None, None)
+        searcher = Searcher.open(tmp_path / name, threads=1)
+        answer = searcher.query(held_out.images[0])
+        assert answer.verdict is None
+        assert {hit.probability for hit in answer.hits} == {None}
+        assert {row.posterior for row in answer.classes} | {row.probability for row in answer.classes} <= {
+            None
+        }
+        shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["info", "--index", str(tmp_path / name)])
+        assert why in shown.stdout
+
+
+def test_a_class_of_one_image_keeps_no_gallery_from_a_calibration(model, held_out, fitted, tmp_path):
+    labels = held_out.labels.copy()
+    labels[[3, 77]] = 10, 11
+    alone = replace(held_out, labels=labels, classes=(*held_out.classes, "ten", "eleven"))
+    calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
+    own = build_index(alone, calibrated, tmp_path / "alone").calibration
+    assert own.gallery.startswith("holds: ")
+    assert "of 598 of its images" in own.gallery
+    assert fit_calibration(model.encoder, alone, outliers=2).fitted_on.startswith(
+        "mnist-held-out: 598 images"
+    )
 
 
 def test_a_gallery_of_a_model_without_a_calibration_gets_one_that_holds_on_its_other_half(
@@ -140,6 +183,19 @@ def test_a_gallery_of_a_model_without_a_calibration_gets_one_that_holds_on_its_o
     assert build_index(few, uncalibrated, tmp_path / "few").calibration is None
 
 
+def test_a_fit_that_does_not_hold_on_the_other_half_is_not_shown(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 100)
+    vectors = (np.eye(4)[labels] + rng.normal(size=(400, 4)) / 3).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    store = FaissStore.build(vectors, np.arange(400), labels)
+    fitted = suit_gallery(None, store, None)
+    assert fitted.gallery.startswith("fitted to it: ")
+    wrong = replace(fitted.pairs, bias=fitted.pairs.bias + 3)
+    monkeypatch.setattr("simsearch.index.calibrate.fit_platt_scaling", lambda *_: wrong)
+    assert suit_gallery(None, store, None) is None
+
+
 def test_a_gallery_whose_vectors_say_nothing_of_its_labels_gets_no_probabilities():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(400, 8)).astype(np.float32)
@@ -147,7 +203,7 @@ def test_a_gallery_whose_vectors_say_nothing_of_its_labels_gets_no_probabilities
     vectors[:200] += np.eye(8, dtype=np.float32)[rng.integers(0, 2, 200)]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     store = FaissStore.build(vectors, np.arange(400), rng.integers(0, 2, 400))
-    fitted = fit_gallery(store)
+    fitted = suit_gallery(None, store, None)
     assert fitted is None or abs(fitted.pairs.weight) < 1  # no cosine makes one class more likely
 
 

@@ -48,7 +48,15 @@ def encoded(size: tuple[int, int], kind: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"no picture", encoded((8, 8), "PNG"), encoded((129, 8), "WEBP")])
+def in_parts(count: int) -> bytes:
+    """A small picture with many empty parts behind it, each of which a decoder visits."""
+    still = encoded((8, 8), "WEBP")[8:] + b"abcd\0\0\0\0" * count
+    return b"RIFF" + len(still).to_bytes(4, "little") + still
+
+
+@pytest.mark.parametrize(
+    "content", [b"no picture", encoded((8, 8), "PNG"), encoded((129, 8), "WEBP"), in_parts(20_000)]
+)
 def test_a_picture_that_is_none_or_too_large_is_refused_when_it_is_looked_at(content) -> None:
     pictures = SmallPictures(content, np.array([len(content)]))
     with pytest.raises(BrokenBundleError, match="the picture of row 0 is damaged"):

@@ -507,9 +507,9 @@ def test_png_bytes_keep_every_pixel(pixels: np.ndarray) -> None:
     assert np.array_equal(np.asarray(decode_image(png_bytes(pixels))), pixels)
 
 
-def test_png_bytes_refuse_colour_and_floats() -> None:
+def test_png_bytes_refuse_transparency_and_floats() -> None:
     with pytest.raises(ValueError, match=r"expected uint8 pixels \(H, W\)"):
-        png_bytes(np.zeros((28, 28, 3), np.uint8))
+        png_bytes(np.zeros((28, 28, 4), np.uint8))
     with pytest.raises(ValueError, match=r"expected uint8 pixels \(H, W\)"):
         png_bytes(np.zeros((28, 28)))  # type: ignore[arg-type]
 

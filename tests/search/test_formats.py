@@ -12,19 +12,19 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from msgspec import structs
 from PIL import Image
-from toys import TOY_CALIBRATION, quadrant_image
+from toys import calibrate_index, quadrant_image
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
+from simsearch.search.answers import Limits
 from simsearch.search.batch import Outcome, answer_queries
 from simsearch.search.compose import read_composed_query
 from simsearch.search.formats import ANSWER_VERSION, SCHEMA, Format, outcome_to_dict, write_answers
 from simsearch.search.queries import Query, expand, items
-from simsearch.search.searcher import Limits, Searcher
+from simsearch.search.searcher import Searcher
 
 NONE = Preprocess.NONE
 DOCUMENT = json.loads(SCHEMA.read_text())
@@ -33,15 +33,12 @@ VALIDATOR = jsonschema.Draft202012Validator(DOCUMENT)
 
 @pytest.fixture
 def galleries(tmp_path: Path, toy_model: Model, toy_gallery: Split) -> dict[str, Searcher]:
-    calibrated = toy_model._replace(card=structs.replace(toy_model.card, calibration=TOY_CALIBRATION))
     bare = replace(toy_gallery, labels=None, classes=())
-    for name, split, model in (
-        ("plain", toy_gallery, toy_model),
-        ("calibrated", toy_gallery, calibrated),
-        ("bare", bare, toy_model),
-        ("bare-calibrated", bare, calibrated),
-    ):
-        build_index(split, model, tmp_path / name)
+    for name, split in (("plain", toy_gallery), ("bare", bare)):
+        build_index(split, toy_model, tmp_path / name)
+        calibrated = "bare-calibrated" if name == "bare" else "calibrated"
+        build_index(split, toy_model, tmp_path / calibrated)
+        calibrate_index(tmp_path / calibrated)
     names = ("plain", "calibrated", "bare", "bare-calibrated")
     return {name: Searcher.open(tmp_path / name) for name in names}
 

@@ -13,20 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from toys import TOY_CALIBRATION, quadrant_image, toy_split
+from toys import TOY_CALIBRATION, calibrate_index, quadrant_image, toy_split
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess, prepare_image
-from simsearch.search.searcher import (
-    STORED_LIMITS,
-    Answer,
-    Limits,
-    Searcher,
-    Verdict,
-    measure_similarity,
-)
+from simsearch.search.answers import STORED_LIMITS, Answer, Limits, Verdict
+from simsearch.search.searcher import Searcher, measure_similarity
 
 NONE = Preprocess.NONE
 
@@ -43,7 +37,7 @@ def calibrated_model(toy_model: Model) -> Model:
 @pytest.fixture
 def searcher(tmp_path: Path, calibrated_model: Model, toy_gallery: Split) -> Searcher:
     build_index(toy_gallery, calibrated_model, tmp_path / "toy")
-    return Searcher.open(tmp_path / "toy")
+    return Searcher.open(calibrate_index(tmp_path / "toy"))
 
 
 def ask(searcher: Searcher, limits: Limits = STORED_LIMITS, k: int = 4) -> Answer:
@@ -126,6 +120,7 @@ def test_limits_beyond_reach_are_refused(name: str, value: float) -> None:
 def test_without_labels_there_is_no_verdict_but_matches(tmp_path: Path, calibrated_model: Model) -> None:
     split = toy_split([((9, 0, 0, 0), None), ((0, 9, 0, 0), None)], classes=())
     build_index(split, calibrated_model, tmp_path / "bare")
+    calibrate_index(tmp_path / "bare")
     answer = Searcher.open(tmp_path / "bare").query(quadrant_image(50, 0, 0, 0), preprocess=NONE)
     assert (answer.verdict, answer.classes) == (None, ())
     assert [hit.match for hit in answer.hits] == [True, False]
@@ -146,6 +141,7 @@ def test_an_index_without_a_calibration_answers_without_a_verdict(
 
 def test_a_gallery_of_one_class_has_a_posterior_of_one(tmp_path: Path, calibrated_model: Model) -> None:
     build_index(toy_split([((9, 0, 0, 0), 0)], ("a",)), calibrated_model, tmp_path / "one")
+    calibrate_index(tmp_path / "one")
     answer = ask(Searcher.open(tmp_path / "one"), Limits(min_score=0.5))
     assert answer.verdict is not None
     assert (answer.verdict.label, answer.verdict.probability) == ("a", 1.0)

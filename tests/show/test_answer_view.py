@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
-from toys import TOY_CALIBRATION, quadrant_image, toy_split
+from toys import calibrate_index, quadrant_image, toy_split
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import Preprocess
+from simsearch.search.answers import STORED_LIMITS, Limits
 from simsearch.search.batch import answer_queries
 from simsearch.search.compose import read_composed_query
 from simsearch.search.queries import Query, items
-from simsearch.search.searcher import STORED_LIMITS, Limits, Searcher
+from simsearch.search.searcher import Searcher
 from simsearch.show.terminal.answer_view import outcome_view
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
 from simsearch.show.terminal.verdict import mark
@@ -29,9 +29,8 @@ NONE = Preprocess.NONE
 
 @pytest.fixture
 def searcher(tmp_path: Path, toy_model: Model, toy_gallery: Split) -> Searcher:
-    model = toy_model._replace(card=structs.replace(toy_model.card, calibration=TOY_CALIBRATION))
-    build_index(toy_gallery, model, tmp_path / "toy")
-    return Searcher.open(tmp_path / "toy")
+    build_index(toy_gallery, toy_model, tmp_path / "toy")
+    return Searcher.open(calibrate_index(tmp_path / "toy"))
 
 
 @pytest.fixture
@@ -169,10 +168,10 @@ def test_without_labels_there_are_hits_alone(tmp_path: Path, toy_model: Model, p
     lines = screen(Searcher.open(tmp_path / "bare"), Query("p.png", picture))
     assert lines[0] == "p.png"
     assert [line.split() for line in lines[2:6]] == [
-        ["rank", "label", "score", "pair", "probability", "id", "source"],
+        ["rank", "label", "score", "id", "source"],
         ["─" * len(lines[3])],
-        ["1", "-", "0.8000", "95.2", "%", "1", "toy/1"],
-        ["2", "-", "0.6000", "73.1", "%", "0", "toy/0"],
+        ["1", "-", "0.8000", "1", "toy/1"],
+        ["2", "-", "0.6000", "0", "toy/0"],
     ]
     tiles = screen(Searcher.open(tmp_path / "bare"), Query("p.png", picture), Rendering.BLOCKS)
     assert tiles[15] == "1               2"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsearch.show.terminal.graphics import SIXEL_LEVELS, forward, kitty, reserve, sixel
+from simsearch.show.terminal.graphics import SIXEL_COLORS, SIXEL_LEVELS, forward, kitty, reserve, sixel
 
 
 def decode_kitty(text: str) -> tuple[dict[str, str], np.ndarray]:
@@ -28,17 +28,24 @@ def decode_kitty(text: str) -> tuple[dict[str, str], np.ndarray]:
 
 def decode_sixel(text: str) -> np.ndarray:
     """Percent of gray of each pixel, float (H, W); NaN where none was set."""
+    colors = decode_colors(text)
+    gray = np.isnan(colors).all(axis=2) | (colors == colors[..., :1]).all(axis=2)
+    assert gray.all()
+    return colors[..., 0]
+
+
+def decode_colors(text: str) -> np.ndarray:
+    """Percent of red, green and blue of each pixel, float (H, W, 3); NaN where none was set."""
     match = re.fullmatch(r'\x1b7\x1bP0;1;0q"1;1;(\d+);(\d+)(.*)\x1b\\\x1b8', text, re.DOTALL)
     assert match
     width, height = int(match[1]), int(match[2])
-    pixels = np.full((-(-height // 6) * 6, width), np.nan)
-    palette: dict[int, int] = {}
+    pixels = np.full((-(-height // 6) * 6, width, 3), np.nan)
+    palette: dict[int, tuple[int, int, int]] = {}
     x = y = color = 0
     for token in re.findall(r"#\d+;2;\d+;\d+;\d+|#\d+|!\d+[?-~]|[?-~$-]", match[3]):
         if token.startswith("#") and ";" in token:
             number, _, red, green, blue = map(int, token[1:].split(";"))
-            assert red == green == blue
-            palette[number] = red
+            palette[number] = (red, green, blue)
         elif token.startswith("#"):
             color = int(token[1:])
         elif token == "$":
@@ -78,6 +85,24 @@ def test_a_sixel_picture_decodes_to_the_same_pixels(height: int, width: int) -> 
     np.testing.assert_array_equal(np.isnan(pixels), ~opaque)
     level = np.rint(grays / 255 * (SIXEL_LEVELS - 1))
     np.testing.assert_array_equal(pixels[opaque], np.rint(100 * level / (SIXEL_LEVELS - 1))[opaque])
+
+
+def test_a_sixel_picture_in_color_decodes_to_its_colors() -> None:
+    colors = np.zeros((20, 31, 3), np.uint8)
+    colors[:, :10], colors[:, 10:21], colors[5:9, 21:] = (220, 20, 60), (0, 128, 128), (255, 255, 255)
+    opaque = np.ones((20, 31), bool)
+    opaque[:3, :4] = False
+    pixels = decode_colors(sixel(colors, opaque))
+    np.testing.assert_array_equal(np.isnan(pixels[..., 0]), ~opaque)
+    np.testing.assert_allclose(pixels[opaque], colors[opaque] / 2.55, atol=0.5)
+
+
+def test_more_colors_than_a_terminal_has_are_brought_to_close_ones() -> None:
+    rows, columns = np.mgrid[:60, :80]
+    colors = np.stack([4 * rows, 3 * columns, 255 - 2 * (rows + columns) // 2], axis=2).astype(np.uint8)
+    text = sixel(colors, np.ones((60, 80), bool))
+    assert len(re.findall(r"#\d+;2;", text)) == SIXEL_COLORS
+    assert np.abs(decode_colors(text) - colors / 2.55).mean() < 2.5
 
 
 def test_a_flat_picture_is_written_as_runs() -> None:

@@ -94,12 +94,20 @@ def test_every_possible_pair_is_as_likely_as_the_docstring_says():
         assert chi_square(np.array(found[same]), np.array(expected[same])) < len(found[same]) * 1.8
 
 
-@pytest.mark.parametrize(
-    "labels", [[], [1], [1, 2], [1, 1], [3, 3, 3, 3], [1, 1, 2], [1, 1, 2, 2, 3]], ids=str
-)
-def test_labels_that_leave_an_image_without_a_partner_are_refused(labels):
-    with pytest.raises(ValueError, match=r"^pairs need at least two classes, and two images in each$"):
+@pytest.mark.parametrize("labels", [[], [1], [1, 2], [1, 1], [3, 3, 3, 3], [5, 6, 7]], ids=str)
+def test_labels_that_give_no_pairs_of_one_kind_are_refused(labels):
+    with pytest.raises(ValueError, match=r"^pairs need at least two classes, and two images in one$"):
         draw_pairs(np.array(labels, np.int64), 4, rng())
+
+
+def test_an_image_that_is_alone_in_its_class_is_paired_with_others_only():
+    labels = np.array([4, 1, 1, 2, 2, 9])
+    table = draw_pairs(labels, 2_000, rng())
+    assert (labels[table.first] == labels[table.second]).tolist() == table.same.tolist()
+    assert table.same.sum() == 1_000
+    assert not (table.first == table.second).any()
+    assert set(table.first[table.same]) == {1, 2, 3, 4}
+    assert set(table.first[~table.same]) == set(table.second[~table.same]) == set(range(6))
 
 
 # --- what is measured on pairs
@@ -156,7 +164,7 @@ def test_pair_accuracy_is_the_share_on_the_right_side_of_probability_one_half() 
         assert figures.threshold == -projection.bias / projection.weight
     assert figures.histogram.same == (*[0] * 49, 50)
     assert figures.histogram.different == (50, *[0] * 49)
-    assert verify_pairs(vectors, np.array([0, 0, 1, 2]), projection) is None
+    assert verify_pairs(vectors, np.array([0, 3, 1, 2]), projection) is None
 
 
 def test_calibration_by_hand() -> None:

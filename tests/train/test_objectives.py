@@ -45,13 +45,16 @@ def test_every_pair_of_a_batch_is_compared_once_by_hand() -> None:
     vectors = Directions().embedding(IMAGES[:4])
     logits, same, weights, samples = pairs._compare(Directions(), vectors, torch.tensor([0, 0, 0, 1]))
     root = 2**-0.5
-    cosines = torch.tensor([root, 0, -root, root, 0, root])  # 01 02 03 12 13 23
-    assert torch.allclose(logits, 10 * cosines - 5, atol=1e-5)
-    assert same.tolist() == [1, 1, 0, 1, 0, 0]
+    cosines = torch.tensor([[1, root, 0, -root], [root, 1, root, 0], [0, root, 1, root], [-root, 0, root, 1]])
+    assert torch.allclose(logits, 10 * cosines.flatten() - 5, atol=1e-5)
+    assert same.view(4, 4).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
     assert weights is not None
-    assert torch.allclose(weights, torch.full((6,), 1 / 6))  # half over three of each kind
+    # Half over three pairs of each kind, in two cells each; an image is no pair with itself.
+    assert torch.allclose(weights.view(4, 4), (1 - torch.eye(4)) / 12)
     assert samples == 4
-    losses = [float(torch.nn.functional.softplus(-z if s else z)) for z, s in zip(logits, same, strict=True)]
+    pairs_of = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    z, alike = logits.view(4, 4), same.view(4, 4)
+    losses = [float(torch.nn.functional.softplus(-z[p] if alike[p] else z[p])) for p in pairs_of]
     assert float(pair_loss(logits, same, weights)) == pytest.approx(sum(losses) / 6, rel=1e-5)
     assert float(pair_accuracy(logits, same, weights)) == pytest.approx(4 / 6)  # wrong: 02 and 23
 
@@ -63,7 +66,9 @@ def test_positives_and_negatives_weigh_the_same_however_many_there_are() -> None
         _, same, weights, _ = pairs._compare(Directions(), vectors, torch.tensor(labels))
         assert weights is not None
         assert torch.isfinite(weights).all()
-        for kind in (same > 0, same == 0):
+        others = ~torch.eye(4, dtype=torch.bool).flatten()  # an image is no pair with itself
+        assert not weights[~others].any()
+        for kind in ((same > 0) & others, same == 0):
             assert float(weights[kind].sum()) == pytest.approx(0.5 if kind.any() else 0.0)
 
 

@@ -12,8 +12,8 @@ from simsearch.train.recipes import DEFAULT_RECIPE, RECIPES, configure, get_reci
 SETTABLE = (
     "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
     " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
-    " validation_pairs, held_out_images, rotation, scale, shear, shift, perspective, elastic,"
-    " thickness, blur, classes"
+    " validation_pairs, held_out_images, held_out_share, choose, average_share, least_steps, rotation, scale,"
+    " shear, shift, perspective, elastic, thickness, blur, crop, flip, color, classes"
 )
 
 
@@ -31,6 +31,10 @@ def test_siamese_pairs_is_the_described_recipe():
         "average": 0.0,
         **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
         **dict.fromkeys(("perspective", "elastic", "thickness", "blur"), 0.0),
+        **dict.fromkeys(("crop", "flip", "color", "average_share"), 0.0),
+        "held_out_share": 0.15,
+        "choose": "loss",
+        "least_steps": 0,
         "classes": "",
         "epochs": 30,
         "batch_size": 256,

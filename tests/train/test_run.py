@@ -117,7 +117,7 @@ def test_the_card_says_how_the_model_came_to_be(finished):
         "dataset": "mnist-train",
         "data_sha256": {file.name: file.sha256 for file in FILES if file.name.startswith("train")},
         "held_out_rows_sha256": hashlib.sha256(held_out).hexdigest(),
-        "best": asdict(best),
+        "best": best.figures(),
         "versions": {
             "simsearch": __version__,
             "python": platform.python_version(),
@@ -390,7 +390,7 @@ def test_a_seed_no_generator_takes_is_refused(split, tmp_path, seed):
 
 
 def test_the_largest_seed_trains(split, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "export_onnx", lambda _: b"not of interest here")
+    monkeypatch.setattr(run, "export_onnx", lambda *_: b"not of interest here")
 
     card = train(replace(RECIPE, epochs=1), split, tmp_path, seed=2**64 - 1, threads=1)
 

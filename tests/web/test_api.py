@@ -39,7 +39,7 @@ MOST = "input should be less than or equal to"
 NO_FORM = "the form cannot be parsed:"
 NO_BOUNDARY = f"{NO_FORM} missing boundary in multipart"
 NO_LABLE = "there is no parameter 'lable' here"
-KNOWN = "there are: index, pictures, k, label, min_score, min_probability, unknown_below"
+KNOWN = "there are: index, pictures, k, label, min_score, min_probability, unknown_below, exact"
 NO_NAME = 'the Content-Disposition header field "name" must be provided'
 FIELD = "the form has a field that is no file"
 PART = b"Content-Disposition: form-data"
@@ -185,9 +185,10 @@ def test_a_gallery_without_labels_is_answered(client: httpx.Client) -> None:
 
 
 def test_an_item(client: httpx.Client) -> None:
-    assert client.get("/api/items/3").json() == {"index": "toy", "id": 3, "label": "b", "source": "toy/3"}
+    item = {"index": "toy", "id": 3, "label": "b", "source": "toy/3", "original": False}
+    assert client.get("/api/items/3").json() == item
     plain = client.get("/api/items/1?index=plain").json()
-    assert plain == {"index": "plain", "id": 1, "label": None, "source": "toy/1"}
+    assert plain == {"index": "plain", "id": 1, "label": None, "source": "toy/1", "original": False}
 
 
 def test_an_items_picture(client: httpx.Client) -> None:
@@ -355,6 +356,7 @@ def test_the_openapi_document_names_every_route(client: httpx.Client) -> None:
         "/api/search/batch",
         "/api/indexes",
         "/api/items/{item}",
+        "/api/items/{item}/original",
         "/api/items/{item}.png",
         "/api/items/{item}/neighbors",
         "/api/items/{item}/vector",

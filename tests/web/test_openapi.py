@@ -34,6 +34,7 @@ OPERATIONS = {
     "GET /api/indexes": 5,
     "GET /api/items/{item}.png": 30,
     "GET /api/items/{item}": 30,
+    "GET /api/items/{item}/original": 10,
     "GET /api/items/{item}/neighbors": 40,
     "GET /api/items/{item}/vector": 20,
     "POST /api/vectors": 20,

@@ -8,10 +8,11 @@ building.py     build-index
 changing.py     add, remove, sync, compact
 importing.py    import-model
 calibrating.py  calibrate
-training.py     train, export
+training.py     train
+exchanging.py   export, import
 serving.py      serve
 auditing.py     audit, duplicates
-managing.py     list, rename, delete
+managing.py     list, rename, delete, migrate
 inspecting.py   info, verify, doctor, data fetch
 """
 
@@ -128,19 +129,20 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
     },
     "Train": {
         "train": Listed(
-            "training:train", "Train the Siamese network on a training split and export its encoder."
+            "training:train", "Train the Siamese network, or a head on an encoder's features, and export it."
         ),
         "calibrate": Listed(
             "calibrating:calibrate",
             "Fit a model's probabilities and thresholds on the images that its training held out.",
         ),
-        "export": Listed(
-            "training:export", "Export a run's best checkpoint to ONNX again, checked against torch."
-        ),
     },
     "Look after": {
         "list": Listed("managing:list_all", "List every index: its images, classes, model, size and age."),
         "rename": Listed("managing:rename", "Give an index another name."),
+        "migrate": Listed(
+            "managing:migrate",
+            "Move an index to a Milvus server, or back into files: the same items under the same ids.",
+        ),
         "delete": Listed(
             "managing:delete",
             "Delete an index; the pictures that it was made from stay where they are.",
@@ -152,6 +154,14 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "duplicates": Listed(
             "auditing:duplicates",
             "Find pictures that are there twice: the same files, the same pixels, and near copies.",
+        ),
+        "export": Listed(
+            "exchanging:export_any",
+            "Export an index as Parquet, .npz or a page that searches itself; or a run's checkpoint to ONNX.",
+        ),
+        "import": Listed(
+            "exchanging:import_vectors",
+            "Make an index of vectors that another program computed, from .npz or Parquet.",
         ),
         "info": Listed("inspecting:info", "Describe an index or a model."),
         "verify": Listed(

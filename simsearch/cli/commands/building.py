@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from simsearch.cli.options import (
     IndexChoice,
     IndexDirOption,
     ModelOption,
+    StoreOptions,
     ThreadsOption,
     limit_threads,
     open_chosen_model,
@@ -54,6 +55,32 @@ class GallerySource:
     data_dir: DataDirOption = None
 
 
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What encodes the pictures."""
+
+    engine: Annotated[
+        Literal["here", "ray"],
+        typer.Option(help="This process, or Ray, of a folder, Parquet files, or a URI such as s3://..."),
+    ] = "here"
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The Ray cluster; this machine by default. Its token comes from RAY_AUTH_TOKEN.",
+            envvar="SIMSEARCH_RAY_ADDRESS",
+        ),
+    ] = None
+    shards_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URI",
+            help="Where Ray's workers write what they encode: Parquet, kept to be loaded again. By default "
+            "beside the index.",
+        ),
+    ] = None
+
+
 def build_index(
     *,
     source: GallerySource,
@@ -65,9 +92,8 @@ def build_index(
     ] = False,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     model: ModelOption = None,
-    factory: Annotated[
-        str, typer.Option(help="FAISS factory string, such as HNSW32 or IVF100,Flat.")
-    ] = "Flat",
+    storing: StoreOptions,
+    encoding: EncodeOptions,
     threads: ThreadsOption = 0,
 ) -> None:
     """Encode a gallery of images into an index; by default MNIST's 10,000 test images.
@@ -82,18 +108,21 @@ def build_index(
 
     if source.skipped is not None:
         check_target(source.skipped)
+    target = storing.target()
     opened = open_chosen_model(model, threads)
     place, chosen = (source.dataset, source.split) if source.split else split_name(source.dataset)
-    images = image_folder(place, chosen, note=terminal.note)
+    images = image_folder(place, chosen, note=terminal.note) if encoding.engine == "here" else None
     limit_threads(threads)
     started = time.perf_counter()
-    if images is None:
+    if encoding.engine == "ray" or (target is not None and images is not None):
+        folder, manifest = _in_shards(source, opened, name, index_dir, storing, encoding, replace=replace)
+    elif images is None:
         folder, manifest = _of_a_dataset(
-            source, (place, chosen), opened, name, index_dir, factory=factory, replace=replace
+            source, (place, chosen), opened, name, index_dir, storing, replace=replace
         )
     else:
         folder, manifest = _of_a_folder(
-            source, images, opened, name, index_dir, factory=factory, replace=replace, threads=threads
+            source, images, opened, name, index_dir, factory=storing.factory, replace=replace, threads=threads
         )
     seconds = time.perf_counter() - started
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
@@ -107,8 +136,8 @@ def _of_a_dataset(
     model: Model,
     name: str | None,
     index_dir: Path,
+    storing: StoreOptions,
     *,
-    factory: str,
     replace: bool,
 ) -> tuple[Path, Manifest]:
     from simsearch.data.collection import write_skipped
@@ -131,7 +160,10 @@ def _of_a_dataset(
     if not replace:
         check_source(folder, gallery.name, gallery.root)
     with progress("Encoding", len(gallery)) as advance:
-        return folder, build(gallery, model, folder, factory=factory, on_progress=advance)
+        built = build(
+            gallery, model, folder, factory=storing.factory, target=storing.target(), on_progress=advance
+        )
+        return folder, built
 
 
 def _of_a_folder(
@@ -202,3 +234,47 @@ def lay_out(
     except ValueError as error:
         raise BadInputError(f"{bundle.manifest.name} cannot be laid out: {error}") from error
     typer.echo(str(write_map(bundle, StoredMap(TSNE, block.ids, places.astype("float32")))))
+
+
+def _in_shards(
+    source: GallerySource,
+    model: Model,
+    name: str | None,
+    index_dir: Path,
+    storing: StoreOptions,
+    encoding: EncodeOptions,
+    *,
+    replace: bool,
+) -> tuple[Path, Manifest]:
+    """Encode into shards, here or by Ray, then load those."""
+    from simsearch.data.collection import Skipped, summary, write_skipped
+    from simsearch.index.catalog import check_source
+    from simsearch.index.shards.building import build_from_shards
+    from simsearch.index.shards.engines import by_ray, one_by_one
+    from simsearch.index.shards.plan import plan
+    from simsearch.show.terminal import terminal
+    from simsearch.show.terminal.progress import progress
+
+    engine = by_ray(encoding.address) if encoding.engine == "ray" else one_by_one
+    planned = plan(source.dataset, source.labels)
+    folder = index_folder(index_dir, name or planned.name)
+    if not replace:
+        check_source(folder, planned.name, planned.root)
+    shards = encoding.shards_dir or str(folder.parent / f"{folder.name}-shards")
+    with progress("Encoding", planned.count) as advance:
+        manifest, done = build_from_shards(
+            planned,
+            model,
+            folder,
+            shards=shards,
+            engine=engine,
+            target=storing.target(),
+            factory=storing.factory,
+            on_progress=advance,
+        )
+    skipped = [Skipped(name, reason) for unit in done for name, reason in unit.skipped]
+    for line in summary(skipped):
+        terminal.note(line)
+    if source.skipped is not None:
+        write_skipped(source.skipped, skipped)
+    return folder, manifest

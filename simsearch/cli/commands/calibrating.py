@@ -15,6 +15,9 @@ def calibrate(
     dataset: Annotated[
         str, typer.Option(help="What it was trained on: mnist, another by name, or a folder.")
     ] = "mnist",
+    labels: Annotated[
+        str, typer.Option(help="Where a folder's classes come from; see build-index.")
+    ] = "auto",
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
     threads: ThreadsOption = 0,
@@ -28,14 +31,24 @@ def calibrate(
     """
     import json
 
-    from simsearch.data.datasets import load_split
-    from simsearch.index.calibrate import calibrate_model
+    from simsearch.data.training_set import find_training_set
+    from simsearch.encode.model_folder import read_model_card
+    from simsearch.index.calibrate import calibrate_model, held_out_of
     from simsearch.show.terminal import terminal, views
 
     limit_threads(threads)
-    card = calibrate_model(
-        model, load_split(dataset, "train", data_dir=data_dir, note=terminal.note), threads=threads
+    card = read_model_card(model)
+    most, share = held_out_of(card)
+    found = find_training_set(
+        dataset,
+        labels=labels,
+        share=share,
+        most=most,
+        data_dir=data_dir,
+        note=terminal.note,
     )
+    loaded = found.load(card.input, processes=threads)
+    card = calibrate_model(model, loaded.split, loaded.part, threads=threads)
     if as_json:
         terminal.print_json(json.loads(card.to_json())["calibration"])
     else:

@@ -87,10 +87,10 @@ def _input(takes: EncoderInput) -> ImageInput:
 
     :raises BadInputError: If no picture can be brought to it.
     """
-    from simsearch.prepare.inputs import ImageInput
+    from simsearch.prepare.inputs import ImageInput, parse_size
     from simsearch.prepare.photo import PHOTO_VERSION
 
-    width, height = _size(takes.size)
+    width, height = parse_size(takes.size)
     mean, std = _SETS[takes.like] if takes.channels == 3 else ((0.5,), (0.5,))
     try:
         return ImageInput(
@@ -112,13 +112,6 @@ def _input(takes: EncoderInput) -> ImageInput:
 def _say(folder: Path, card: ModelCard) -> None:
     made = f"{card.dim}-dimensional vectors of {card.input.width}x{card.input.height} pictures"
     typer.echo(f"{folder}: {card.parameters:,} parameters, {made}")
-
-
-def _size(text: str) -> tuple[int, int]:
-    sides = text.lower().split("x")
-    if not all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides) or len(sides) > 2:
-        raise BadInputError(f"{text!r} is no size", hint="give a side, such as 224, or 224x160")
-    return int(sides[0]), int(sides[-1])
 
 
 def _numbers(text: str | None) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The indexes of a folder: list, rename, delete."""
+"""The indexes of a folder: list, rename, delete, migrate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from simsearch.cli.options import IndexDirOption, JsonOption
+from simsearch.cli.options import IndexDirOption, JsonOption, StoreOptions
 from simsearch.index.locations import DEFAULT_INDEX_DIR
 
 _NAME = typer.Argument(metavar="INDEX", help="Name of the index.")
@@ -58,6 +58,27 @@ def delete(
     if not yes and not _agreed(f"Delete the index in {printable(str(folder))}?"):
         return
     typer.echo(f"deleted {delete_index(index, index_dir)}")
+
+
+def migrate(
+    index: Annotated[str, _NAME], storing: StoreOptions, index_dir: IndexDirOption = DEFAULT_INDEX_DIR
+) -> None:
+    """Move an index to a Milvus server, or back into files: the same items under the same ids.
+
+    Example: simsearch migrate mine --store milvus --uri http://milvus:19530
+    """
+    from simsearch.index.bundle import read_manifest
+    from simsearch.index.catalog import own_folder
+    from simsearch.index.migrate import to_files, to_server
+    from simsearch.show.terminal.progress import progress
+
+    folder, target = own_folder(index, index_dir), storing.target()
+    with progress("Moving", read_manifest(folder).count) as advance:
+        if target is not None:
+            manifest = to_server(folder, target, on_progress=advance)
+        else:
+            manifest = to_files(folder, storing.factory, on_progress=advance)
+    typer.echo(f"{folder}: {manifest.count:,} images in {manifest.engine}")
 
 
 def _agreed(question: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from simsearch.data.collection import Item, Skipped, scan
 from simsearch.data.folders import nothing_readable, path_text
@@ -18,6 +19,7 @@ from simsearch.data.labels import AUTO, FOLDER, NONE, Labeled, label_items
 from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.index.bundle import BUILDING, commit, write_data_file
+from simsearch.index.calibrate import unchecked, was_trained_on
 from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Mapped, Taken, encode_files
 from simsearch.index.change.merge import Shape, merge_segments
@@ -156,4 +158,6 @@ def _finished(
         root=path_text(source.root.resolve()),
         labeling=labeling,
     )
+    if was_trained_on(model.card, manifest.root):
+        return structs.replace(manifest, calibration=unchecked(model.card))
     return calibrated(folder, manifest, model.card.calibration)

@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import structs
 
 from simsearch.index.bundle import open_as
-from simsearch.index.calibrate import fit_gallery, suit_gallery
+from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import Manifest
 from simsearch.stats.calibration import Calibration
 
@@ -26,11 +26,8 @@ def calibrated(folder: Path, manifest: Manifest, model: Calibration | None) -> M
     :param model: The calibration of the model that made its vectors, if it has one.
     """
     bundle = open_as(folder, manifest)
-    if model is None:
-        found = fit_gallery(bundle.store)
-    else:
-        found = suit_gallery(model, bundle.store, bundle.pictures if bundle.keeps_digits else None)
-    refitted = model is not None and found is not None and found.pairs != model.pairs
+    found = suit_gallery(model, bundle.store, bundle.pictures if bundle.keeps_digits else None)
+    refitted = model is not None and (found is None or found.pairs != model.pairs)
     return structs.replace(
         manifest, calibration=found, model_calibration=model if refitted else None, changed=0
     )

@@ -2,6 +2,8 @@
 
 base.py         the contract, and what a search gives
 exact.py        exact scores, whatever the engine
+comparison.py   several questions about the same queries
+candidates.py   what an approximate index proposes, and classes ranked by it
 flat.py         every vector compared, without an engine
 faiss.py        candidates of a FAISS index, ordered exactly
 opening.py      an index file -> a store

@@ -1,13 +1,14 @@
-"""The exact nearest items of each class, and the features that they give of a query's novelty."""
+"""The nearest items of each class, and the features that they give of a query's novelty."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
+from simsearch.index.stores.comparison import Comparison, blocks, compare
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
 from simsearch.stats.novelty import NEIGHBORS, Features, Neighbors, novelty_features
@@ -16,7 +17,7 @@ _BLOCK = 256  # queries whose neighbors are held at once
 
 
 class NearestPerClass:
-    """A labelled gallery, asked class by class."""
+    """A labeled gallery, asked class by class."""
 
     def __init__(self, store: VectorStore, pictures: Callable[[Ids], Images] | None = None) -> None:
         """Ask a store; without labels it has no classes.
@@ -30,40 +31,40 @@ class NearestPerClass:
         """The numbers of the classes, ascending."""
         return self._store.classes
 
-    def search(self, vectors: Vectors, left_out: Ids | None = None) -> Hits:
-        """The five nearest items in each class, in order of class number: (Q, C, 5)."""
-        return self._store.search_each(vectors, NEAREST_PER_CLASS, self.classes, left_out=left_out)
+    def compare(self, vectors: Vectors, *, exact: bool = False) -> Iterator[tuple[slice, Comparison]]:
+        """Compare queries, unit rows, float32 (Q, D), with the store, in blocks that fit into memory."""
+        for part in blocks(len(self._store), len(vectors)):
+            yield part, compare(self._store, vectors[part], exact=exact)
 
-    def features(
-        self, vectors: Vectors, pictures: Images | None, tops: NDArray[np.int64], left_out: Ids | None = None
-    ) -> Features:
+    def search(self, compared: Comparison, left_out: Ids | None = None) -> Hits:
+        """The five nearest items in each class, in order of class number: (Q, C, 5)."""
+        return compared.in_each(NEAREST_PER_CLASS, self.classes, left_out=left_out)
+
+    def like_top(self, compared: Comparison, tops: NDArray[np.int64], left_out: Ids | None = None) -> Ids:
+        """The ids of the items that novelty is told by, (Q, 20): the nearest in the top class of each query.
+
+        :param tops: The class that each query resembles most, int64 (Q,).
+        """
+        return compared.in_own(NEIGHBORS, tops, left_out=left_out).ids
+
+    def features(self, ids: Ids, vectors: Vectors, pictures: Images | None) -> Features:
         """The features of each query's novelty; see `novelty_features`.
 
-        :param vectors: Unit rows, float32 (Q, D).
+        :param ids: As `like_top` gives them, at least one a query.
+        :param vectors: The queries, unit rows, float32 (Q, D).
         :param pictures: uint8 (Q, H, W); None where only vectors are compared.
-        :param tops: The class that each query resembles most, int64 (Q,), with an item beside `left_out`.
         """
-        starts = range(0, max(1, len(vectors)), _BLOCK)
         found = [
             self._features(
                 vectors[start : start + _BLOCK],
                 None if pictures is None else pictures[start : start + _BLOCK],
-                tops[start : start + _BLOCK],
-                None if left_out is None else left_out[start : start + _BLOCK],
+                ids[start : start + _BLOCK],
             )
-            for start in starts
+            for start in range(0, max(1, len(vectors)), _BLOCK)
         ]
         return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
-    def _features(
-        self, vectors: Vectors, pictures: Images | None, tops: NDArray[np.int64], left_out: Ids | None
-    ) -> Features:
-        ids = np.full((len(vectors), NEIGHBORS), NOTHING)
-        for top in sorted(set(tops.tolist())):
-            rows = np.flatnonzero(tops == top)
-            own = None if left_out is None else left_out[rows]
-            found = self._store.search(vectors[rows], NEIGHBORS, classes=[top], left_out=own)
-            ids[rows, : found.ids.shape[1]] = found.ids
+    def _features(self, vectors: Vectors, pictures: Images | None, ids: Ids) -> Features:
         there = ids != NOTHING
         filled = np.where(there, ids, ids[:, :1]).ravel()
         near = self._store.vectors(filled).reshape(*ids.shape, -1)

@@ -6,136 +6,223 @@ products only bound which rows may reach the k best; those are scored again, eac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
+from simsearch.index.stores.base import NOTHING, Vectors
 
 SCORE_ERROR = 1e-5  # bound on the error of float32 inner products of unit vectors
 SMALL = 2**28  # multiplications, some ten milliseconds of one core
-_BLOCK_SCORES = 2**24  # scores computed at once
-_GROUPS = 4  # times k, into which scores are divided to find a bound of the k best
+BLOCK_SCORES = 2**24  # scores computed at once
+_PAIRS = 2**18  # numbers of the pairs that are scored at once: they stay in the processor's cache
+_PARTS = 4  # times k, into which rows are divided to find a bound of the k best
+_PART, _MOST_PARTS = 256, 512  # rows of a part where there are many, and parts
 _ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
+_ROW_BY_ROW = 4  # queries
+_WIDE = 8  # queries for each class, from which on a class at a time is quicker
 
 Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
 
 
-def exact_scores(queries: Vectors | NDArray[np.float64], vectors: Vectors) -> NDArray[np.float32]:
+class Ranked(NamedTuple):
+    """The best rows of each of L lists: scores float32 (L, k), descending; rows (L, k), ascending on ties.
+
+    A place without a row holds NaN and `NOTHING`.
+    """
+
+    scores: Scores
+    rows: Rows
+
+
+def exact_scores(queries: Vectors | NDArray[np.float64], vectors: Vectors) -> Scores:
     """Cosine similarities of pairs in float64, rounded once: float32 (P,) of (P, D) and (P, D)."""
     products = np.einsum("pd,pd->p", queries.astype(np.float64, copy=False), vectors.astype(np.float64))
-    scores: NDArray[np.float32] = np.clip(products, -1, 1).astype(np.float32)
+    scores: Scores = np.clip(products, -1, 1).astype(np.float32)
     return scores
 
 
-def reaches(scores: NDArray[np.float32], kth: NDArray[np.float32]) -> NDArray[np.bool_]:
+def reaches(scores: Scores, kth: Scores) -> NDArray[np.bool_]:
     """Whether rough scores may tie with a k-th or be better; scores above 1 count as 1."""
     may: NDArray[np.bool_] = scores >= np.minimum(kth, 1) - SCORE_ERROR
     return may
 
 
-def nearest_rows(queries: Vectors, vectors: Vectors, ids: Ids, k: int) -> Hits:
-    """The k nearest of these vectors to each query, by looking at every one.
+class Products:
+    """Queries against all rows of a gallery: one product, from which every question takes its candidates."""
 
-    :param vectors: Unit rows, float32 (n, D), in ascending order of their ids (n,).
-    :return: (Q, min(k, n)).
-    """
-    k = min(k, len(vectors))
-    if not k:
-        return Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-    parts = [Hits(np.empty((0, k), np.float32), np.empty((0, k), np.int64))]
-    step = max(1, _BLOCK_SCORES // len(vectors))
-    rows = np.arange(len(vectors))
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        rough = _products(block, vectors)  # (q, n)
-        parts.append(order_rows(block, vectors, ids, rows, reaches(rough, _bound(rough, k)), k))
-    return Hits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    def __init__(self, queries: Vectors, vectors: Vectors) -> None:
+        """Compare unit rows, float32 (Q, D), with those of a gallery, (N, D)."""
+        self._queries, self._vectors = queries, vectors
 
+    @cached_property
+    def _rough(self) -> Scores:
+        """Rough scores (N, Q): a row's lie side by side, so that rows are gathered quickly."""
+        return _products(self._queries, self._vectors)
 
-def nearest_in_groups(queries: Vectors, vectors: Vectors, ids: Ids, k: int, groups: list[Rows]) -> Hits:
-    """The k nearest in each group of rows, by looking at every row once.
+    def best(self, k: int) -> Ranked:
+        """The k best rows of each query, (Q, k)."""
+        found, asked = _near(self._rough, k)
+        return self._ranked(asked, found, asked, len(self._queries), k)
 
-    :param vectors: Unit rows, float32 (N, D), in ascending order of their ids (N,).
-    :param groups: Ascending rows, no row in two groups.
-    :return: Scores float32 (Q, G, k), ids int64 (Q, G, k); NaN and `NOTHING` where a group has fewer.
-    """
-    shape = (len(queries), len(groups), k)
-    hits = Hits(np.full(shape, np.nan, np.float32), np.full(shape, NOTHING, np.int64))
-    group_of = np.zeros(len(ids), np.int64)
-    for number, members in enumerate(groups):
-        group_of[members] = number
-    step = max(1, _BLOCK_SCORES // max(1, len(ids)))
-    for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        rough = _products(block, vectors)  # (q, N)
-        near = np.zeros(rough.shape, bool)
-        for members in filter(len, groups):
-            inside = rough[:, members]
-            near[:, members] = reaches(inside, _bound(inside, min(k, len(members))))
-        asked, found = _places(near)
-        scores = _score_pairs(block, vectors, asked, found)
-        order = np.lexsort((found, -scores, group_of[found], asked))
-        asked, found, scores = asked[order], found[order], scores[order]
-        lists = asked * len(groups) + group_of[found]
-        rank = np.arange(len(lists)) - np.searchsorted(lists, lists)  # within its list
-        kept = rank < k
-        place = (start + asked[kept], group_of[found[kept]], rank[kept])
-        hits.scores[place], hits.ids[place] = scores[kept], ids[found[kept]]
-    return hits
+    def best_among(self, rows: Rows, k: int) -> Ranked:
+        """The k best of these rows, ascending, (Q, k)."""
+        compared = "_rough" in vars(self)
+        rough = self._rough[rows] if compared else _products(self._queries, self._vectors[rows])
+        found, asked = _near(rough, k)
+        return self._ranked(asked, rows[found], asked, len(self._queries), k)
 
+    def best_in_each(self, groups: Sequence[Rows], k: int) -> Ranked:
+        """The k best in each group of ascending rows, no row in two of them: (Q * G, k), query by query."""
+        asked, found, group = self.near_in_each(groups, k)
+        lists = asked * len(groups) + group
+        return self._ranked(asked, found, lists, len(self._queries) * len(groups), k)
 
-def order_rows(
-    queries: Vectors, vectors: Vectors, ids: Ids, rows: Rows, near: NDArray[np.bool_], k: int
-) -> Hits:
-    """The k best of each query exactly, among the candidate rows (Q, C), or (C,) for all, that are near.
+    def near_in_each(self, groups: Sequence[Rows], k: int) -> tuple[Rows, Rows, Rows]:
+        """The rows that may be among the k best in their group, the query of each, and the group: (P,)."""
+        lengths = np.array([len(group) for group in groups], np.int64)
+        order = np.concatenate([np.empty(0, np.int64), *groups])
+        if not len(order):
+            return order, order, order
+        found, asked, group = _near_in_runs(np.take(self._rough, order, axis=0), lengths, k)
+        return asked, order[found], group
 
-    At least k are near for each query.
-    """
-    asked, places = _places(near)
-    found = rows[places] if rows.ndim == 1 else rows[asked, places]  # (P,)
-    scores = _score_pairs(queries, vectors, asked, found)
-    order = np.lexsort((found, -scores, asked))
-    first = np.searchsorted(asked, np.arange(len(queries)))  # of each query; nonzero is in order
-    best = order[first[:, None] + np.arange(k)]  # (Q, k)
-    return Hits(scores[best], ids[found[best]])
+    def best_in_own(self, groups: Sequence[Rows], own: Rows, k: int) -> Ranked:
+        """The k best in one group for each query, `groups[own[q]]`: (Q, k)."""
+        asked, found = [], []
+        for number in sorted(set(own.tolist())):
+            queries = np.flatnonzero(own == number)
+            rough = self._rough[groups[number]]
+            near, places = _near(rough if len(queries) == len(own) else rough[:, queries], k)
+            found.append(groups[number][near])
+            asked.append(queries[places])
+        every = np.concatenate([np.empty(0, np.int64), *asked])
+        return self._ranked(every, np.concatenate([every[:0], *found]), every, len(own), k)
+
+    def _ranked(self, asked: Rows, found: Rows, lists: Rows, count: int, k: int) -> Ranked:
+        scores = score_pairs(self._queries, self._vectors, asked, found)
+        return rank_pairs(lists, found, scores, count, k)
 
 
-def _score_pairs(queries: Vectors, vectors: Vectors, asked: Rows, found: Rows) -> NDArray[np.float32]:
+def score_pairs(queries: Vectors, vectors: Vectors, asked: Rows, found: Rows) -> Scores:
     """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
     scores = np.empty(len(found), np.float32)
     exact = queries.astype(np.float64)  # once, and not again for every pair
-    step = max(1, _BLOCK_SCORES // queries.shape[1])
+    step = max(1, _PAIRS // queries.shape[1])
     for start in range(0, len(found), step):
         part = slice(start, start + step)
         scores[part] = exact_scores(exact[asked[part]], vectors[found[part]])
     return scores
 
 
-def _products(queries: Vectors, vectors: Vectors) -> NDArray[np.float32]:
-    """Rough inner products, float32 (Q, N); where there are few, in parts that BLAS does with one thread."""
-    if len(queries) * vectors.size >= SMALL:
-        return queries @ vectors.T
+def rank_pairs(lists: Rows, rows: Rows, scores: Scores, count: int, k: int) -> Ranked:
+    """Put P scored rows into the lists that they are in, best first, k in each.
+
+    :param lists: The list of each, 0 to `count` - 1, (P,).
+    :param rows: (P,), ascending within each list.
+    """
+    ranked = _nothing(count, k)
+    # One key for list and score: a stable sort by it leaves rows that tie in ascending order.
+    code = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # no -0
+    code ^= (code >> 31) & 0x7FFFFFFF  # the bits of negative numbers descend
+    order = np.argsort((lists << 33) - code, kind="stable")
+    lists, rows, scores = lists[order], rows[order], scores[order]
+    sizes = np.bincount(lists, minlength=count)
+    rank = np.arange(len(lists)) - (np.cumsum(sizes) - sizes)[lists]
+    kept = rank < k
+    ranked.scores[lists[kept], rank[kept]] = scores[kept]
+    ranked.rows[lists[kept], rank[kept]] = rows[kept]
+    return ranked
+
+
+def rank_rows(queries: Vectors, vectors: Vectors, rows: Rows, k: int) -> Ranked:
+    """The k best of each query exactly, among different rows (Q, C) of its own."""
+    ordered = np.sort(rows, axis=1)
+    asked = np.repeat(np.arange(len(rows)), rows.shape[1])
+    scores = score_pairs(queries, vectors, asked, ordered.ravel())
+    return rank_pairs(asked, ordered.ravel(), scores, len(rows), k)
+
+
+def _nothing(lists: int, k: int) -> Ranked:
+    return Ranked(np.full((lists, k), np.nan, np.float32), np.full((lists, k), NOTHING))
+
+
+def _products(queries: Vectors, vectors: Vectors) -> Scores:
+    """Rough inner products, float32 (N, Q): of few queries row by row, which is quicker than BLAS; of small
+    galleries in parts that BLAS does with one thread.
+    """
+    if len(queries) > _ROW_BY_ROW and len(queries) * vectors.size >= SMALL:
+        return vectors @ queries.T
+    products = np.empty((len(vectors), len(queries)), np.float32)
+    if len(queries) <= _ROW_BY_ROW:
+        for column, query in enumerate(queries):
+            products[:, column] = np.vecdot(vectors, query)
+        return products
     step = max(1, _ONE_THREAD // max(1, queries.size))
-    products = np.empty((len(queries), len(vectors)), np.float32)
     for start in range(0, len(vectors), step):
-        part = slice(start, start + step)
-        np.matmul(queries, vectors[part].T, out=products[:, part])
+        np.matmul(vectors[start : start + step], queries.T, out=products[start : start + step])
     return products
 
 
-def _bound(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """A bound that at least k scores of each row (Q, n) reach, and few more: float32 (Q, 1).
+def _near(rough: Scores, k: int) -> tuple[Rows, Rows]:
+    """The rows of (n, Q) that may be among the k best of a query, and that query: (P,), rows ascending."""
+    found, asked, _ = _near_in_runs(rough, np.array([len(rough)]), k)
+    return found, asked
 
-    It is the k-th best of the best scores of groups, which is quicker to find than the k-th best itself.
+
+def _near_in_runs(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
+    """The rows that may be among the k best of their run, the query of each, and the run: (P,).
+
+    :param rough: (n, Q), run after run.
+    :param lengths: How many rows each run has, (R,).
+    :return: Rows ascend within each run of a query.
     """
-    size = max(1, scores.shape[1] // (_GROUPS * k))
-    whole = scores.shape[1] // size * size  # what is left over may well reach the bound too
-    groups = scores[:, :whole].reshape(len(scores), -1, size).max(axis=2)  # (Q, groups)
-    bound: NDArray[np.float32] = np.partition(groups, groups.shape[1] - k, axis=1)[:, -k][:, None]
+    queries = rough.shape[1]
+    if not rough.size:
+        return (np.empty(0, np.int64),) * 3
+    if queries < _WIDE * len(lengths):
+        return _near_by_parts(rough, lengths, k)
+    ends, near = np.cumsum(lengths), np.empty(rough.shape, bool)
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        run = rough[end - length : end]
+        near[end - length : end] = reaches(run, _bound(run, k))
+    found, asked = np.divmod(np.flatnonzero(near), queries)  # `np.nonzero` takes many times as long
+    return found, asked, np.searchsorted(ends, found, "right")
+
+
+def _bound(run: Scores, k: int) -> Scores:
+    """For each query a bound that at least k rows of (n, Q) reach, and few more; minus infinity if n < k.
+
+    It is the k-th best of the best of parts of the run, which is quicker to find than the k-th best itself.
+    """
+    if len(run) < k:
+        return np.full(run.shape[1], -np.inf, np.float32)
+    count = min(len(run), _PARTS * k)
+    size = len(run) // count  # what is left over may well reach the bound too
+    best = run[: count * size].reshape(count, size, -1).max(axis=1)  # (parts, Q)
+    bound: Scores = np.partition(best, count - k, axis=0)[count - k]
     return bound
 
 
-def _places(chosen: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """The rows and columns of what is true in (Q, N), in order; `np.nonzero` takes many times as long."""
-    rows, columns = np.divmod(np.flatnonzero(chosen), max(1, chosen.shape[1]))
-    return rows, columns
+def _near_by_parts(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
+    """As `_near_in_runs`, of few queries: only parts whose best row reaches the bound are looked through."""
+    queries = rough.shape[1]
+    counts = np.minimum(lengths, np.clip(lengths // _PART, _PARTS * k, max(_MOST_PARTS, _PARTS * k)))
+    run = np.repeat(np.arange(len(lengths)), counts)  # (E,) of each part
+    place = np.arange(len(run)) - (np.cumsum(counts) - counts)[run]
+    edges = (np.cumsum(lengths) - lengths)[run] + place * (lengths // np.maximum(counts, 1))[run]
+    best = np.maximum.reduceat(rough, edges, axis=0)  # (E, Q); a run's last part goes on to its end
+    width = max(k, int(counts.max()))
+    table = np.full((len(lengths), width, queries), -np.inf, np.float32)
+    table[run, place] = best
+    bounds = np.partition(table, width - k, axis=1)[:, width - k]  # (R, Q)
+    part, asked = np.divmod(np.flatnonzero(reaches(best, bounds[run])), queries)
+    sizes = np.diff(edges, append=len(rough))[part]
+    found = np.arange(sizes.sum()) + np.repeat(edges[part] - (np.cumsum(sizes) - sizes), sizes)
+    asked, run = np.repeat(asked, sizes), np.repeat(run[part], sizes)
+    near = reaches(rough[found, asked], bounds[run, asked])
+    return found[near], asked[near], run[near]

@@ -9,20 +9,25 @@ searched like any array: see `flat.py`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
-from simsearch.index.stores.base import Hits, Ids, Labels, Vectors
-from simsearch.index.stores.exact import SMALL, Rows, nearest_rows, order_rows, reaches
+from simsearch.index.stores.base import Hits, Ids, Labels, Vectors, check_queries
+from simsearch.index.stores.candidates import Candidates, Samples, draw_samples, proposals
+from simsearch.index.stores.comparison import Comparison
+from simsearch.index.stores.exact import SMALL, Rows, rank_rows, reaches
 from simsearch.index.stores.faiss_index import FLAT, make_index, reason_of, set_search_effort, write_index
 from simsearch.index.stores.flat import FlatStore
+from simsearch.index.stores.hits import leave_out
 
-_OVERFETCH = 16  # candidates beyond these, so that ties at the cut are usually seen at once
-_APPROXIMATE_OVERFETCH = 4  # times k, because an index's own scores are approximate
+_WITHIN = 4  # times the lists of an inverted file that are looked through for items of some classes
 _REBUILD = "build the index again with `simsearch build-index`"
 
 if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
@@ -79,41 +84,74 @@ class FaissStore(FlatStore):
         """Write the FAISS index to a file."""
         write_index(self.index, path)
 
-    def _search_all(self, queries: Vectors, k: int) -> Hits:
-        return super()._search_all(queries, k) if self._exact else self._search_index(queries, k)
+    def search(
+        self, queries: Vectors, k: int, *, classes: Sequence[int] | None = None, left_out: Ids | None = None
+    ) -> Hits:
+        """Find the k stored vectors most similar to each query; see `VectorStore.search`."""
+        if self._exact or classes is not None:
+            return super().search(queries, k, classes=classes, left_out=left_out)
+        check_queries(queries, self.dim, k)
+        hits = self._search_index(queries, min(k + (left_out is not None), len(self)))
+        return hits if left_out is None else leave_out(hits, left_out, min(k, len(self)))
+
+    def compare(self, queries: Vectors, *, exact: bool = False) -> Comparison:
+        """Compare queries with everything, or with what an approximate index proposes; see `Comparing`."""
+        if self._exact or exact:
+            return super().compare(queries, exact=exact)
+        check_queries(queries, self.dim, 1)
+        return Candidates(self, queries)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Some items of each class, always the same, that candidates are joined with."""
+        return draw_samples(self.matrix, [self.rows_of(label) for label in self.classes])
+
+    def propose_within(
+        self, queries: Vectors, fetch: int, rows: Rows
+    ) -> tuple[NDArray[np.float32], Rows] | None:
+        """Ask FAISS for candidates among these rows; None where it would miss many, or cannot be asked."""
+        if not isinstance(self.index, faiss.IndexIVF):
+            return None
+        chosen = np.zeros(len(self), bool)
+        chosen[rows] = True
+        bits: Any = np.packbits(chosen, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg]
+        lists = min(_WITHIN * self.index.nprobe, self.index.nlist)
+        within = faiss.SearchParametersIVF(sel=selector, nprobe=lists)  # type: ignore[call-arg]
+        return self.propose(queries, fetch, within)
 
     def _search_index(self, queries: Vectors, k: int) -> Hits:
         """Ask FAISS for candidates until they hold the k best it can find, and order those exactly."""
         hits = Hits(np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64))
         pending = np.arange(len(queries) if k else 0)
-        fetch = _APPROXIMATE_OVERFETCH * k + _OVERFETCH
+        fetch = proposals(k)
         while len(pending):
             fetch = min(fetch, len(self))
             asked = queries[pending]
-            scores, rows = self._ask(asked, fetch)
+            scores, rows = self.propose(asked, fetch)
             short = (rows < 0).any(1)  # the index found too few: look at every vector
             whole = ~short & ((fetch == len(self)) | ~reaches(scores[:, -1], scores[:, k - 1]))
             if short.any():
-                found = nearest_rows(asked[short], self._vectors, self.ids, k)
-                hits.scores[pending[short]], hits.ids[pending[short]] = found
+                hits.scores[pending[short]], hits.ids[pending[short]] = super().search(asked[short], k)
             if whole.any():
-                near = np.ones(rows[whole].shape, bool)
-                found = order_rows(asked[whole], self._vectors, self.ids, rows[whole], near, k)
-                hits.scores[pending[whole]], hits.ids[pending[whole]] = found
+                ranked = rank_rows(asked[whole], self.matrix, rows[whole], k)
+                hits.scores[pending[whole]], hits.ids[pending[whole]] = ranked.scores, self.ids[ranked.rows]
             pending = pending[~short & ~whole]
             fetch *= 2
         return hits
 
-    def _ask(self, queries: Vectors, fetch: int) -> tuple[NDArray[np.float32], Rows]:
+    def propose(self, queries: Vectors, fetch: int, within: Any = None) -> tuple[NDArray[np.float32], Rows]:
         """FAISS's own answer; small questions by one thread, as starting others would take longer.
 
+        :param within: FAISS's own parameters of this search.
+        :return: Rough scores and rows, (Q, fetch); -1 in places for which it found none.
         :raises BrokenBundleError: If FAISS fails, or names a row that does not exist.
         """
         threads = faiss.omp_get_max_threads()  # of the calling thread alone, as is the limit set here
         if len(queries) * len(self) * self.dim < SMALL:
             faiss.omp_set_num_threads(1)
         try:
-            scores, rows = self.index.search(queries, fetch)
+            scores, rows = self.index.search(queries, fetch, params=within)
         except RuntimeError as error:
             reason = f"FAISS cannot search the index: {reason_of(error)}"
             raise BrokenBundleError(reason, _REBUILD) from error

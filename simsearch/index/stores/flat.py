@@ -10,8 +10,18 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simsearch.index.stores.base import Block, Hits, Ids, Labels, Vectors, check_queries, positions
-from simsearch.index.stores.exact import Rows, nearest_in_groups, nearest_rows
+from simsearch.index.stores.base import (
+    NOTHING,
+    Block,
+    Hits,
+    Ids,
+    Labels,
+    Vectors,
+    check_queries,
+    positions,
+)
+from simsearch.index.stores.comparison import Comparison, blocks
+from simsearch.index.stores.exact import Products, Ranked, Rows
 from simsearch.index.stores.hits import leave_out, reshape
 
 _SCANNED = 2**16  # vectors in a block of a scan
@@ -47,6 +57,11 @@ class FlatStore:
         return int(self._vectors.shape[1])
 
     @property
+    def matrix(self) -> Vectors:
+        """All vectors, row by row, (N, D)."""
+        return self._vectors
+
+    @property
     def is_exact(self) -> bool:
         """Whether every search looks at every vector."""
         return True
@@ -68,23 +83,29 @@ class FlatStore:
     ) -> Hits:
         """Find the k stored vectors most similar to each query; see `VectorStore.search`."""
         check_queries(queries, self.dim, k)
-        rows = None if classes is None else self._rows_in(classes)
-        total = len(self) if rows is None else len(rows)
-        fetch = min(k + (left_out is not None), total)
-        hits = self._search_all(queries, fetch) if rows is None else self._scan(queries, fetch, rows)
-        return hits if left_out is None else leave_out(hits, left_out, min(k, total))
+        return _joined(
+            [
+                FlatComparison(self, queries[part]).nearest(k, classes=classes, left_out=_of(left_out, part))
+                for part in blocks(len(self), len(queries))
+            ]
+        )
 
     def search_each(
         self, queries: Vectors, k: int, classes: Sequence[int], *, left_out: Ids | None = None
     ) -> Hits:
         """Search inside each class, exactly, in one pass over the gallery; see `VectorStore.search_each`."""
         check_queries(queries, self.dim, k)
-        groups = [self._rows_of.get(label, _NO_ROWS) for label in classes]
-        if left_out is None:
-            return nearest_in_groups(queries, self._vectors, self.ids, k, groups)
-        found = nearest_in_groups(queries, self._vectors, self.ids, k + 1, groups)  # (Q, C, k + 1)
-        lists = reshape(found, len(queries) * len(groups), k + 1)
-        return reshape(leave_out(lists, left_out.repeat(len(groups)), k), len(queries), len(groups), k)
+        return _joined(
+            [
+                FlatComparison(self, queries[part]).in_each(k, classes, left_out=_of(left_out, part))
+                for part in blocks(len(self), len(queries))
+            ]
+        )
+
+    def compare(self, queries: Vectors, *, exact: bool = False) -> Comparison:  # noqa: ARG002 - it always is
+        """Compare queries with everything, to ask several questions of one product; see `Comparing`."""
+        check_queries(queries, self.dim, 1)
+        return FlatComparison(self, queries)
 
     def vectors(self, ids: Ids) -> Vectors:
         """The stored vectors of these ids; see `VectorStore.vectors`."""
@@ -102,25 +123,85 @@ class FlatStore:
     def close(self) -> None:
         """Nothing is held open that does not end with the store."""
 
-    def _search_all(self, queries: Vectors, k: int) -> Hits:
-        return nearest_rows(queries, self._vectors, self.ids, k)
-
-    def _scan(self, queries: Vectors, k: int, rows: Rows) -> Hits:
-        """Exact search of some rows (ascending)."""
-        if len(rows) == len(self):
-            return nearest_rows(queries, self._vectors, self.ids, k)
-        return nearest_rows(queries, self._vectors[rows], self.ids[rows], k)
-
     def _block(self, rows: slice | Rows) -> Block:
         return Block(self.ids[rows], None if self.labels is None else self.labels[rows], self._vectors[rows])
 
-    def _rows_in(self, classes: Sequence[int]) -> Rows:
+    def rows_in(self, classes: Sequence[int]) -> Rows:
         """The rows of the items in these classes, ascending."""
-        return np.sort(np.concatenate([_NO_ROWS, *(self._rows_of.get(n, _NO_ROWS) for n in set(classes))]))
+        groups = [self.rows_of(label) for label in sorted(set(classes))]
+        return groups[0] if len(groups) == 1 else np.sort(np.concatenate([_NO_ROWS, *groups]))
+
+    def rows_of(self, label: int) -> Rows:
+        """The rows of the items in this class, ascending."""
+        return self._rows_of.get(label, _NO_ROWS)
+
+
+class FlatComparison:
+    """Queries compared with all of a store; see `Comparison`."""
+
+    def __init__(self, store: FlatStore, queries: Vectors) -> None:
+        """Compare unit rows, float32 (Q, D)."""
+        self._store, self._count = store, len(queries)
+        self._products = Products(queries, store.matrix)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every item was looked at."""
+        return True
+
+    def nearest(self, k: int, *, classes: Sequence[int] | None = None, left_out: Ids | None = None) -> Hits:
+        """The k nearest of all items, or of those in some classes; see `Comparison.nearest`."""
+        rows = None if classes is None else self._store.rows_in(classes)
+        total = len(self._store) if rows is None else len(rows)
+        fetch = min(k + (left_out is not None), total)
+        if not fetch or not self._count:
+            shape = (self._count, min(k, total))
+            return Hits(np.empty(shape, np.float32), np.empty(shape, np.int64))
+        if rows is None or total == len(self._store):
+            hits = self._hits(self._products.best(fetch))
+        else:
+            hits = self._hits(self._products.best_among(rows, fetch))
+        return hits if left_out is None else leave_out(hits, left_out, min(k, total))
+
+    def in_each(self, k: int, classes: Sequence[int], *, left_out: Ids | None = None) -> Hits:
+        """The k nearest in each class; see `Comparison.in_each`."""
+        groups = [self._store.rows_of(label) for label in classes]
+        shape = (self._count, len(groups), k)
+        if not self._count or not groups:
+            return Hits(np.empty(shape, np.float32), np.empty(shape, np.int64))
+        if left_out is None:
+            return reshape(self._hits(self._products.best_in_each(groups, k)), *shape)
+        found = self._hits(self._products.best_in_each(groups, k + 1))
+        return reshape(leave_out(found, left_out.repeat(len(groups)), k), *shape)
+
+    def in_own(self, k: int, own: Labels, *, left_out: Ids | None = None) -> Hits:
+        """The k nearest in one class for each query; see `Comparison.in_own`."""
+        numbers = sorted(set(own.tolist()))
+        groups = [self._store.rows_of(label) for label in numbers]
+        places = np.searchsorted(numbers, own) if len(own) else own
+        found = self._hits(self._products.best_in_own(groups, places, k + (left_out is not None)))
+        return found if left_out is None else leave_out(found, left_out, k)
+
+    def _hits(self, ranked: Ranked) -> Hits:
+        """Rows as the ids that they have."""
+        there = ranked.rows != NOTHING
+        ids = np.where(there, self._store.ids[np.where(there, ranked.rows, 0)], NOTHING)
+        return Hits(ranked.scores, ids)
+
+
+def _of(left_out: Ids | None, part: slice) -> Ids | None:
+    return None if left_out is None else left_out[part]
+
+
+def _joined(parts: Sequence[Hits]) -> Hits:
+    """The answers to blocks of queries as one."""
+    return parts[0] if len(parts) == 1 else Hits(*(np.concatenate(c) for c in zip(*parts, strict=True)))
 
 
 def _rows_by_label(labels: Labels) -> dict[int, Rows]:
     """The rows of each class, ascending, in ascending order of class number."""
+    if len(labels) and labels.max() < 2**15:
+        labels = labels.astype(np.int16)  # which are sorted in one pass
     order = np.argsort(labels, kind="stable")
     ends = np.flatnonzero(np.diff(labels[order])) + 1
     return {int(labels[rows[0]]): rows for rows in np.split(order, ends) if len(rows)}

@@ -1,6 +1,7 @@
 """A digit on paper -> its ink alone -> 28x28 as MNIST has it. Arrays in, arrays out.
 
 canvas.py     decoded pictures -> upright pixels of a working size, transparency flattened
+ranks.py      medians and quantiles, without what NumPy loads for them
 surface.py    level paper: a smooth surface of grey
 plain.py      the plain case: one thing drawn on level paper
 page.py       everything else: the digit anywhere on a page
@@ -12,6 +13,7 @@ evidence.py   what speaks for a piece of it being ink
 choose.py     which of it is the digit
 shapes.py     what no digit looks like
 crossed.py    strokes through a digit
+ranks.py      medians, quantiles, frames of zeros
 normalize.py  28x28 as MNIST has it
 steps.py      the steps, each of which can be left out
 """

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.components import Mask
-from simsearch.prepare.paper.surface import Grey, median, two_greys
+from simsearch.prepare.paper.ranks import median
+from simsearch.prepare.paper.surface import Grey, two_greys
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 

@@ -42,31 +42,50 @@ class Choice:
     beside: bool = False  # something beside it
 
 
-def choose(
-    mask: Mask, strength: NDArray[np.float32], *, cut: bool = False, frames: bool = True, parts: bool = True
-) -> Choice:
-    """Choose the digit in a mask of ink.
+class Pieces:
+    """The components of a mask of ink, and what is known of them whatever is chosen."""
 
-    :param mask: bool (H, W).
-    :param strength: How strong the ink is, float32 (H, W).
+    def __init__(self, mask: Mask, strength: NDArray[np.float32]) -> None:
+        """Find them.
+
+        :param mask: bool (H, W).
+        :param strength: How strong the ink is, float32 (H, W).
+        """
+        self.mask, self.found = mask, find_components(mask)
+        found = self.found
+        self.side = np.maximum(found.height, found.width)
+        self.weight = found.sums(strength)
+        self.large = self.side >= max(_LEAST * min(found.shape), 4)
+        self.framing, self.touching = _at_edge(found)
+        self._around: dict[bool, NDArray[np.bool_]] = {}
+
+    def around(self, frames: bool) -> NDArray[np.bool_]:
+        """Which of them enclose another of some size: (C,)."""
+        if frames not in self._around:
+            inner = self.large & ~self.framing if frames else self.large
+            self._around[frames] = _around(self.found, inner)
+        return self._around[frames]
+
+
+def choose(pieces: Pieces, *, cut: bool = False, frames: bool = True, parts: bool = True) -> Choice:
+    """Choose the digit among the pieces of a mask of ink.
+
     :param cut: Whether the digit may touch the edge: it does where a picture was cut close to it.
     :param parts: Whether what lies at the edge, around and beside is left out; or all ink is the digit.
     :param frames: Whether what runs along the edge is left out; a 7 cut close runs along two sides.
     """
-    found = find_components(mask)
+    found, mask = pieces.found, pieces.mask
     if not len(found):
         return Choice(None)
     if not parts:
         everything = np.ones(len(found), bool)
         return Choice(mask, _box(found, everything), alone=1.0, explained=1.0, pieces=len(found))
     height, width = found.shape
-    tall, wide, side = found.height, found.width, np.maximum(found.height, found.width)
-    weight = found.sums(strength)
-    large = side >= max(_LEAST * min(height, width), 4)
-    framing, touching = _at_edge(found)
-    if not frames or height > NARROW * width:  # cut to an upright 1: no frame is so narrow
-        framing[:] = False
-    around = _around(found, large & ~framing)
+    tall, wide, side = found.height, found.width, pieces.side
+    weight, large, touching = pieces.weight, pieces.large, pieces.touching
+    frames = frames and height <= NARROW * width  # cut to an upright 1: no frame is so narrow
+    framing = pieces.framing & frames
+    around = pieces.around(frames)
     flat = wide > 3.2 * tall
     usable = large & ~framing & ~around & ~flat
     if cut:
@@ -78,8 +97,8 @@ def choose(
     score = side * (weight / np.maximum(found.area, 1)) ** 2
     main = int(np.argmax(np.where(usable, score, -1)))
     below = flat & (found.top > found.bottom[main] - 0.05 * tall[main])  # an underline, not the flag of a 5
-    pieces = ~framing & ~around & ~below & (~touching | cut)
-    members, several = _members(found, main, pieces, weight)
+    near = ~framing & ~around & ~below & (~touching | cut)
+    members, several = _members(found, main, near, weight)
     counted = ~framing & ~around & (~touching | members)
     return Choice(
         found.mask(members),
@@ -133,7 +152,13 @@ def _at_edge(parts: Components) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """What encloses another thing of some size: a box, a circle."""
     found = np.zeros(len(parts), bool)
-    for outer in np.flatnonzero(inner):
+    candidates = np.flatnonzero(inner)
+    if len(candidates) < 2:
+        return found
+    edges = np.stack([-parts.top, parts.bottom, -parts.left, parts.right])[:, candidates]
+    inside = np.logical_and.reduce(edges[:, :, None] > edges[:, None, :], axis=0)  # of the other's box
+    holds = np.logical_or.reduce(inside, axis=1)
+    for outer in candidates[holds]:
         top, bottom = parts.top[outer], parts.bottom[outer]
         left, right = parts.left[outer], parts.right[outer]
         within = (
@@ -166,27 +191,27 @@ def _members(
     """The pieces of the digit, and whether there is another thing of its size."""
     members = np.zeros(len(parts), bool)
     members[main] = True
-    tall, wide = parts.height, parts.width
-    side = np.maximum(tall, wide)
+    tall = parts.height
+    side = np.maximum(tall, parts.width)
     mean = weight / np.maximum(parts.area, 1)
     usable = usable & (mean > _STRENGTH * mean[main]) & (side >= _SPECK * side[main])
-    several = False
-    for other in np.argsort(-side):
-        if not usable[other] or members[other]:
-            continue
-        pieces = members & (side >= _PART * side[main])  # crumbs do not lead to more crumbs
-        top, bottom = parts.top[pieces].min(), parts.bottom[pieces].max()
-        left, right = parts.left[pieces].min(), parts.right[pieces].max()
+    several, part = False, _PART * side[main]
+    top, bottom, left, right = (
+        int(edge[main]) for edge in (parts.top, parts.bottom, parts.left, parts.right)
+    )
+    others = np.flatnonzero(usable & ~members)
+    for other in others[np.argsort(-side[others], kind="stable")].tolist():
+        above, below = int(parts.top[other]), int(parts.bottom[other])
+        first, last = int(parts.left[other]), int(parts.right[other])
         reach = max(bottom - top, right - left)
-        across = max(
-            parts.left[other] - right, left - parts.right[other]
-        )  # the gap, negative where they overlap
-        down = max(parts.top[other] - bottom, top - parts.bottom[other])
-        equal = tall[other] >= _EQUAL * tall[main]
-        if equal and across > 0.03 * reach and down < 0:
+        across, down = max(first - right, left - last), max(above - bottom, top - below)  # negative: overlap
+        if below - above >= _EQUAL * tall[main] and across > 0.03 * reach and down < 0:
             several = True
         elif max(across, down) < (0.2 if side[other] >= _PART * reach else 0.08) * reach:
             members[other] = True
+            if side[other] >= part:  # crumbs do not lead to more crumbs
+                top, bottom = min(top, above), max(bottom, below)
+                left, right = min(left, first), max(right, last)
     crumbs = members & (side < _PART * side[main])
     if crumbs.sum() > _CRUMBS:  # print beside the digit, what is left of a ruling
         members &= ~crumbs

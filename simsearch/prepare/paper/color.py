@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from simsearch.prepare.paper.ranks import median, quantiles
+
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's grey
 _SIDE = 128  # pixels a side at which colors are compared
 _BLUR = 0.12  # of the side: the surroundings
@@ -35,7 +37,7 @@ def best_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     if spread < _LEAST or shown > _HIDDEN * spread:
         return None
     along = rgb.astype(np.float32) @ axis.astype(np.float32)
-    low, high = np.percentile(along[::2, ::2], (0.1, 99.9))
+    low, high = quantiles(along[::2, ::2], 0.001, 0.999)
     grey = ((along - low) * (255 / max(high - low, 1e-3))).clip(0, 255).astype(np.uint8)
-    light: NDArray[np.uint8] = grey if np.median(grey) > 127 else 255 - grey
+    light: NDArray[np.uint8] = grey if median(grey) > 127 else 255 - grey
     return light

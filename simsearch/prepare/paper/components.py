@@ -47,10 +47,9 @@ class Components:
 
     def sums(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of values, (H, W), over each component: (C,)."""
-        total = np.cumsum(values.ravel(), dtype=np.float64)
-        first, last = self.rows * self.shape[1] + self.starts, self.rows * self.shape[1] + self.ends
-        runs = total[last - 1] - np.where(first > 0, total[first - 1], 0)
-        sums: NDArray[np.float64] = np.bincount(self.of_run, runs, minlength=len(self)).astype(np.float64)
+        inked = values.ravel()[_pixels(self.shape, self.rows, self.starts, self.ends)]
+        of_pixel = np.repeat(self.of_run, self.ends - self.starts)
+        sums: NDArray[np.float64] = np.bincount(of_pixel, inked, minlength=len(self)).astype(np.float64)
         return sums
 
     def contact(self) -> _Ints:
@@ -72,10 +71,17 @@ def filled(
     shape: tuple[int, int], rows: _Ints, starts: _Ints, ends: _Ints, chosen: NDArray[np.bool_]
 ) -> Mask:
     """A mask of the chosen runs."""
-    steps = np.zeros((shape[0], shape[1] + 1), np.int8)
-    steps[rows[chosen], starts[chosen]] = 1
-    steps[rows[chosen], ends[chosen]] -= 1
-    return np.cumsum(steps[:, :-1], axis=1, dtype=np.int8).astype(bool)
+    mask = np.zeros(shape, bool)
+    mask.ravel()[_pixels(shape, rows[chosen], starts[chosen], ends[chosen])] = True
+    return mask
+
+
+def _pixels(shape: tuple[int, int], rows: _Ints, starts: _Ints, ends: _Ints) -> _Ints:
+    """The places of the runs' pixels in the flat picture, run after run."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    places: _Ints = np.arange(int(lengths.sum())) + np.repeat(rows * shape[1] + starts - before, lengths)
+    return places
 
 
 def find_runs(mask: Mask) -> tuple[_Ints, _Ints, _Ints]:
@@ -128,11 +134,15 @@ def _joined(count: int, first: _Ints, second: _Ints) -> _Ints:
 
 def grown(mask: Mask, reach: int) -> Mask:
     """Every pixel within so many rows and columns of a true one."""
-    for _ in range(reach):
-        wide = mask.copy()
-        wide[1:] |= mask[:-1]
-        wide[:-1] |= mask[1:]
-        mask = wide.copy()
-        mask[:, 1:] |= wide[:, :-1]
-        mask[:, :-1] |= wide[:, 1:]
-    return mask
+    if not reach:
+        return mask
+    height, width = mask.shape
+    wide = np.zeros((height + 2 * reach, width + 2 * reach), bool)
+    wide[reach:-reach, reach:-reach] = mask
+    done, length = 1, 2 * reach + 1
+    while done < length:  # by doubling
+        step = min(done, length - done)
+        wide = wide[:-step] | wide[step:]
+        wide = wide[:, :-step] | wide[:, step:]
+        done += step
+    return wide

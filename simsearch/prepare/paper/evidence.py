@@ -9,10 +9,12 @@ import numpy as np
 from simsearch.prepare.paper.choose import Choice
 from simsearch.prepare.paper.components import Mask, find_components, grown
 from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.ranks import quantiles
 from simsearch.prepare.paper.tophat import Grey, Layer, sliding
 
 _SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.025  # the least evidence of ink
 _SUPPORT_CUT = 0.74
+_PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
 _LIGHTER = 0.4  # of the way from the ink's grey to the paper's
@@ -32,9 +34,11 @@ class Evidence:
     levels: float  # grey levels between it and the paper
 
     def suffices(self, choice: Choice, score: float) -> bool:
-        """Whether it suffices to take a choice of a score for ink; what is cut close shows less rim."""
+        """Whether it is enough to take a choice of a score for ink; cut close, it shows less of its rim."""
         support = _SUPPORT_CUT if choice.cut else _SUPPORT
-        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS and score > _SCORE
+        if choice.pieces > _PIECES or score < _SCORE:
+            return False
+        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
 
     def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
         """How well a choice explains a page: what is large, ends at paper, and leaves little over."""
@@ -46,29 +50,30 @@ class Evidence:
 
 
 def weigh(
-    layer: Layer, choice: Choice, inside: Mask, mask: Mask, cleared: Mask, gone: Mask, lines: float
+    layer: Layer, choice: Choice, inside: Mask, rim: Mask, mask: Mask, cleared: Mask, lines: float
 ) -> Evidence:
     """Gather the evidence.
 
     :param inside: The chosen ink, bool (H, W).
     :param mask: All ink.
     :param cleared: All ink without rulings.
-    :param gone: What was looked at before and left out: no paper.
+    :param rim: What is lighter beside the choice: `lighter_beside`.
     :param lines: The thickness of rulings, in pixels; 0 without any.
     """
     cut = around(choice, mask.shape)
+    inked = inside[cut]
     rest = layer.share[::3, ::3][~grown(mask, 2)[::3, ::3]]
-    usual, most = np.percentile(rest, (80, 98)) if rest.size else (0.0, 0.0)
-    mean = float(layer.share[inside].mean())
+    usual, most = quantiles(rest, 0.8, 0.98) if rest.size else (0.0, 0.0)
+    mean = float(layer.share[cut][inked].mean())
     clear = max(mean / max(most, 1e-3), mean / max(2 * usual, 1e-3))
-    if lines and _is_piece_of_line(inside[cut], (mask & ~cleared)[cut], lines):
+    if lines and _is_piece_of_line(inked, (mask & ~cleared)[cut], lines):
         clear = 0.0
     return Evidence(
-        support=edge_support(layer.view[cut], layer.paper[cut], inside[cut], gone[cut]),
+        support=edge_support(inked, rim),
         clear=clear,
         goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
         paper=1 - float(mask.mean()),
-        levels=float(np.mean(layer.paper[inside]) - np.mean(layer.view[inside])),
+        levels=float(np.mean(layer.paper[cut][inked]) - np.mean(layer.view[cut][inked])),
     )
 
 
@@ -81,7 +86,7 @@ def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple
     )
 
 
-def supported(layer: Layer, choice: Choice, gone: Mask) -> Mask:
+def supported(choice: Choice, rim: Mask) -> Mask:
     """The chosen ink without those of its pieces that do not end at paper, bool (H, W)."""
     assert choice.mask is not None
     if choice.pieces < 2:
@@ -92,21 +97,31 @@ def supported(layer: Layer, choice: Choice, gone: Mask) -> Mask:
     for piece in np.flatnonzero(~keep):
         only = np.zeros(len(parts), bool)
         only[piece] = True
-        keep[piece] = edge_support(layer.view[cut], layer.paper[cut], parts.mask(only), gone[cut]) > _PIECE
+        keep[piece] = edge_support(parts.mask(only), rim) > _PIECE
     inside = np.zeros_like(choice.mask)
     inside[cut] = parts.mask(keep)
     return inside
 
 
-def edge_support(view: Grey, paper: Grey, inside: Mask, gone: Mask) -> float:
-    """The share of the surroundings of ink that is lighter than it, and not merely cut off by the closing."""
+def lighter_beside(layer: Layer, choice: Choice, gone: Mask) -> Mask:
+    """Where around a choice it is lighter than ink that is near, and not merely cut off by the closing.
+
+    :param gone: What was looked at before and left out: no paper, bool (H, W).
+    :return: bool, of the rows and columns of `around`.
+    """
+    cut = around(choice, gone.shape)
+    view, paper = layer.view[cut], layer.paper[cut]
     darkest = sliding(sliding(view, _NEAR, _NEAR, np.minimum, 255).T, _NEAR, _NEAR, np.minimum, 255).T
     lightest = sliding(sliding(paper, _NEAR, _NEAR, np.maximum, 0).T, _NEAR, _NEAR, np.maximum, 0).T
-    rim = grown(inside, _RIM) & ~grown(inside, _RIM - 1)
-    if not rim.any():
-        return 0.0
-    low = darkest[rim].astype(np.float32)
-    return float(np.mean((view[rim] > low + _LIGHTER * (lightest[rim] - low)) & ~gone[rim]))
+    lighter: Mask = view > darkest + np.float32(_LIGHTER) * (lightest - darkest)
+    return lighter & ~gone[cut]
+
+
+def edge_support(inside: Mask, lighter: Mask) -> float:
+    """The share of the surroundings of ink that is lighter than it."""
+    near = grown(inside, _RIM - 1)
+    rim = grown(near, 1) & ~near
+    return float(np.mean(lighter[rim])) if rim.any() else 0.0
 
 
 def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from simsearch.prepare.paper.ranks import framed
 from simsearch.prepare.paper.surface import edge
 
 Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
@@ -74,8 +75,8 @@ def _shrunk(ink: Ink, side: int) -> Ink:
 
 def stroke_width(ink: Ink) -> float:
     """Width of the strokes in pixels, whatever their strength: twice the ink over the length of its edge."""
-    framed = np.pad(ink, 1)
-    edges = np.hypot(np.diff(framed, axis=0)[:, 1:], np.diff(framed, axis=1)[1:]).sum()
+    wide = framed(ink)
+    edges = np.hypot(wide[1:, 1:] - wide[:-1, 1:], wide[1:, 1:] - wide[1:, :-1]).sum()
     return float(2 * ink.sum() / max(edges, 1e-6))
 
 

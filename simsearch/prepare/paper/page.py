@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from simsearch.prepare.paper.choose import Choice, choose
+from simsearch.prepare.paper.choose import Choice, Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.evidence import Evidence, supported, weigh
+from simsearch.prepare.paper.evidence import Evidence, lighter_beside, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
+from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border, is_drawing, is_filled
 from simsearch.prepare.paper.steps import ALL, Steps
@@ -21,6 +22,8 @@ from simsearch.prepare.paper.tophat import Grey, Layer, lay_paper, mean_of_9
 
 _WIDTHS = (0.13, 0.22, 0.36, 0.6, 1.0)  # of the closing's square, as shares of the shorter side
 _LARGE = 560  # pixels of the longer side: larger pages are reduced
+_COARSE = 300  # at which it is looked for first, and
+_ENOUGH = 64  # pixels of the digit that suffice
 _SMALL = 112  # pixels of the shorter side: smaller ones are enlarged
 _STRONG = 0.42  # of the strongest ink: what is weaker is a ruling, a shadow
 _NOISES = 5  # standard deviations of the noise, and
@@ -28,6 +31,8 @@ _FAINTEST = 0.12  # of the paper's light: ink takes more than these
 _LOOKS = 3  # each at what the ones before left over
 _MOST = 0.6  # of the ink: where the digit is more, rulings are not looked for
 _SURE, _GOES_ON = 0.9, 0.85  # and so much that the other polarity need not be tried
+_IN_SHADOW, _GOOD = 0.42, 0.25  # the same where paper in a shadow is no lighter than ink in the light
+_DARK_PAGE = 96  # grey: where half of the page is darker, light ink is looked for first
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
@@ -56,7 +61,7 @@ class Found:
     def notes(self) -> tuple[str, ...]:
         """What was done that the user may not expect."""
         paper = self.layer.paper[::4, ::4]
-        low, high = np.percentile(paper if self.dark else 255 - paper, (5, 95))
+        low, high = quantiles(paper if self.dark else 255 - paper, 0.05, 0.95)
         said = {
             INVERTED: self.dark,
             "uneven light evened out": self.dark and low < _SHADE * high,
@@ -75,8 +80,11 @@ class Found:
     @property
     def sure(self) -> bool:
         """Whether the other polarity need not be tried."""
-        plain = not self.choice.cut and not self.choice.several
-        return plain and self.evidence.support > _SURE and self.evidence.goes_on > _GOES_ON
+        plain = not self.choice.cut and not self.choice.several and self.evidence.support > _SURE
+        good, goes_on = self.score > _GOOD, self.evidence.goes_on
+        if self.dark:
+            return plain and (goes_on > _GOES_ON or (good and goes_on > _IN_SHADOW))
+        return plain and good and goes_on > _GOES_ON
 
 
 def find_on_page(grey: Grey, *, dark: bool | None = None, steps: Steps = ALL) -> Found | None:
@@ -85,20 +93,31 @@ def find_on_page(grey: Grey, *, dark: bool | None = None, steps: Steps = ALL) ->
     :param grey: uint8 (H, W), of any size.
     :param dark: Whether the ink is darker than the paper, if that is known.
     """
-    grey = _to_size(grey)
-    first = None if dark is False else _find(grey, True, steps)
-    if dark or (first and (first.sure or not steps.polarity)):
-        return first
-    second = _find(grey, False, steps)
-    return max((one for one in (first, second) if one), key=lambda one: one.score, default=None)
+    if steps.coarse and max(grey.shape) > _COARSE:
+        found = _find_either(_to_size(grey, _COARSE), dark, steps)
+        if found and found.sure and max(found.ink.shape) >= _ENOUGH:
+            return found
+    return _find_either(_to_size(grey, _LARGE), dark, steps)
 
 
-def _to_size(grey: Grey) -> Grey:
+def _find_either(grey: Grey, dark: bool | None, steps: Steps) -> Found | None:
+    """Of both polarities, the one that explains the page better."""
+    light_first = steps.polarity and median(grey[::4, ::4]) < _DARK_PAGE
+    found = []
+    for inked in ((False, True) if light_first else (True, False)) if dark is None else (dark,):
+        one = _find(grey, inked, steps)
+        if one and (one.sure or not steps.polarity):
+            return one
+        found += [one] if one else []
+    return max(found, key=lambda one: one.score, default=None)
+
+
+def _to_size(grey: Grey, most: int) -> Grey:
     if min(grey.shape) < _SMALL:
         factor = -(-_SMALL // min(grey.shape))
         size = (grey.shape[1] * factor, grey.shape[0] * factor)
         grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
-    factor = -(-max(grey.shape) // _LARGE)
+    factor = -(-max(grey.shape) // most)
     return np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
 
 
@@ -127,13 +146,13 @@ def _look(layer: Layer, steps: Steps) -> Found | None:
         if peak < least:
             return None
         mask = left > max(least, _STRONG * peak)
-        lines, cleared, masks = 0.0, mask, [mask]
-        first = choose(mask, strength, parts=steps.parts)
+        lines, cleared, pieces = 0.0, mask, [Pieces(mask, strength)]
+        first = choose(pieces[0], parts=steps.parts)
         if steps.rulings and (first.mask is None or first.edge or first.alone < _MOST):
             cleared, lines = remove_rulings(mask)
-            masks += [cleared] if lines else []
+            pieces += [Pieces(cleared, strength)] if lines else []
         for cut in (False, True):
-            choices = (choose(one, strength, cut=cut, parts=steps.parts) for one in masks)
+            choices = (choose(one, cut=cut, parts=steps.parts) for one in pieces)
             found = max(
                 _seen(layer, choices, mask, cleared, gone, lines, steps),
                 key=lambda one: one.score,
@@ -155,8 +174,9 @@ def _seen(
             continue
         if steps.shapes and not _is_drawn(choice.mask, choice, steps):
             continue
-        chosen = supported(layer, choice, gone) if steps.support else choice.mask
-        evidence = weigh(layer, choice, chosen, mask, cleared, gone, lines)
+        rim = lighter_beside(layer, choice, gone)
+        chosen = supported(choice, rim) if steps.support else choice.mask
+        evidence = weigh(layer, choice, chosen, rim, mask, cleared, lines)
         if not steps.support or evidence.suffices(choice, evidence.score(choice, mask.shape, layer.dark)):
             ink = _ink_of(layer, chosen, mask)
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import choose
+from simsearch.prepare.paper.choose import Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
+from simsearch.prepare.paper.ranks import framed
 from simsearch.prepare.paper.shapes import is_drawing
 from simsearch.prepare.paper.surface import Grey, fit_paper
 
@@ -33,7 +33,7 @@ _WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
 _CORE = 60  # cells, to say anything
 _AWAY = 8  # cells from the ink, beyond which no blurred edge reaches
 _CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or print beside it
-_CHECKED_SIDE = 160  # pixels a side at which it is checked that there is one thing
+_CHECKED_SIDE = 112  # pixels a side at which it is checked that there is one thing
 _COVERED = 0.16  # of a cell, from which on it is ink
 _NEARLY_ALL = 0.99
 _SLACK = 0.04  # of the digit's side, between its box and that of all ink
@@ -75,9 +75,8 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
     if not checked:
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
-    covered, strength = _reduced(mask, cell), _reduced(ink / peak, cell)
-    drawn = int(np.count_nonzero(np.bincount(grey.ravel()))) <= _DRAWN
-    if not _is_one_thing(covered > _COVERED, [edge / cell for edge in box], drawn=drawn):
+    covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
+    if not _is_one_thing(covered > _COVERED, [edge / cell for edge in box], grey):
         return None
     if not _is_one_strength(strength, covered):
         return None
@@ -87,8 +86,12 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
 
 def _reduced(values: NDArray[Any], cell: int) -> Ink:
     """Means over cells, which are looked at to check what there is: float32."""
-    image = Image.fromarray(values.astype(np.float32))
-    return np.asarray(image.reduce(cell) if cell > 1 else image)
+    if cell == 1:
+        return values.astype(np.float32)
+    if values.dtype != bool:
+        return np.asarray(Image.fromarray(values).reduce(cell))
+    image = Image.fromarray(values.view(np.uint8) * np.uint8(255))
+    return np.asarray(image.reduce(cell), np.float32) / np.float32(255)
 
 
 def _is_level(strength: Ink, mask: Mask, noise: float) -> bool:
@@ -107,15 +110,16 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
 
 
-def _is_one_thing(mask: Mask, box: Sequence[float], *, drawn: bool) -> bool:
+def _is_one_thing(mask: Mask, box: Sequence[float], grey: Grey) -> bool:
     """Whether the ink in the box is a drawing, and all the ink that there is.
 
     :param box: Top, bottom, left, right, in cells.
-    :param drawn: Whether no camera took the picture, so that no desk shows at its edge.
+    :param grey: The picture; if no camera took it, no desk shows at its edge.
     """
-    choice = choose(mask, mask.astype(np.float32))
+    pieces = Pieces(mask, mask.astype(np.float32))
+    choice = choose(pieces)
     if choice.edge or choice.mask is None:
-        choice = choose(mask, mask.astype(np.float32), cut=True, frames=not drawn)
+        choice = choose(pieces, cut=True, frames=not _is_drawn(grey))
         if choice.edge and choice.alone < _NEARLY_ALL:
             return False
     if choice.mask is None or choice.several or choice.around:
@@ -129,6 +133,11 @@ def _is_one_thing(mask: Mask, box: Sequence[float], *, drawn: bool) -> bool:
     return is_drawing(choice.mask[top:bottom, left:right])
 
 
+def _is_drawn(grey: Grey) -> bool:
+    """Whether a program drew the picture."""
+    return sum(map(bool, Image.fromarray(grey).histogram())) <= _DRAWN
+
+
 def _ink_box(mask: Mask) -> tuple[int, int, int, int]:
     """Bounds of the ink without specks of dust.
 
@@ -137,9 +146,11 @@ def _ink_box(mask: Mask) -> tuple[int, int, int, int]:
     """
     cell = max(mask.shape) // 64
     if cell > 1:
-        cells = np.asarray(Image.fromarray(mask.astype(np.float32)).reduce(cell))
-        framed = np.pad(cells, 1)
-        near = sliding_window_view(framed, (3, 3)).sum((2, 3))
+        near = framed(_reduced(mask, cell), 2)
+        near = near[:-2] + near[1:-1] + near[2:]
+        near = (near[:, :-2] + near[:, 1:-1] + near[:, 2:])[
+            1:-1, 1:-1
+        ]  # the sum of each cell and those around
         top, bottom, left, right = (cell * edge for edge in bounds(near >= near.max() / 8))
         inner = bounds(mask[top:bottom, left:right])
         return top + inner[0], top + inner[1], left + inner[2], left + inner[3]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask, filled, find_runs
+from simsearch.prepare.paper.ranks import median
 
 _SLOPES = np.tan(np.radians(np.linspace(-13, 13, 53)))  # from a side of the picture
 _LEAST = 0.42  # of the side, that a line covers
@@ -58,7 +59,7 @@ def _lines(mask: Mask) -> tuple[Mask, float]:
         on_line |= _without_strokes(full, place, rows, height)[place]
     if not on_line.any():
         return np.zeros(mask.shape, bool), 0.0
-    usual = float(np.median((ends - starts)[on_line]))
+    usual = median((ends - starts)[on_line])
     on_line &= ends - starts <= 1.7 * usual + 1.5
     return filled(mask.shape, rows, starts, ends, on_line), usual
 

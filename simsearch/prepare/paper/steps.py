@@ -10,6 +10,7 @@ class Steps:
     """Which steps are taken."""
 
     plain: bool = True  # one thing on level paper is decided first, and fast
+    coarse: bool = True  # a page is looked at in a smaller size first, which often suffices
     color: bool = True  # ink is looked for in color where grey hides it
     eraser: bool = True  # white strokes on nothing are an eraser's
     closing: bool = True  # paper is what lies around ink, not one smooth surface

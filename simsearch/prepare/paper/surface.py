@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from simsearch.prepare.paper.ranks import median
 
 Grey = NDArray[np.uint8]  # (H, W)
 Levels = NDArray[np.float32]  # (H, W), grey levels
+_Values = NDArray[np.float64]
 
 _SAMPLES = 32  # points a side at which the paper is looked at
 _ROUNDS = 4
 _FLAT = 2  # grey levels by which the border of a drawing program's paper differs from its median
+
+
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """A quadratic surface, and how far what is near it lies from it."""
+
+    terms: _Values  # (6,): of 1, x, x^2, y, yx, y^2
+    noise: float  # standard deviation
+
+    def at(self, y: NDArray[np.float32], x: NDArray[np.float32]) -> Levels:
+        """Its levels at the crossings of rows and columns, float32 (H, W)."""
+        one, of_x, of_xx, of_y, of_yx, of_yy = self.terms.astype(np.float32)
+        y = y[:, None]
+        levels: Levels = (one + y * (of_y + y * of_yy)) + x * ((of_x + y * of_yx) + of_xx * x)
+        return levels
 
 
 def fit_paper(grey: Grey) -> tuple[Levels, float]:
@@ -26,20 +45,31 @@ def fit_paper(grey: Grey) -> tuple[Levels, float]:
     :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
     """
     border = edge(grey)
-    middle = median(border)
-    if np.abs(border - middle).max() <= _FLAT:
-        return np.full(grey.shape, middle, np.float32), 0.0
+    level = median(border)
+    if np.abs(border - level).max() <= _FLAT:
+        return np.full(grey.shape, level, np.float32), 0.0
     step = max(1, max(grey.shape) // _SAMPLES)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
+    places, greys = (y[::step], x[::step]), grey[::step, ::step].astype(np.float64)
     dark, light = two_greys(grey)
 
-    def share(of: NDArray[np.bool_]) -> float:
-        return float(edge(of).mean() + of[::step, ::step].mean()) / 2
+    reach = np.ptp(grey) / 8
 
-    residuals = np.abs(grey[::step, ::step] - middle)
-    common = light if share(grey > (dark + light) / 2) > 0.5 else dark
-    first = _fit_surface(grey, middle, max(residuals.max() / 2, median(residuals)))
-    second = _fit_surface(grey, common, (light - dark) / 4)
-    return max(first, second, key=lambda fit: share(np.abs(grey - fit[0]) < np.ptp(grey) / 8))
+    def share(near_edge: NDArray[np.bool_], near: NDArray[np.bool_]) -> float:
+        return float(near_edge.mean() + near.mean()) / 2
+
+    def near(surface: _Surface) -> float:
+        ends = [surface.at(*line) for line in ((y[[0, -1]], x), (y, x[[0, -1]]))]
+        along = np.concatenate((ends[0].ravel(), ends[1].T.ravel()))
+        return share(np.abs(border - along) < reach, np.abs(greys - surface.at(*places)) < reach)
+
+    middle = (dark + light) / 2
+    common = light if share(border > middle, greys > middle) > 0.5 else dark
+    residuals = np.abs(greys - level)
+    first = _fit_surface(greys, places, level, max(float(residuals.max()) / 2, median(residuals)))
+    second = _fit_surface(greys, places, common, (light - dark) / 4)
+    best = max(first, second, key=near)
+    return best.at(y, x), best.noise
 
 
 def edge(grey: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -47,41 +77,34 @@ def edge(grey: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1])).astype(np.float32)
 
 
-def _fit_surface(grey: Grey, level: float, limit: float) -> tuple[Levels, float]:
+def _fit_surface(
+    greys: _Values, places: tuple[NDArray[np.float32], NDArray[np.float32]], level: float, limit: float
+) -> _Surface:
     """Fit a quadratic surface to the greys within a limit of a level; each round drops what lies far from it.
 
-    :return: The surface, float32 (H, W), and the standard deviation of what is near it.
+    :param greys: Samples, (H', W').
+    :param places: Their rows and columns, each in -1 to 1.
     """
-    step = max(1, max(grey.shape) // _SAMPLES)
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
-    samples = grey[::step, ::step].astype(np.float64).ravel()  # (S,)
-    rows, columns = (part.ravel() for part in np.meshgrid(y[::step], x[::step], indexing="ij"))  # (S,)
-    powers = (np.ones_like(rows), columns, columns * columns, rows, rows * columns, rows * rows)
-    terms = np.stack(powers, axis=1)  # (S, 6)
+    y, x = (line.astype(np.float64) for line in np.meshgrid(*places, indexing="ij"))
+    terms = np.stack([np.ones_like(x), x, x * x, y, y * x, y * y], axis=-1).reshape(-1, 6)  # (S, 6)
+    samples = greys.ravel()  # (S,)
     residuals, noise = np.abs(samples - level), 0.0
     limit = max(limit, float(residuals.min()))  # never leaves nothing
+    surface = np.zeros(6)
     for _ in range(_ROUNDS):
-        near, seen = terms[residuals <= limit], samples[residuals <= limit]
-        surface = np.linalg.lstsq(near.T @ near, near.T @ seen)[0]  # the normal equations are small
-        noise = 1.4826 * median(np.abs(seen - near @ surface))
-        residuals, limit = np.abs(samples - terms @ surface), 3 * noise + 0.5
-    flat, x1, x2, y1, yx, y2 = surface.astype(np.float32)
-    levels = (flat + y * (y1 + y * y2))[:, None] + x * ((x1 + y * yx)[:, None] + x * x2)  # by Horner
-    return levels, noise
-
-
-def median(values: NDArray[Any]) -> float:
-    """The middle one of some values, or the mean of the middle two, as `np.median`, which loads a module of
-    masked arrays first.
-    """
-    middle = [(values.size - 1) // 2, values.size // 2]
-    return float(np.partition(values, middle, axis=None)[middle].mean())
+        kept = residuals <= limit
+        near, levels = terms[kept], samples[kept]
+        surface = np.linalg.lstsq(near.T @ near, near.T @ levels)[0]  # the normal equations are small
+        residuals = np.abs(samples - terms @ surface)
+        noise = 1.4826 * median(residuals[kept])
+        limit = 3 * noise + 0.5
+    return _Surface(surface, noise)
 
 
 def two_greys(grey: Grey) -> tuple[float, float]:
     """Mean greys of the dark and the light class, at the threshold of Otsu ("A threshold selection method
     from gray-level histograms", 1979)."""
-    counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
+    counts = np.array(Image.fromarray(np.atleast_2d(grey)).histogram(), np.float64)
     below, sums = counts.cumsum()[:-1], (counts * np.arange(256)).cumsum()  # of greys up to each threshold
     above, rest = counts.sum() - below, sums[-1] - sums[:-1]
     split = (below > 0) & (above > 0)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.prepare.paper.ranks import framed, median, quantiles
+
 Grey = NDArray[np.uint8]  # (H, W)
 Share = NDArray[np.float32]  # (H, W), 0 paper to 1 black
 
@@ -50,24 +52,26 @@ def lay_paper(grey: Grey, side: int, dark: bool) -> Layer:
     view = grey if dark else 255 - grey
     paper = closing(view, side)
     missing = (paper - view).astype(np.float32)
-    least = np.float32(max(_DARKEST * float(np.percentile(paper[::4, ::4], 95)), 1))
+    least = np.float32(max(_DARKEST * quantiles(paper[::4, ::4], 0.95)[0], 1))
     missing /= np.maximum(paper, least, dtype=np.float32)
-    missing -= np.percentile(missing[::3, ::3], 25)
+    missing -= np.float32(quantiles(missing[::3, ::3], 0.25)[0])
     np.maximum(missing, 0, out=missing)
-    level = max(float(np.median(paper[::4, ::4])), float(least))
+    level = max(median(paper[::4, ::4]), float(least))
     return Layer(view, paper, missing, _grain(view) / level, dark)
 
 
 def _grain(grey: Grey) -> float:
     """The standard deviation of noise, from steps between neighbors; the few large ones are edges."""
     steps = np.abs(np.diff(grey[::3].astype(np.int16), axis=1))[:, ::3]
-    return 0.886 * float(np.mean(np.minimum(steps, 3 * np.median(steps) + 2)))
+    return 0.886 * float(np.mean(np.minimum(steps, 3 * median(steps) + 2)))
 
 
 def mean_of_9(values: Share) -> Share:
     """The mean of each pixel and its eight neighbors."""
-    framed = np.pad(values, 1, mode="edge")
-    rows = framed[:-2] + framed[1:-1] + framed[2:]
+    wide = framed(values)
+    wide[0], wide[-1] = wide[1], wide[-2]
+    wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
     mean: Share = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / np.float32(9)
     return mean
 
@@ -75,7 +79,8 @@ def mean_of_9(values: Share) -> Share:
 def sliding(grey: Grey, back: int, ahead: int, extreme: Callable[..., Grey], outside: int) -> Grey:
     """The extreme of `back` pixels before each to `ahead` pixels after it, along columns: by doubling."""
     length = back + ahead + 1
-    found = np.pad(grey, ((back, ahead), (0, 0)), constant_values=outside)
+    found = np.full((len(grey) + back + ahead, grey.shape[1]), outside, grey.dtype)
+    found[back : back + len(grey)] = grey
     reach = 1
     while reach < length:
         step = min(reach, length - reach)

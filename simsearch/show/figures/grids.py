@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from simsearch.errors import BadInputError
 from simsearch.evaluate.mistakes import Mistake
 from simsearch.index.bundle import Bundle
-from simsearch.search.searcher import Answer, Searcher
+from simsearch.search.answers import Answer
+from simsearch.search.searcher import Searcher
 from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 
 _SIDE = 0.92  # inches of a picture

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
-from simsearch.search.searcher import Answer, Searcher
+from simsearch.search.answers import Answer
+from simsearch.search.searcher import Searcher
 from simsearch.show.figures.sheet import BODY, HEADER, MARGIN, PLAIN, Sheet, Style
 from simsearch.show.figures.theme import SIMILARITY, similarity_color, text_on
 from simsearch.text import percent
@@ -122,5 +123,6 @@ def _draw_scale(
         if low <= tick + 1e-9:
             at = x + width * (tick - low) / (1 - low)
             sheet.text(at, y + _BAR + 0.2, f"{tick:g}", size=10, color=sheet.theme.muted, ha="center")
-    caption = "large: cosine similarity; below it: probability of one class"
+    claimed = any(example.probability is not None for example in examples)
+    caption = "large: cosine similarity" + ("; below it: probability of one class" if claimed else "")
     sheet.text(x + width / 2, y + _BAR + 0.42, caption, size=10, color=sheet.theme.muted, ha="center")

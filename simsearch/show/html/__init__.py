@@ -4,6 +4,7 @@ html_report.py     what a report says
 report.html.jinja  how it is written
 audit_page.py, audit.html.jinja  the same of an audit
 copies_page.py, copies.html.jinja  the same of copies
+explorer_page.py, explorer.html.jinja, explorer.js  an index that searches itself
 pages.py           templates -> documents
 parts.html.jinja   what all of them share
 tables.py          tables and pictures as data

@@ -7,6 +7,7 @@ change_view.py    what a change of an index does, and did
 tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
 findings_view.py  audits and copies -> a screen
+exam_view.py     what a learned head is worth
 answer_view.py   an answer -> a screen
 window.py        the same in the rows of a window
 answer_parts.py  hits and classes as tiles, tables and lines

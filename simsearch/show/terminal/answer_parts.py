@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 from rich.text import Text
 
+from simsearch.search.answers import Answer, ClassRank, Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Answer, ClassRank, Hit
 from simsearch.show.names import distinct, without_middle
 from simsearch.show.terminal.tables import BAR_WIDTH, bar, plain_table
 from simsearch.show.terminal.thumbnails import COLUMNS
@@ -90,7 +90,9 @@ def hits_table(answer: Answer, truth: str | None, most: int | None = None) -> Ta
     if truth is not None:
         table.add_column("")
     table.add_column("score", justify="right")
-    table.add_column(PAIRS, justify="right")
+    claimed = any(hit.probability is not None for hit in answer.hits)
+    if claimed:
+        table.add_column(PAIRS, justify="right")
     judged = any(hit.match is not None for hit in answer.hits)
     if judged:
         table.add_column("match")
@@ -103,7 +105,7 @@ def hits_table(answer: Answer, truth: str | None, most: int | None = None) -> Ta
             Text("-" if hit.label is None else printable(hit.label)),
             *([mark(hit.label, truth)] if truth is not None else []),
             f"{hit.score:.4f}",
-            _chance(hit.probability if pairs else None),
+            *([_chance(hit.probability if pairs else None)] if claimed else []),
             *(["yes" if hit.match else "no"] if judged else []),
             str(hit.id),
             Text(printable(hit.source)),
@@ -144,7 +146,9 @@ def classes_table(classes: Sequence[ClassRank], truth: str | None) -> Table:
     table.add_column("mean of 5", justify="right")
     table.add_column("", width=BAR_WIDTH, no_wrap=True)
     table.add_column("best", justify="right")
-    table.add_column(_class_heading(classes), justify="right")
+    claimed = _class_heading(classes)
+    if claimed:
+        table.add_column(claimed, justify="right")
     table.add_column("example", justify="right")
     for row in classes:
         table.add_row(
@@ -153,7 +157,7 @@ def classes_table(classes: Sequence[ClassRank], truth: str | None) -> Table:
             f"{row.mean:.4f}",
             Text(bar(row.mean), style="cyan"),
             f"{row.best:.4f}",
-            _chance(_class_probability(row)),
+            *([_chance(_class_probability(row))] if claimed else []),
             f"id {row.example}",
         )
     return table
@@ -168,7 +172,7 @@ def class_lines(
     shown = classes if len(classes) < most else classes[: most - 2]
     names = _cut([row.label for row in shown], longest)
     width = max(5, *(Text(name).cell_len for name in names.values()))
-    heading = "posterior" if _class_heading(shown) != PAIRS else "pair prob."
+    heading = "pair prob." if _class_heading(shown) == PAIRS else _class_heading(shown)
     lines = [Text(f"  {'class':<{width + 3}}{'mean of 5':<{_SHORT_BAR + 8}}{heading}", "dim")]
     for row in shown:
         name = Text(names[row.label], "bold" if row.rank == 1 else "")
@@ -180,7 +184,7 @@ def class_lines(
                 (" ✓ " if row.label == truth else "   ", "bold green"),
                 (f"{bar(row.mean, _SHORT_BAR):<{_SHORT_BAR}}", "cyan"),
                 f" {row.mean:.4f} ",
-                f"{_chance(_class_probability(row)):>{len(heading)}}",
+                f"{_chance(_class_probability(row)):>{len(heading)}}" if heading else "",
             )
         )
     if len(shown) < len(classes):
@@ -198,7 +202,10 @@ def _class_probability(row: ClassRank) -> float | None:
 
 
 def _class_heading(classes: Sequence[ClassRank]) -> str:
-    return "posterior" if any(row.posterior is not None for row in classes) else PAIRS
+    """What is claimed of classes; nothing without a calibration."""
+    if any(row.posterior is not None for row in classes):
+        return "posterior"
+    return PAIRS if any(row.probability is not None for row in classes) else ""
 
 
 def _cut(labels: Sequence[str | None], width: int) -> dict[str, str]:

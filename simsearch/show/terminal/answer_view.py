@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from simsearch.search.answers import Answer
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Answer
 from simsearch.show.terminal.answer_parts import (
     MOST_CLASSES,
     Thumbnail,

@@ -16,6 +16,7 @@ from PIL import Image
 
 ESC = "\x1b"
 SIXEL_LEVELS = 16  # grays: as many colors as the first sixel terminals had
+SIXEL_COLORS = 256  # of pictures in color: as many as xterm and its kin have
 _KITTY_CHUNK = 4096  # bytes of base64 in one escape sequence, at most
 
 Grays = NDArray[np.uint8]  # (H, W)
@@ -49,18 +50,32 @@ def kitty(colors: NDArray[np.uint8], opaque: Opaque, columns: int, rows: int) ->
     return "".join(parts)
 
 
-def sixel(grays: Grays, opaque: Opaque) -> str:
-    """A picture pixel by pixel, from the cursor on."""
-    height, width = grays.shape
+def sixel(colors: NDArray[np.uint8], opaque: Opaque) -> str:
+    """A picture in grays (H, W) or colors (H, W, 3), pixel by pixel, from the cursor on."""
+    numbers, palette = _by_gray(colors) if colors.ndim == 2 else _by_color(colors)
+    height, width = numbers.shape
+    numbers = np.where(opaque, numbers, -1)
+    defined = "".join(
+        f"#{number};2;{';'.join(str(round(100 * part / 255)) for part in color)}"
+        for number, color in enumerate(palette)
+    )
+    bands = [_band(numbers[top : top + 6]) for top in range(0, height, 6)]
+    return f'{ESC}7{ESC}P0;1;0q"1;1;{width};{height}{defined}{"-".join(bands)}{ESC}\\{ESC}8'
+
+
+def _by_gray(grays: Grays) -> tuple[NDArray[np.int64], list[list[float]]]:
+    """The number of each pixel's level, and the levels."""
     levels = np.rint(grays.astype(np.float64) * (SIXEL_LEVELS - 1) / 255).astype(np.int64)
-    levels = np.where(opaque, levels, -1)
-    palette = "".join(f"#{level};2;{';'.join([str(_percent(level))] * 3)}" for level in range(SIXEL_LEVELS))
-    bands = [_band(levels[top : top + 6]) for top in range(0, height, 6)]
-    return f'{ESC}7{ESC}P0;1;0q"1;1;{width};{height}{palette}{"-".join(bands)}{ESC}\\{ESC}8'
+    return levels, [[255 * level / (SIXEL_LEVELS - 1)] * 3 for level in range(SIXEL_LEVELS)]
 
 
-def _percent(level: int) -> int:
-    return round(100 * level / (SIXEL_LEVELS - 1))
+def _by_color(colors: NDArray[np.uint8]) -> tuple[NDArray[np.int64], list[list[float]]]:
+    """The number of each pixel's color, and the colors that stand for all of them."""
+    few = Image.fromarray(colors).quantize(SIXEL_COLORS, dither=Image.Dither.NONE)
+    numbers = np.asarray(few).astype(np.int64)
+    flat = few.getpalette() or []
+    palette = [[float(part) for part in flat[start : start + 3]] for start in range(0, len(flat), 3)]
+    return numbers, palette[: int(numbers.max(initial=0)) + 1]
 
 
 def _band(levels: NDArray[np.int64]) -> str:

@@ -22,6 +22,7 @@ from simsearch.encode.history import EpochRecord
 from simsearch.show.terminal.terminal import notes, results
 
 Advance = Callable[[int], None]
+_MAP_HEADER = "   MAP@R"
 _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rate  seconds"
 
 
@@ -83,15 +84,16 @@ def query_progress(total: int | None) -> Iterator[Advance]:
 class TrainingProgress:
     """A bar over the steps of the running epoch, and a line for each finished one."""
 
-    def __init__(self, bar: Progress, epochs: int) -> None:
+    def __init__(self, bar: Progress, epochs: int, by_map: bool) -> None:
         """Show on a bar."""
         self._bar, self._epochs, self._started = bar, epochs, False
+        self._by_map = by_map
         self._task = bar.add_task("Training", total=None)
 
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Advance to a step of an epoch."""
         if not self._started:
-            self._bar.console.print(_TRAINING_HEADER, style="bold")
+            self._bar.console.print(_TRAINING_HEADER + _MAP_HEADER * self._by_map, style="bold")
             self._started = True
         description = f"Epoch {epoch}/{self._epochs}"
         self._bar.update(self._task, description=description, completed=step, total=steps)
@@ -99,17 +101,22 @@ class TrainingProgress:
     def epoch(self, record: EpochRecord, improved: bool) -> None:
         """Print an epoch's figures; a star marks the best weights so far."""
         star = "*" if improved else " "
+        chosen = "" if record.val_map_at_r is None else f" {record.val_map_at_r:7.4f}{star}"
+        star = " " if chosen else star
         self._bar.console.print(
             f"{record.epoch:5d} {record.train_loss:11.4f} {record.train_accuracy:10.4f}"
             f" {record.val_loss:9.4f}{star} {record.val_accuracy:9.4f}"
-            f" {record.learning_rate:10.2g} {record.seconds:8.1f}"
+            f" {record.learning_rate:10.2g} {record.seconds:8.1f}{chosen}"
         )
 
 
 @contextmanager
-def training_progress(epochs: int) -> Iterator[TrainingProgress]:
-    """Live figures of a training run on stderr: the bar only while it is a terminal."""
+def training_progress(epochs: int, *, by_map: bool = False) -> Iterator[TrainingProgress]:
+    """Live figures of a training run on stderr: the bar only while it is a terminal.
+
+    :param by_map: Whether MAP@R chooses the weights, and not the validation loss.
+    """
     console = notes()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with _progress(columns, console, hidden=not console.is_terminal) as bar:
-        yield TrainingProgress(bar, epochs)
+        yield TrainingProgress(bar, epochs, by_map)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
 
+ENDLESS = 10_000  # columns: no line is folded
+
 
 class _Results(Console):
     def on_broken_pipe(self) -> NoReturn:
@@ -20,8 +23,9 @@ class _Results(Console):
 
 
 def results() -> Console:
-    """The console for results: stdout."""
-    return _Results(highlight=False, soft_wrap=False)
+    """The console for results: stdout. What is no terminal has no width, unless `COLUMNS` says one."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else ENDLESS
+    return _Results(highlight=False, soft_wrap=False, width=width)
 
 
 def notes() -> Console:

@@ -54,7 +54,7 @@ class Canvas:
 
 
 def graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
-    """A row of pictures as one graphic, which lies on the same cells as blocks would; sixel shows grays."""
+    """A row of pictures as one graphic, which lies on the same cells as blocks would."""
     from simsearch.show.terminal.graphics import kitty, sixel
 
     shown = [
@@ -71,11 +71,10 @@ def graphic(pictures: Sequence[Pixels], canvas: Canvas) -> str:
     columns = colors.shape[1] // (side // COLUMNS)
     if canvas.rendering is Rendering.KITTY:
         return kitty(colors, opaque, columns, ROWS)
-    grays = _gray(colors)
     width, height = columns * canvas.cell[0], ROWS * canvas.cell[1]
-    rows = np.arange(height) * grays.shape[0] // height
-    across = np.arange(width) * grays.shape[1] // width
-    return sixel(grays[rows][:, across], opaque[rows][:, across])
+    rows = np.arange(height) * colors.shape[0] // height
+    across = np.arange(width) * colors.shape[1] // width
+    return sixel(colors[rows][:, across], opaque[rows][:, across])
 
 
 def cells(console: Console, pixels: Pixels, rendering: Rendering) -> list[list[Segment]]:

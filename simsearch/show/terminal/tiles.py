@@ -13,6 +13,7 @@ from simsearch.show.terminal.graphics import forward, reserve
 from simsearch.show.terminal.thumbnails import COLUMNS, GAP, ROWS, Canvas, Pixels, Rendering, cells, graphic
 
 _GRAPHICS = (Rendering.KITTY, Rendering.SIXEL)
+_MOST_ACROSS = 20  # tiles: a row for whoever has wide windows, also where lines have no end
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ class Beside:
 
 def tiles_across(width: int) -> int:
     """How many tiles fit side by side."""
-    return max(1, (width + GAP) // (COLUMNS + GAP))
+    return min(max(1, (width + GAP) // (COLUMNS + GAP)), _MOST_ACROSS)
 
 
 def tiles_width(count: int) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from simsearch.search.answers import Answer, ClassRank, Verdict
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Answer, ClassRank, Verdict
 from simsearch.text import percent, printable
 
+_APPROXIMATE = "ranked by an approximate index's candidates; --exact looks at all"
 _LEAST_NAME = 8  # cells of a query's name that say anything
 
 
@@ -16,6 +17,8 @@ def verdict_lines(outcome: Outcome, answer: Answer, *, brief: bool = False) -> l
     lines = _judgment(answer.classes[0], answer.verdict, outcome.truth, brief) if answer.classes else []
     if outcome.truth is not None:
         lines.append(Text(f"its class is {printable(outcome.truth)}"))
+    if answer.approximate:
+        lines.append(Text("ranked by candidates" if brief else _APPROXIMATE, "dim"))
     return lines + [Text(reason, "dim") for reason in _reasons(answer.verdict, brief)]
 
 

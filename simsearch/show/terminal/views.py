@@ -14,9 +14,17 @@ from simsearch.encode.model_folder import ModelCard
 from simsearch.evaluate.compare import Comparison
 from simsearch.evaluate.report import Report
 from simsearch.index.manifest import Manifest
-from simsearch.search.searcher import Similarity
+from simsearch.search.answers import Similarity
 from simsearch.show.terminal.tables import plain_table
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, PlattScaling
+from simsearch.stats.calibration import (
+    F1,
+    LEAST_CHECKED,
+    LEAST_IMAGES,
+    MATCH,
+    UNKNOWN,
+    Calibration,
+    PlattScaling,
+)
 from simsearch.stats.pairs import Verification
 from simsearch.text import listed, percent, printable
 
@@ -29,12 +37,18 @@ def similarity_view(first: str, second: str, result: Similarity) -> RenderableTy
     table = _facts()
     table.add_row("images", Text(f"{first}  {second}"))
     table.add_row("cosine", f"{result.score:.4f}")
-    if result.logit is None or result.probability is None:
-        table.add_row("probability", "unknown: the model was not trained on pairs")
-        return table
-    verdict = "the same class" if result.probability >= 0.5 else "different classes"
-    table.add_row("logit", f"{result.logit:+.3f}")
-    table.add_row("probability", f"{percent(result.probability)}: {verdict}")
+    if result.known is not None and not all(result.known):
+        unlike = [name for name, known in zip((first, second), result.known, strict=True) if not known]
+        what = "both are" if len(unlike) == 2 else f"{unlike[0]} is"
+        table.add_row("probability", Text(f"none: {what} unlike anything in the index"))
+    elif result.logit is None or result.probability is None:
+        table.add_row("probability", "none: there is no calibration (simsearch info says why)")
+    else:
+        verdict = "the same class" if result.probability >= 0.5 else "different classes"
+        table.add_row("logit", f"{result.logit:+.3f}")
+        table.add_row("probability", f"{percent(result.probability)}: {verdict}")
+        if result.known is None:
+            table.add_row("", "if both show what the model was trained on, which it cannot tell: --index")
     return table
 
 
@@ -101,12 +115,12 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "index": f"{manifest.name} in {folder}",
         "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
         **({"classes": classes} if counts else {}),
-        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, FAISS {manifest.factory}",
+        "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, {manifest.engine}",
         "size": f"{size / 1e6:.1f} MB in {len(manifest.all_files)} files",
         **_change_facts(manifest),
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
         "learned logit": _projection(manifest.projection),
-        **_calibration_facts(manifest.calibration, manifest.projection),
+        **_calibration_facts(manifest.calibration, _why_none(manifest, counts)),
         "preprocessing": f"version {manifest.preprocessing}",
         "created": manifest.created,
         "made with": _versions(manifest.versions),
@@ -131,7 +145,7 @@ def model_facts(card: ModelCard) -> dict[str, str]:
         "model": card.name,
         "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
         "learned logit": _projection(card.projection),
-        **_calibration_facts(card.calibration, card.projection),
+        **_calibration_facts(card.calibration, "of a gallery, if it has enough labels, it gets its own"),
         "preprocessing": f"version {card.preprocessing}",
         "trained on": str(card.training.get("dataset", "unknown")),
         "chosen": _chosen(best) if isinstance(best, dict) else "unknown",
@@ -223,12 +237,23 @@ def _projection(projection: PlattScaling | None) -> str:
     return f"logit = {projection.weight:.3f} x cosine {projection.bias:+.3f}"
 
 
-def _calibration_facts(calibration: Calibration | None, learned: PlattScaling | None) -> dict[str, str]:
-    """What the calibration says; without one, whose probabilities are shown, if any."""
-    if calibration is None and learned is None:
-        return {"calibration": "none: answers have scores and no probabilities; nothing is called unknown"}
+def _why_none(manifest: Manifest, counts: Mapping[str, int]) -> str:
+    """Why an index has no calibration."""
+    company = sum(count for count in counts.values() if count > 1)
+    scores = "so answers have scores only"
+    if not manifest.classes:
+        return f"without labels nothing can be checked, {scores}"
+    if company < LEAST_CHECKED:
+        return f"{company:,} labelled images with another of their class are too few to check one, {scores}"
+    if company < LEAST_IMAGES:
+        return f"{company:,} labelled images are too few to fit one (fewer than {LEAST_IMAGES}), {scores}"
+    return f"probabilities did not hold on images that they were not fitted on, {scores}"
+
+
+def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[str, str]:
+    """What the calibration says; or why there is none."""
     if calibration is None:
-        return {"calibration": "none: probabilities are the network's own, and nothing is called unknown"}
+        return {"calibration": f"none: {why_none}"}
     meanings = {MATCH: "match from cosine", F1: "best F1 from", UNKNOWN: "unknown below"}
     facts = {
         "calibration": f"{_projection(calibration.pairs)}",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
+from simsearch.search.answers import Answer, Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.searcher import Answer, Hit
 from simsearch.show.terminal.answer_parts import (
     LONGEST_NAME,
     MOST_CLASSES,

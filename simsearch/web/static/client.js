@@ -64,6 +64,16 @@ export class Client {
     return URL.createObjectURL(await response.blob());
   }
 
+  async item(id, parameters) {
+    return this.#request(`api/items/${id}?${new URLSearchParams(parameters)}`, {});
+  }
+
+  // The address of the file that an item was made from, which lasts as long as the page.
+  async original(id, parameters) {
+    const response = await this.#fetch(`api/items/${id}/original?${new URLSearchParams(parameters)}`, {});
+    return URL.createObjectURL(await response.blob());
+  }
+
   async #answer(path, parameters, options) {
     const query = new URLSearchParams({ ...parameters, pictures: "true" });
     const { queries } = await this.#request(`${path}?${query}`, options);

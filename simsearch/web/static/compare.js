@@ -32,7 +32,7 @@ export class Compare {
       const { answer, vector, pairs } = found;
       this.#pairs = pairs;
       const key = answer.kind === "item" ? `item ${answer.id}` : answer.pictures.query;
-      this.#offered.push({ key, name: name || "the drawing", picture: answer.pictures.query, vector });
+      this.#offered.push({ key, name: name || "the drawing", picture: answer.pictures.query, vector, isKnown: answer.verdict?.known ?? true });
       for (const { id, label } of answer.hits.slice(0, OFFERED)) {
         const named = `item ${id}${label == null ? "" : `, class ${label}`}`;
         this.#offered.push({ key: `item ${id}`, name: named, picture: answer.pictures.items[id], id });
@@ -82,7 +82,7 @@ export class Compare {
     element("matrix-part").hidden = isEmpty;
     const isCalibrated = this.#pairs?.calibrated ?? false;
     element("matrix-note").textContent = `Each pair went through one network: the cosine of its two vectors${
-      isCalibrated ? ", and how probable it is that both show one class, if that was as likely as not beforehand" : ""}.`;
+      isCalibrated ? ", and how probable it is that both show one class, if that was as likely as not beforehand; of a picture that is unlike all images nothing is" : ""}.`;
     const head = make("tr");
     head.append(make("td"), ...this.#pinned.map((each) => this.#header(each, "col")));
     const rows = this.#pinned.map((each) => {
@@ -113,12 +113,19 @@ export class Compare {
     const cosine = one === other ? 1 : dot(one.vector, other.vector);
     cell.style.setProperty("--share", `${Math.round(40 * Math.max(0, cosine))}%`);
     cell.append(make("b", "", cosine.toFixed(3)));
-    if (isCalibrated && one !== other) {
+    if (isCalibrated && one !== other && !(isKnown(one) && isKnown(other))) {
+      cell.append(make("span", "", "unlike all"));
+    } else if (isCalibrated && one !== other) {
       const logit = this.#pairs.weight * cosine + this.#pairs.bias;
       cell.append(make("span", "", percent(1 / (1 + Math.exp(-logit)))));
     }
     return cell;
   }
+}
+
+// Probabilities were fitted on pictures like those of the gallery; the gallery's own are.
+function isKnown(each) {
+  return each.isKnown ?? true;
 }
 
 export function dot(one, other) {

@@ -2,6 +2,7 @@
 
 import { Client, Latest } from "./client.js";
 import { element, setText } from "./dom.js";
+import { Original } from "./original.js";
 import { Pad } from "./pad.js";
 import { readImage } from "./pictures.js";
 import { readPlace, takeToken, writePlace } from "./place.js";
@@ -18,6 +19,7 @@ const client = new Client(takeToken());
 const results = new Results((id) => go({ id }));
 const latest = new Latest(showAnswer, showProblem, (busy) => element("main").setAttribute("aria-busy", busy));
 const pad = new Pad(element("pad"), onDrawn);
+const original = new Original(client, showProblem);
 const views = new Views(client, (id, view) => go({ id, view }), onView);
 let indexes = [];
 let index; // the one that is asked
@@ -166,6 +168,7 @@ async function showAnswer(found) {
   say(results.show(answer));
   if (kind !== "item") return describe(kind === "file" ? pad.file.name : "");
   describe(`Item ${answer.id}`, answer.truth === null ? "" : `class ${answer.truth}`);
+  original.offer(answer.id, { index: index.name });
   const image = new Image();
   image.src = answer.pictures.query;
   await image.decode();
@@ -175,6 +178,7 @@ async function showAnswer(found) {
 
 // Say what is asked about, below the pad and in the title of the tab.
 function describe(name, label = "") {
+  original.offer();
   setText(element("asked"), [name, label].filter(Boolean).join(", "));
   const said = element("label").textContent;
   const title = [name ? element("asked").textContent : said && `${said}: a drawing`, index.name, "simsearch"];

@@ -21,7 +21,8 @@ export function judge(answer) {
     return { text: "Unknown", kind: "unknown", reason, label: null, spoken: `Unknown: ${reason}.` };
   }
   const chance = verdict?.probability ?? best.posterior;
-  const reason = chance == null ? `the nearest class: its best image scores ${best.best.toFixed(3)}` : `probability ${percent(chance)}`;
+  const said = chance == null ? `the nearest class: its best image scores ${best.best.toFixed(3)}` : `probability ${percent(chance)}`;
+  const reason = answer.approximate ? `${said}, by an approximate index` : said;
   return { text: best.label, kind: "", reason, label: best.label, spoken: `Most like class ${best.label}, ${reason}.` };
 }
 

@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from simsearch.index.stores.base import NOTHING, Hits, VectorStore, gather
+from simsearch.index.stores.comparison import compare
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.flat import FlatStore
+from simsearch.index.stores.hits import leave_out
 from simsearch.index.stores.segments import SegmentedStore
 
 Make = Callable[..., VectorStore]
@@ -65,7 +67,7 @@ STORES |= {
     "segments, removed": with_removed,
     "segments, approximate, removed": partial(with_removed, factories=("SQ8", "Flat")),
 }
-EXACT = {"Flat", "arrays", "segments", "segments, removed"}
+EXACT = ("Flat", "arrays", "segments", "segments, removed")
 SERVED = [pytest.param("Milvus", marks=pytest.mark.engine)]  # by a process of its own; see `tests/engines`
 
 IDS = np.array([2, 3, 5, 8, 13, 21])
@@ -96,7 +98,7 @@ def make_of(request, name: str) -> Make:
     return request.getfixturevalue("milvus_galleries") if name == "Milvus" else STORES[name]
 
 
-@pytest.fixture(params=[*EXACT, *SERVED])
+@pytest.fixture(params=[*sorted(EXACT), *SERVED])
 def exact(request) -> Make:
     return make_of(request, request.param)
 
@@ -284,6 +286,55 @@ def test_an_item_is_left_out_of_its_own_answer_before_the_cut(store):
 def test_leaving_the_only_item_of_a_class_out_leaves_nothing(store):
     assert_hits(store.search(EAST, 5, classes=[7], left_out=np.array([8])), [[NAN]], [[NOTHING]])
     assert_hits(store.search(EAST, 5, classes=[7], left_out=np.array([9])), [[0]], [[8]])
+
+
+# --- several questions at once
+
+
+def test_a_comparison_answers_as_separate_searches_do(store) -> None:
+    queries, own = np.concatenate([EAST, VECTORS[1:4]]), np.array([2, 13, NOTHING, 8])
+    asked = compare(store, queries, exact=True)
+    assert_hits(asked.nearest(9, left_out=own), *brute_force_without(queries, own))
+    assert_hits(asked.nearest(2, classes=[4]), *store.search(queries, 2, classes=[4]))
+    each = store.search_each(queries, 3, [7, 0, 99], left_out=own)
+    assert_hits(asked.in_each(3, [7, 0, 99], left_out=own), *each)
+    found = asked.in_own(3, np.array([4, 0, 4, 7]), left_out=own)
+    for row, number in enumerate([4, 0, 4, 7]):
+        alone = store.search_each(queries[row][None], 3, [number], left_out=own[row][None])
+        assert_hits(Hits(found.scores[row][None], found.ids[row][None]), *(part[:, 0] for part in alone))
+
+
+def brute_force_without(queries, own) -> Hits:
+    """All items but one's own for each query."""
+    hits = brute_force(VECTORS, IDS, queries, 6)
+    return leave_out(hits, own, 6)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_comparison_finds_the_nearest_and_the_top_class(make, exact: bool) -> None:
+    """Recall and top class of every store against brute force, with 30 clusters in 6 classes."""
+    centers = random_rows(7, 30, 16)
+    rng = np.random.default_rng(8)
+    labels = rng.integers(0, 30, 3_000)
+    vectors = centers[labels] + 0.1 * rng.standard_normal((3_000, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = vectors.astype(np.float32)
+    queries, ids = vectors[::60], np.arange(3_000) * 2
+    store = make(vectors, ids, labels % 6)
+    asked = compare(store, queries, exact=exact)
+    hits, each = asked.nearest(10), asked.in_each(5, range(6))
+    scores = np.einsum("qd,nd->qn", queries, vectors, dtype=np.float64).clip(-1, 1).astype(np.float32)
+    order = np.lexsort((np.broadcast_to(ids, scores.shape), -scores), axis=1)[:, :10]
+    expected = Hits(np.take_along_axis(scores, order, 1), ids[order])
+    shared = [len(set(a) & set(b)) for a, b in zip(hits.ids.tolist(), expected.ids.tolist(), strict=True)]
+    tops = np.nan_to_num(each.scores, nan=-1).mean(axis=2).argmax(axis=1)
+    exact_each = FlatStore(ids, labels % 6, vectors).search_each(queries, 5, range(6))
+    assert (tops == exact_each.scores.mean(axis=2).argmax(axis=1)).mean() >= 0.999
+    if exact or store.is_exact:
+        assert_hits(hits, *expected)
+        assert_hits(each, *exact_each)
+    elif "PQ" not in str(getattr(store, "index", "")):
+        assert sum(shared) >= 0.95 * 500
 
 
 # --- what is refused

@@ -1,5 +1,6 @@
 """A store on a Milvus server or cluster, for galleries that one machine cannot hold.
 
+address.py     where a server is
 client.py      the server: calls within a deadline, in this project's errors; alone imports pymilvus
 collection.py  the collection: made, filled, waited for until it is ready
 candidates.py  what the server proposes, in exact order

@@ -12,55 +12,26 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from simsearch.errors import (
-    BadInputError,
     BrokenBundleError,
     MissingBundleError,
     NotUsableError,
     UnavailableError,
 )
+from simsearch.index.stores.milvus.address import TOKEN, check_uri
 
-TOKEN = "SIMSEARCH_MILVUS_TOKEN"  # the environment's variable: user:password, or an API key
 READ_S = 10.0  # a reader's whole deadline, all tries together
 WRITE_S = 180.0  # a writer's: a single server that was killed is ready again after about a minute
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LEAST_S = 0.5  # in less, no answer comes over a network
 _MOST_TEXT = 2**16 - 1  # bytes of a stored text, the server's own limit
 _COLLECTION_NOT_FOUND, _BAD_PARAMETER = 100, 1100
-_REFUSED = ("unauthenticated", "auth check failure", "permission", "privilege")
-_SECURE = ("http", "https")
+_REFUSED = ("unauthenticated", "auth check failure", "authorization", "permission", "privilege")
 
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)  # what it has to say is raised, too
-
-
-def check_uri(uri: str) -> str:
-    """A server's address as it is stored: http or https, a host, a port, and nothing else.
-
-    :raises BadInputError: If it is no such address, or holds a name or a password.
-    """
-    try:
-        parts = urlsplit(uri)
-        port = parts.port or 19530
-    except ValueError:
-        raise BadInputError("the server's address cannot be read", "give http://HOST:PORT") from None
-    if "@" in parts.netloc:
-        raise BadInputError(
-            "the server's address holds credentials, which would be stored", f"set {TOKEN} in the environment"
-        )
-    if (
-        parts.scheme not in _SECURE
-        or not parts.hostname
-        or parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-    ):
-        raise BadInputError("the server's address must be http://HOST:PORT or https://HOST:PORT")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}:{port}"
 
 
 class Server:
@@ -136,7 +107,7 @@ class Server:
     def _refuse_for_good(self, error: Exception, args: Sequence[Any]) -> None:
         """Raise what trying again cannot change."""
         code = error.code if isinstance(error, MilvusException) else None
-        text = _text_of(error).lower()
+        text = f"{_text_of(error)} {_text_of(error.__cause__ or error)}".lower()  # of grpc, behind pymilvus
         if code == _COLLECTION_NOT_FOUND:
             raise MissingBundleError(
                 f"the Milvus server at {self.uri} has no collection {args[0] if args else ''}",
@@ -186,7 +157,7 @@ def make_collection(
     server.call("create_index", name, parameters, within=WRITE_S)
 
 
-def _text_of(error: Exception) -> str:
+def _text_of(error: BaseException) -> str:
     """What an error of pymilvus or grpc says, without what surrounds it."""
     if isinstance(error, MilvusException):
         return str(error.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import time
@@ -81,13 +82,31 @@ def hash_of(ids: Ids) -> Ids:
     return (mixed >> np.uint64(32)).astype(np.int64)
 
 
-def create(server: Server, name: str, *, dim: int, index: IndexType, encoder: str, shards: int = 1) -> None:
+def create(
+    server: Server, name: str, *, dim: int, index: IndexType, encoder: str, shards: int = 1, content: str = ""
+) -> None:
     """Make an empty collection.
 
     :param encoder: The fingerprint of what makes its vectors.
+    :param content: Names what will be loaded; see `holds`.
     """
-    about = json.dumps({"simsearch": 1, "encoder": encoder, "factory": index.factory})
+    about = json.dumps({"simsearch": 1, "encoder": encoder, "factory": index.factory, "content": content})
     make_collection(server, name, dim=dim, index=index.building(), about=about, shards=shards)
+
+
+def holds(server: Server, name: str, content: str) -> bool:
+    """Whether a collection was made to be loaded with this, so that an interrupted load can go on."""
+    if not content or not server.call("has_collection", name):
+        return False
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return bool(json.loads(server.call("describe_collection", name)["description"])["content"] == content)
+    return False
+
+
+def drop(server: Server, name: str) -> None:
+    """Drop a collection, if there is one."""
+    if server.call("has_collection", name):
+        server.call("drop_collection", name, within=WRITE_S)
 
 
 def check_collection(server: Server, name: str, *, dim: int, encoder: str | None, factory: str) -> None:

@@ -186,9 +186,9 @@ class MilvusStore:
         """Answer from now on as a store that holds this."""
         self._watch.expected, self._last, self._classes = count, last, tuple(sorted(map(int, classes)))
 
-    def complete(self) -> bool:
-        """Whether every item is served now."""
-        return self._lowest_count() >= len(self)
+    def served(self) -> int:
+        """How many items are served now, by the copy that serves fewest."""
+        return self._lowest_count()
 
     def close(self) -> None:
         """Give the connection back."""

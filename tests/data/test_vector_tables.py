@@ -1,0 +1,101 @@
+"""Tables of vectors of other programs: what is read from them, and what is refused in words."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simsearch.data.vector_tables import read_vector_table
+from simsearch.errors import BadInputError
+
+
+def npz(folder: Path, **arrays: Any) -> Path:
+    np.savez(folder / "table.npz", **arrays)
+    return folder / "table.npz"
+
+
+def test_vectors_are_brought_to_length_1_and_rows_to_the_order_of_ids(tmp_path: Path) -> None:
+    path = npz(
+        tmp_path,
+        embeddings=np.array([[3, 4], [0, 2], [1, 0]]),
+        ids=np.array([7, 2, 5]),
+        labels=np.array(["10", "9", "10"]),
+        paths=np.array(["a", "b", "c"]),
+    )
+    table = read_vector_table(path)
+    assert table.vectors.dtype == np.float32
+    assert table.vectors == pytest.approx(np.array([[0, 1], [1, 0], [0.6, 0.8]]))
+    assert (table.ids.tolist(), table.sources) == ([2, 5, 7], ("b", "c", "a"))
+    assert table.classes == ("9", "10")
+    assert table.labels is not None
+    assert table.labels.tolist() == [0, 1, 1]
+    assert (table.scaled, table.model, table.encoder) == (2, None, None)
+
+
+def test_numbers_of_classes_are_their_names_and_all_else_is_made_up(tmp_path: Path) -> None:
+    path = npz(tmp_path, v=np.eye(2), label=np.array([1, 0]), classes=np.array(["cat", "dog"]))
+    table = read_vector_table(path, "v")
+    assert table.labels is not None
+    assert [table.classes[label] for label in table.labels] == ["dog", "cat"]
+    assert (table.ids.tolist(), table.sources) == ([0, 1], ("table/0", "table/1"))
+    assert read_vector_table(npz(tmp_path, vectors=np.eye(2))).labels is None
+
+
+def test_parquet_is_read_alike(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"vector": [[3.0, 4.0], [0.0, 1.0]], "label": ["b", "a"], "path": ["x", "y"], "more": [1, 2]}
+    parquet.write_table(pa.table(columns), tmp_path / "table.parquet")
+    table = read_vector_table(tmp_path / "table.parquet")
+    assert table.vectors == pytest.approx(np.array([[0.6, 0.8], [0, 1]]))
+    assert (table.classes, table.sources) == (("a", "b"), ("x", "y"))
+    parquet.write_table(pa.table({"vector": [[1.0], [1.0, 2.0], [1.0]]}), tmp_path / "ragged.parquet")
+    with pytest.raises(BadInputError, match="not rows of numbers of one length"):
+        read_vector_table(tmp_path / "ragged.parquet")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.eye(2)}, "it has no vectors or vector or embeddings or embedding; it has x"),
+        ({"vectors": np.zeros((2, 2))}, "the vector of row 0 is not finite, or 0"),
+        ({"vectors": np.array([[1, 0], [np.nan, 1]])}, "the vector of row 1 is not finite"),
+        ({"vectors": np.ones(3)}, "not rows of numbers of one length"),
+        ({"vectors": np.empty((0, 3))}, "not rows of numbers of one length"),
+        ({"vectors": np.array([["a", "b"]])}, "not rows of numbers of one length"),
+        ({"vectors": np.eye(2), "labels": np.array(["a"])}, r"labels of shape \(1,\) for 2 vectors"),
+        ({"vectors": np.eye(2), "labels": np.array(["a", ""])}, "row 1 has no label"),
+        ({"vectors": np.eye(2), "labels": np.array([0.0, np.nan])}, "row 1 has no label"),
+        (
+            {"vectors": np.eye(2), "labels": np.array([0, 2]), "classes": np.array(["a", "b"])},
+            "a label is not the number of one of its classes",
+        ),
+        ({"vectors": np.eye(2), "ids": np.array([1, 1])}, "not 2 different numbers"),
+        ({"vectors": np.eye(2), "ids": np.array([-1, 1])}, "not 2 different numbers"),
+        ({"vectors": np.eye(2), "ids": np.array(["a", "b"])}, "no whole numbers"),
+        ({"vectors": np.eye(2), "sources": np.array(["a"])}, r"sources of shape \(1,\)"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        read_vector_table(npz(tmp_path, **arrays))
+
+
+def test_hostile_files_are_refused(tmp_path: Path) -> None:
+    pickled = npz(tmp_path, vectors=np.array([{"a": 1}], object))
+    with pytest.raises(BadInputError, match="cannot read vectors"):
+        read_vector_table(pickled)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vectors.npy", bytes(300 * 2**20))
+    with pytest.raises(BadInputError, match="unpacks to far more than it holds"):
+        read_vector_table(tmp_path / "bomb.npz")
+    for name, content in (("a.npz", b"no zip"), ("a.parquet", b"no table"), ("a.txt", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadInputError):
+            read_vector_table(tmp_path / name)
+    with pytest.raises(BadInputError, match="cannot read vectors"):
+        read_vector_table(tmp_path / "none.npz")
