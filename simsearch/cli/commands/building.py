@@ -196,7 +196,13 @@ def _of_a_folder(
             return begin("Encoding", total, done)
 
         built = build_folder(
-            Source(root, gallery, source.labels), model, folder, factory=factory, processes=threads, bar=bar
+            Source(root, gallery, source.labels),
+            model,
+            folder,
+            factory=factory,
+            processes=threads,
+            bar=bar,
+            on_finish=lambda: begin("Finishing", None, 0),
         )
     for line in summary(built.skipped):
         terminal.note(line)

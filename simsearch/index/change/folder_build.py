@@ -58,6 +58,7 @@ def build_folder(
     factory: str = FLAT,
     processes: int = 0,
     bar: Callable[[int, int], Advance] = lambda *_: lambda _: None,
+    on_finish: Callable[[], object] = lambda: None,
 ) -> Built:
     """Build an index of a folder of images, or go on where the same build was ended, however that was.
 
@@ -67,6 +68,7 @@ def build_folder(
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     :param bar: Called with the number of files and how many an earlier run has done; what it returns, with
         how many more are done.
+    :param on_finish: Called when all are encoded: what is left is to write one segment and to calibrate.
     :raises BadDatasetError: If the folder holds no readable image with a label.
     :raises BadInputError: If FAISS cannot build such an index, or the folder cannot be written.
     :raises BusyError: If another process is writing the same index.
@@ -96,6 +98,7 @@ def build_folder(
         if not progress.segments:
             progress.discard()
             raise nothing_readable(source.root, progress.skipped or skipped)
+        on_finish()
         manifest = _finished(source, model, folder, factory, progress, _way(source.labels, labeled))
         commit(folder, manifest)
         progress.discard()
