@@ -27,7 +27,7 @@ from simsearch.prepare.paper.crossed import is_crossed_out
 from simsearch.prepare.paper.normalize import SIDE, Grey, Ink, looks_like_mnist, normalize, resized
 from simsearch.prepare.paper.page import FULL, INVERTED, Found, find_on_page
 from simsearch.prepare.paper.plain import Drawing, find_plain
-from simsearch.prepare.paper.steps import ALL, Steps
+from simsearch.prepare.paper.steps import ALL, NONE, Steps
 
 MEAN = 0.1307
 STD = 0.3081
@@ -119,7 +119,8 @@ def _digit(
     watch("grey", grey)
     if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
         return _plain_digit(plain, name, notes, steps, watch)
-    if grey.shape[0] > NARROW * grey.shape[1] and (plain := find_plain(grey, dark, checked=False)):
+    is_strip = grey.shape[0] > NARROW * grey.shape[1]
+    if (is_strip or steps == NONE) and (plain := find_plain(grey, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
     hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
     if hidden is not None:
