@@ -67,7 +67,7 @@ def copies_summary(found: Duplicates) -> str:
     )
     unreadable = f", {found.unreadable:,} could not be read" if found.unreadable else ""
     return (
-        f"{found.copies:,} of {found.items:,} pictures are {where}, in {len(found.groups):,} groups "
+        f"{found.copies:,} of {found.items:,} pictures are {where}; groups: {len(found.groups):,} "
         f"({files}{unreadable})."
     )
 

@@ -88,7 +88,7 @@ def test_the_report_links_to_the_files_of_its_queries(index: Path, tmp_path: Pat
 def test_duplicates_are_printed_moved_and_moved_back(index: Path, tmp_path: Path) -> None:
     command = ("duplicates", index, "--kind", "file")
     printed = run(*command)
-    assert "1 of 10 pictures are too many, in 1 groups (10 files compared byte by byte)." in printed.stdout
+    assert "1 of 10 pictures are too many; groups: 1 (10 files compared byte by byte)." in printed.stdout
     assert "the same file" in printed.stdout
     assert "✓ best" in run(*command, "--images", "blocks").stdout
     document = json.loads(run(*command, "--json").stdout)
@@ -105,7 +105,7 @@ def test_duplicates_are_printed_moved_and_moved_back(index: Path, tmp_path: Path
     assert "the first of equal files" in page.read_text()
     assert "there is nothing to move" in run("duplicates", index, "--move-to", tmp_path / "aside").stderr
     back = run("duplicates", "--undo", tmp_path / "aside" / "moved.csv")
-    assert (back.exit_code, back.stdout) == (0, "moved 1 files back\n")
+    assert (back.exit_code, back.stdout) == (0, "files moved back: 1\n")
     assert (tmp_path / "pictures" / "b" / "again.png").is_file()
     assert run("duplicates", "--undo", tmp_path / "aside" / "moved.csv").exit_code == 2
 

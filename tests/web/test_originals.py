@@ -101,7 +101,9 @@ def test_pictures_in_color_are_shown_too(tmp_path: Path, plain_model: Model, gal
     build_index(gallery, plain_model, tmp_path / "toy")
     opened = OpenIndex("toy", tmp_path / "toy")
     colored = SmallPictures(*SmallPictures.pack([gallery.images[0], gallery.images[1]]))
-    opened.searcher.bundle = replace(opened.searcher.bundle, thumbnails=colored)
+    opened.searcher.bundle = replace(
+        opened.searcher.bundle, columns=replace(opened.searcher.bundle.columns, thumbnails=colored)
+    )
     assert opened.png(0).startswith(b"\x89PNG")
 
 

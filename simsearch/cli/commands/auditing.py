@@ -235,7 +235,7 @@ def _move(found: Duplicates, bundle: Bundle, folder: Path) -> None:
     with progress("Moving", len(planned)) as advance:
         listing = move_files(planned, folder, advance)
     terminal.note(
-        f"moved {len(planned):,} files; `simsearch duplicates --undo {listing}` moves them back, and the "
+        f"files moved: {len(planned):,}; `simsearch duplicates --undo {listing}` moves them back, and the "
         "index still holds them until it is built again"
     )
 
@@ -245,7 +245,7 @@ def _undo(listing: Path) -> None:
 
     done, left = undo_moves(read_moves(listing))
     rest = f"; {left:,} are gone, or something else has their names" if left else ""
-    typer.echo(f"moved {done:,} files back{rest}")
+    typer.echo(f"files moved back: {done:,}{rest}")
     if left:
         raise typer.Exit(BadInputError.exit_code)
 
