@@ -13,6 +13,7 @@ from PIL import Image
 
 from simsearch.data.collection import Skipped
 from simsearch.data.labels import AUTO
+from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError
 from simsearch.files import HeldSignals
@@ -168,7 +169,12 @@ class Index:
         return known_items(self.folder, read_manifest(self.folder))
 
     def _change(self, do: Callable[[_Writer], Outcome]) -> Outcome:
-        read_manifest(self.folder)  # before a lock would make the folder
+        manifest = read_manifest(self.folder)  # before a lock would make the folder
+        if manifest.store is not None:
+            raise BadInputError(
+                f"the items of {manifest.name} are held by a server, and are not changed from here",
+                hint="`simsearch migrate` brings them here",
+            )
         with writing(self.folder) as signals:
             outcome = do(_Writer(self.folder, signals, self._threads))
         self.manifest = outcome.manifest
@@ -280,6 +286,8 @@ class _Writer:
     def _encoder(self) -> OnnxEncoder:
         """The encoder that made the index's vectors."""
         manifest = self.manifest
+        if "encoder" not in manifest.files:
+            raise no_encoder(manifest.name)
         try:
             with open_checked(self.folder, manifest.files["encoder"]) as file:
                 encoder = OnnxEncoder(
