@@ -95,11 +95,13 @@ class ModelCard(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=T
 
 
 def version_of(fields: dict[str, Any], input: ImageInput, output: VectorOutput) -> int:
-    """The format in which a card or a manifest is written; the first has no other inputs than digits.
+    """The format in which a card or a manifest is written.
+
+    The first has no other inputs than digits, and always a projection.
 
     :param fields: What is written; fields that the format does not have are taken out.
     """
-    if (input, output) != (DIGIT, AS_IS):
+    if (input, output) != (DIGIT, AS_IS) or fields["projection"] is None:
         return FORMAT_VERSION
     del fields["input"], fields["output"]
     return _DIGITS_FORMAT

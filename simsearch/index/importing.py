@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,10 +13,10 @@ from simsearch.data.decoding import decode_files
 from simsearch.data.vector_tables import VectorTable
 from simsearch.documents import installed_versions
 from simsearch.encode.absent import foreign_fingerprint
-from simsearch.errors import BadInputError, BrokenBundleError, MissingBundleError, cannot_write
-from simsearch.files import sweep_temporaries
-from simsearch.index.bundle import bundle_lock, commit, read_manifest, sweep
+from simsearch.errors import BadInputError
+from simsearch.index.bundle import commit
 from simsearch.index.calibrate import suit_gallery
+from simsearch.index.change.guard import writing
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SHOWN_SIDE, SmallPictures
 from simsearch.index.stores.faiss import FaissStore
@@ -59,23 +58,14 @@ def import_index(
         raise BadInputError(f"{root} is no folder", hint="name the folder that the sources lie in")
     with explained():
         check_factory(factory, table.vectors.shape[1])
-    try:
-        with bundle_lock(folder) as signals:
-            before = _standing(folder)
+    with writing(folder) as signals:
 
-            def heed_and_report(count: int) -> None:
-                signals.heed()
-                on_progress(count)
+        def heed_and_report(count: int) -> None:
+            signals.heed()
+            on_progress(count)
 
-            try:
-                shown = _pictures(table, root, processes, heed_and_report)
-                return _write(table, shown, folder, dataset, model, root, factory)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    _sweep_failed(folder, before)
-                raise
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+        shown = _pictures(table, root, processes, heed_and_report)
+        return _write(table, shown, folder, dataset, model, root, factory)
 
 
 def _write(
@@ -139,22 +129,3 @@ def _below(root: Path, source: str) -> Path:
 
 def _small(input: ImageInput, file: Path) -> Picture:
     return prepare_picture(file, input).pixels
-
-
-def _standing(folder: Path) -> list[Manifest] | None:
-    """The index that is there, if there is one; None if it cannot be read, so that nobody knows its files."""
-    try:
-        return [read_manifest(folder)]
-    except MissingBundleError:
-        return []
-    except BrokenBundleError:
-        return None
-
-
-def _sweep_failed(folder: Path, before: list[Manifest] | None) -> None:
-    """Delete what a failed import left, and nothing that an index needs."""
-    now = _standing(folder)
-    if before is None or now is None:
-        sweep_temporaries(folder)
-    else:
-        sweep(folder, keep=before + now)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
+from simsearch.errors import SimsearchError
 from simsearch.files import open_regular, read_small_file
-from simsearch.index.bundle import Bundle
+from simsearch.index.bundle import Bundle, read_items
+from simsearch.index.reading import STAMP, UNKNOWN, file_hash
 from simsearch.prepare.cost import check_cost
 from simsearch.prepare.decode import MAX_BYTES
 from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
@@ -67,6 +71,37 @@ class Originals:
                 check_cost(data)
                 return kind, data
         return None
+
+    def content_hash(self, row: int, path: Path) -> tuple[int, int]:
+        """The XXH3-128 of a row's file as two numbers: as the index has it, if the file is what it was then.
+
+        :raises OSError: If the file has changed, and cannot be read.
+        """
+        if self._stamps is not None:
+            size, mtime_ns, digest = self._stamps[row].item()
+            state = path.stat()
+            if (state.st_size, state.st_mtime_ns) == (size, mtime_ns):
+                return int(digest[0]), int(digest[1])
+        with open_regular(path) as file:
+            return file_hash(file)
+
+    @cached_property
+    def _stamps(self) -> NDArray[np.void] | None:
+        """What each row's file was when it was read, (N,) of STAMP; None where the index does not say."""
+        manifest = self._bundle.manifest
+        if not any("stamps" in part.files for part in manifest.parts):
+            return None
+        try:
+            parts = read_items(self._bundle.folder, manifest, "stamps")
+        except SimsearchError:  # it has changed since it was opened
+            return None
+        unknown = np.array(UNKNOWN, STAMP)
+        return np.concatenate(
+            [
+                np.full(len(part.rows), unknown) if part.stamps is None else part.stamps[part.rows]
+                for part in parts
+            ]
+        )
 
     def all_existing(self) -> Iterator[tuple[int, Path]]:
         """Row and file of each item whose file is there."""

@@ -26,7 +26,7 @@ from simsearch.prepare.paper.choose import NARROW
 from simsearch.prepare.paper.crossed import is_crossed_out
 from simsearch.prepare.paper.normalize import SIDE, Grey, Ink, looks_like_mnist, normalize, resized
 from simsearch.prepare.paper.plain import INVERTED, Drawing, find_plain
-from simsearch.prepare.paper.steps import ALL, Steps
+from simsearch.prepare.paper.steps import ALL, NONE, Steps
 
 if TYPE_CHECKING:
     from simsearch.prepare.paper.page import Found
@@ -121,7 +121,8 @@ def _digit(
     watch("grey", grey)
     if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
         return _plain_digit(plain, name, notes, steps, watch)
-    if grey.shape[0] > NARROW * grey.shape[1] and (plain := find_plain(grey, dark, checked=False)):
+    is_strip = grey.shape[0] > NARROW * grey.shape[1]
+    if (is_strip or steps == NONE) and (plain := find_plain(grey, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
     return _digit_on_page(canvas, grey, dark, name, notes, steps, watch)
 

@@ -35,8 +35,8 @@ def labels_summary(audit: Audit) -> str:
     alone = audit.items - audit.judged
     left_out = f" {alone:,} alone in their class are not judged." if alone else ""
     return (
-        f"{_labels(audit.confident)} very likely wrong; an estimated {audit.estimated:,.0f} of "
-        f"{audit.judged:,} are wrong in all.{left_out}"
+        f"{_labels(audit.confident)} at odds with the neighbors' by confident learning, which estimates that "
+        f"{audit.estimated:,.0f} of {audit.judged:,} are wrong. Look before you correct.{left_out}"
     )
 
 

@@ -17,11 +17,12 @@ from simsearch.encode.model_folder import (
     read_model_card,
     read_model_file,
 )
+from simsearch.errors import BadInputError
 from simsearch.prepare.prepare import to_batch
 from simsearch.train.anatomy import Anatomy, Step
 from simsearch.train.checkpoints import load_model
 from simsearch.train.model import SimilarityModel
-from simsearch.train.networks import network_of
+from simsearch.train.networks import DIGIT_NETWORK, network_of
 
 
 def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Anatomy:
@@ -59,6 +60,19 @@ def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np
         weight=model.projection.weight.item(),
         bias=model.projection.bias.item(),
     )
+
+
+def check_dissectable(folder: Path) -> None:
+    """Refuse models whose checkpoint is no EmbeddingNet of digits, which alone is taken apart.
+
+    :raises MissingModelError: If the folder holds no model.
+    :raises BadInputError: If it is another network.
+    """
+    card = read_model_card(folder)
+    if network_of(card) != DIGIT_NETWORK:
+        raise BadInputError(
+            f"{card.name} is another network than an EmbeddingNet of digits, which alone can be drawn"
+        )
 
 
 def dissect_folder(

@@ -30,8 +30,6 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.files import folder_lock, sweep_temporaries, write_atomically
 from simsearch.index.calibrate import fit_vectors, is_enough
-from simsearch.stats.fitting import fit_platt_scaling
-from simsearch.stats.pairs import draw_pairs
 from simsearch.train.baselines import Embed
 from simsearch.train.checkpoints import load_model
 from simsearch.train.features import Features, compute_features
@@ -48,9 +46,6 @@ from simsearch.train.run_folder import (
     run_name,
     seen_labels,
 )
-
-_PAIRS = 20_000  # of validation images, that the projection is fitted to
-_SEED = 60_000
 
 
 class HeadResult(NamedTuple):
@@ -237,27 +232,28 @@ def _write(
     training: dict[str, Any],
     features: Features,
 ) -> ModelCard:
-    """Write the encoder with its head, and the card, calibrated on validation images."""
+    """Write the encoder with its head, and the card, calibrated on validation images where these suffice.
+
+    The line that the head learned is of its own cosine, not of the joined one, so it is not kept.
+    """
     content = export_head(encoder, joined.eval())
     write_atomically(folder / ENCODER, content)
     rows = features.part.validation
     labels = features.labels[rows]
     with torch.inference_mode():
         vectors = joined(torch.from_numpy(features.vectors[rows])).numpy()
-    pairs = draw_pairs(labels, _PAIRS, np.random.default_rng(_SEED))
-    scores = np.einsum("pd,pd->p", vectors[pairs.first], vectors[pairs.second]).astype(np.float64)
+    said = f"{training['dataset']}-held-out"
+    calibration = fit_vectors(vectors, labels, said) if is_enough(labels) else None
     card = ModelCard(
         name=name,
         created=_now(),
         dim=joined.dim,
         parameters=encoder.parameters + sum(one.numel() for one in joined.parameters()),
         preprocessing=encoder.input.version,
-        projection=fit_platt_scaling(scores, pairs.same),
+        projection=None if calibration is None else calibration.pairs,
         files=model_files(folder, content),
         training=training,
-        calibration=fit_vectors(vectors, labels, f"{training['dataset']}-held-out")
-        if is_enough(labels)
-        else None,
+        calibration=calibration,
         input=encoder.input,
     )
     write_model_card(folder, card)

@@ -138,7 +138,7 @@ def _same(vectors: Vectors) -> Vectors:
 def probabilities(name: str, vectors: Vectors, labels: Labels) -> None:
     """What an index would say of its probabilities."""
     store = FaissStore.build(vectors, np.arange(len(vectors)), labels)
-    found = suit_gallery(None, store, np.empty(0, np.uint8))
+    found = suit_gallery(None, store, None)
     said = found.gallery if found else "none shown: they do not hold on images that they were not fitted on"
     print(f"probabilities, {name}: {said}", flush=True)
 

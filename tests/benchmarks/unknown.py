@@ -25,7 +25,7 @@ from simsearch.data.corruptions import corrupt_images
 from simsearch.data.datasets import load_split
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.index.calibrate import ask, encode_some, fit_calibration, validation_split
-from simsearch.index.stores.by_class import Neighborhood
+from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT
 from simsearch.stats.calibration import UNKNOWN, Calibration
@@ -52,8 +52,8 @@ def main() -> None:
     gallery = load_split("mnist", "test")
     assert gallery.labels is not None
     vectors = encoder.encode(gallery.images)
-    store = FaissStore.build(vectors, np.arange(len(gallery)), factory=FLAT)
-    neighborhood = Neighborhood(store, gallery.labels, gallery.images)
+    store = FaissStore.build(vectors, np.arange(len(gallery)), gallery.labels, factory=FLAT)
+    neighborhood = NearestPerClass(store, gallery.images.__getitem__)
     print(f"model {card.name}, fitted on {calibration.fitted_on}")
 
     pairs = verify_pairs(vectors, gallery.labels, calibration.pairs, learned=card.projection)

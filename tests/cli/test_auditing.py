@@ -45,7 +45,10 @@ def index(tmp_path: Path, plain_model: Model) -> Path:
 def test_an_audit_is_printed_drawn_and_given_to_programs(index: Path) -> None:
     printed = run("audit", index, "--neighbors", 3)
     assert printed.exit_code == 0
-    assert "1 label is very likely wrong; an estimated 1 of 10 are wrong in all." in printed.stdout
+    assert (
+        "1 label is at odds with the neighbors' by confident learning, which estimates that 1 of 10 are"
+        in printed.stdout
+    )
     row = next(line.split() for line in printed.stdout.splitlines() if "wrong.png" in line)
     assert row[:4] == [HOSTILE, "b", "0.00", "1.00"]
     drawn = run("audit", index, "--neighbors", 3, "--images", "blocks").stdout

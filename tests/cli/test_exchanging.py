@@ -153,11 +153,14 @@ def test_an_index_without_an_encoder_answers_items_and_vectors_alone(tmp_path: P
         ("query", picture, "-i", made),
         ("query", "--id", 0, "--like", picture, "-i", made),
         ("evaluate", "-i", made, "--queries", tmp_path / "pictures"),
+        ("add", made, picture, "--label", "a"),
         ("figure", "similarity", picture, "-i", made, "-o", tmp_path / "s.png"),
     ):
         refused = run(*command)
         assert (refused.exit_code, words in refused.stderr) == (2, True), refused.stderr
     assert run("query", "--id", 0, "-i", made).exit_code == 0
+    assert run("remove", made, "--id", 0).exit_code == 0
+    assert run("query", "--id", 1, "-i", made).exit_code == 0
     assert run("evaluate", "-i", made).exit_code == 0
     assert read_manifest(made).root is None
     with pytest.raises(BadInputError, match="no picture can be compared"):

@@ -10,7 +10,8 @@ from looking import pictures, texts, untidy
 from torch import Tensor, nn
 from toys import quadrant_image
 
-from simsearch.encode.model_folder import PRETRAINED
+from simsearch.encode.model_folder import PRETRAINED, ModelCard, write_model_card
+from simsearch.errors import BadInputError
 from simsearch.prepare.prepare import to_batch
 from simsearch.search.searcher import Searcher
 from simsearch.show.figures.architecture import architecture_figure
@@ -18,7 +19,7 @@ from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.theme import DARK
 from simsearch.stats.calibration import PlattScaling
 from simsearch.train.anatomy import Anatomy, blocks
-from simsearch.train.dissect import dissect, dissect_folder
+from simsearch.train.dissect import check_dissectable, dissect, dissect_folder
 from simsearch.train.model import SimilarityModel
 
 
@@ -175,3 +176,20 @@ def test_the_shipped_model_can_be_dissected_and_its_card_comes_along() -> None:
     assert card.parameters == anatomy.parameters
     assert card.projection.weight == pytest.approx(anatomy.weight)
     assert anatomy.logit == pytest.approx(float(card.projection.logit(anatomy.cosine)), abs=1e-4)
+
+
+def test_a_network_of_other_pictures_is_not_drawn(tmp_path):
+    card = ModelCard(
+        name="photos",
+        created="",
+        dim=128,
+        parameters=1,
+        preprocessing=1,
+        projection=None,
+        files={},
+        training={"network": "residual"},
+    )
+    write_model_card(tmp_path, card)
+    with pytest.raises(BadInputError, match=r"^photos is another network than an EmbeddingNet of digits"):
+        check_dissectable(tmp_path)
+    check_dissectable(PRETRAINED)

@@ -6,11 +6,14 @@ pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[tra
 
 import os
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import torch
 from msgspec import structs
 from shapes import CLASSES, color_encoder, write_shapes
+from toys import TOY_CALIBRATION
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
@@ -18,7 +21,7 @@ from simsearch.data.training_set import find_training_set
 from simsearch.encode.encoder import AS_IS, VectorOutput
 from simsearch.encode.history import read_history
 from simsearch.encode.imported import import_encoder
-from simsearch.encode.model_folder import open_model, read_model_card
+from simsearch.encode.model_folder import open_model, read_model_card, write_model_card
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
 from simsearch.index.bundle import read_manifest
 from simsearch.prepare.inputs import ImageInput
@@ -82,6 +85,7 @@ def test_a_run_leaves_a_model_whose_card_says_how_it_came_to_be(finished, encode
     assert read_model_card(folder) == card
     assert (card.name, card.dim, card.input, card.output) == ("shapes-head-pairs-seed2", 140, INPUT, AS_IS)
     assert card.parameters == 1 + 12 * 128 + 128 + 256
+    assert card.projection is card.calibration is None  # 16 validation images support no probability
     assert (training["network"], training["dataset"], training["root"]) == ("head", "shapes", str(pictures))
     assert training["encoder"]["fingerprint"] == open_model(encoder).encoder.fingerprint
     assert training["head"]["weight"] == exam.weight
@@ -170,8 +174,6 @@ def test_a_finished_run_is_exported_again_while_its_encoder_is_there(finished, p
     assert read_model_card(folder) == card
     assert card.files == finished[1].card.files
     changed = structs.replace(read_model_card(own), output=VectorOutput())
-    from simsearch.encode.model_folder import write_model_card
-
     write_model_card(own, changed)
     with pytest.raises(BrokenModelError, match="is not the one that the head"):
         export(folder)
@@ -194,15 +196,15 @@ def test_the_model_works_wherever_a_model_does(finished, pictures, tmp_path):
     assert "140-dimensional" in about.stdout
 
 
-def calibration_of(run, data, model, place):
+def calibration_of(data, model, place):
     """That of an index of these pictures."""
     built = run("build-index", "--dataset", data, "--name", "mine", "--model", model, "--index-dir", place)
     assert built.exit_code == 0, built.output
     return read_manifest(place / "mine").calibration
 
 
-def test_a_model_with_enough_validation_images_is_calibrated_on_them(encoder, tmp_path):
-    data = write_shapes(tmp_path / "shapes", 60, CLASSES[:4])
+def test_a_model_of_few_validation_images_has_no_probabilities(encoder, tmp_path):
+    data = write_shapes(tmp_path / "shapes", 60, CLASSES[::2])
     settings = [f"--set={one}" for one in ("epochs=2", "least_steps=20", "held_out_share=0.5")]
     out = tmp_path / "run"
     trained = run("train", "--dataset", data, "--encoder", encoder, "--out", out, *settings)
@@ -211,18 +213,19 @@ def test_a_model_with_enough_validation_images_is_calibrated_on_them(encoder, tm
     refused = run("calibrate", out, "--dataset", data)
     assert refused.exit_code == 2
     assert "error: shapes holds out too few images to calibrate on" in refused.stderr
-    assert calibration_of(run, data, out, tmp_path / "few") is None  # not fitted to what training has seen
-    data = write_shapes(tmp_path / "shapes", 101, CLASSES[:4])
-    out = tmp_path / "more"
-    assert run("train", "--dataset", data, "--encoder", encoder, "--out", out, *settings).exit_code == 0
-    card = read_model_card(out)
-    assert card.calibration is not None
-    assert card.calibration.fitted_on == "shapes-held-out: 200 images, each against the others"
-    found = calibration_of(run, data, out, tmp_path / "many")
-    assert found.gallery == "not checked: the model was trained on these images"
-    assert found.pairs == card.calibration.pairs
     other = run("calibrate", out, "--dataset", write_shapes(tmp_path / "other", 50, CLASSES[:4]))
     assert "was not trained on other" in other.stderr
+    assert calibration_of(data, out, tmp_path) is None  # of 240 labelled images, which training has seen
+
+
+def test_an_index_of_what_the_model_was_trained_on_keeps_the_models_calibration(finished, pictures, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(finished[0], model)
+    write_model_card(model, structs.replace(read_model_card(model), calibration=TOY_CALIBRATION))
+    found = calibration_of(pictures, model, tmp_path / "own")
+    assert found == replace(TOY_CALIBRATION, gallery="not checked: the model was trained on these images")
+    other = write_shapes(tmp_path / "shapes", 26, seed=5)
+    assert calibration_of(other, model, tmp_path / "other").gallery.startswith("the model's did not hold: ")
 
 
 def test_the_command_says_what_was_gained_and_shows_every_way(encoder, pictures, tmp_path):

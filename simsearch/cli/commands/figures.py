@@ -117,8 +117,9 @@ def architecture(
     from simsearch.index.bundle import open_bundle
     from simsearch.prepare.prepare import prepare_image
     from simsearch.show.figures.architecture import architecture_figure, example_images
-    from simsearch.train.dissect import dissect_folder
+    from simsearch.train.dissect import check_dissectable, dissect_folder
 
+    check_dissectable(model or PRETRAINED)
     if images:
         first, second = (prepare_image(path).pixels for path in images)
     else:

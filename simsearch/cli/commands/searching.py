@@ -85,8 +85,7 @@ def query(
     stdin, way, invert = sys.stdin.buffer, Preprocess(preparation.preprocess), preparation.invert
     gathered, total = _gather(images or [], queries, stdin)
     searcher = _open(index.folder(), wanted.k, threads, is_one=total == 1)
-    if queries.show_prepared:
-        _write_steps(images or [], queries.show_prepared, way, invert)
+    _write_steps(images or [], queries.show_prepared, way, invert)
     outcomes = answer_queries(
         searcher,
         _without_own(searcher, gathered) if wanted.others else gathered,
@@ -191,8 +190,10 @@ def _gather(images: list[str], queries: Queries, stdin: BinaryIO) -> tuple[Itera
     return gather(images, items, listed, stdin, vectors=vectors, steered=steered, note=terminal.note)
 
 
-def _write_steps(images: list[str], target: Path, way: Preprocess, invert: bool | None) -> None:
+def _write_steps(images: list[str], target: Path | None, way: Preprocess, invert: bool | None) -> None:
     """Write the steps of preparing one picture; also where none of them finds a digit."""
+    if target is None:
+        return
     from simsearch.errors import BadImageError
     from simsearch.files import write_atomically
     from simsearch.prepare.decode import read_image_file

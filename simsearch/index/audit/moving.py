@@ -6,6 +6,7 @@ file that was moved, and perhaps one that was not.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
@@ -16,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from simsearch.data.collection import content_hash
 from simsearch.errors import BadInputError, cannot_write
 from simsearch.files import hold_signals, open_regular, sync_folder
 from simsearch.index.audit.groups import Duplicates, read_file
+from simsearch.index.audit.kinds import CopyKind
 from simsearch.text import csv_text
 
 MOVED = "moved.csv"
@@ -62,10 +65,19 @@ def plan_moves(found: Duplicates, root: Path | None, folder: Path) -> list[Move]
             file = None if path is None else read_file(path)
             if path is None or file is None or file.bytes != member.bytes:
                 continue
+            if member.kind is CopyKind.FILE and not _is_still_equal(path, group.best.path):
+                continue
             moves.append(Move(path, folder / path.relative_to(root)))
     if taken := next((move.target for move in moves if os.path.lexists(move.target)), None):
         raise BadInputError(f"{taken} is there already", hint="choose an empty folder for --move-to")
     return moves
+
+
+def _is_still_equal(path: Path, best: str | None) -> bool:
+    """Whether two files are equal now, byte by byte: what an index knows of them may be old."""
+    with contextlib.suppress(OSError):
+        return best is not None and content_hash(path) == content_hash(Path(best))
+    return False
 
 
 def move_files(moves: Sequence[Move], folder: Path, on_progress: Progress = lambda _: None) -> Path:

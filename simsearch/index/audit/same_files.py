@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simsearch.data.collection import content_hash
 from simsearch.index.bundle import Bundle
 from simsearch.index.originals import Originals
 
-Groups = dict[str, list[int]]  # hash -> rows
+Files = dict[int, list[tuple[int, Path]]]  # size -> rows and files
+Groups = dict[tuple[int, int], list[int]]  # hash -> rows
 
 
 @dataclass
@@ -27,24 +27,28 @@ def same_files(bundle: Bundle, against: Bundle | None = None) -> SameFiles:
     """Compare the files of an index with each other, or with those of another index.
 
     Of each group of equal files every other one is paired with the first; in another index, each with that
-    one's first. Only files of a size that occurs twice are read.
+    one's first. Only files of a size that occurs twice are read, and of these only such
+    as have changed since the index was made, where it keeps their hashes.
     """
     found = SameFiles()
-    sizes = _by_size(bundle, found)
+    own = Originals(bundle)
+    sizes = _by_size(own, found)
     if against is None:
-        for rows in _equal(sizes, (size for size, files in sizes.items() if len(files) > 1), found).values():
+        twice = [size for size, files in sizes.items() if len(files) > 1]
+        for rows in _equal(own, sizes, twice, found).values():
             found.pairs += [(rows[0], row) for row in rows[1:]]
         return found
-    others = _by_size(against, found)
+    other = Originals(against)
+    others = _by_size(other, found)
     shared = sizes.keys() & others.keys()
-    own, theirs = _equal(sizes, shared, found), _equal(others, shared, found)
-    found.pairs += [(row, theirs[key][0]) for key, rows in own.items() if key in theirs for row in rows]
+    ours, theirs = _equal(own, sizes, shared, found), _equal(other, others, shared, found)
+    found.pairs += [(row, theirs[key][0]) for key, rows in ours.items() if key in theirs for row in rows]
     return found
 
 
-def _by_size(bundle: Bundle, found: SameFiles) -> dict[int, list[tuple[int, Path]]]:
-    sizes = defaultdict(list)
-    for row, path in Originals(bundle).all_existing():
+def _by_size(originals: Originals, found: SameFiles) -> Files:
+    sizes: Files = defaultdict(list)
+    for row, path in originals.all_existing():
         try:
             sizes[path.stat().st_size].append((row, path))
             found.there += 1
@@ -53,14 +57,12 @@ def _by_size(bundle: Bundle, found: SameFiles) -> dict[int, list[tuple[int, Path
     return sizes
 
 
-def _equal(
-    sizes: dict[int, list[tuple[int, Path]]], wanted: Iterator[int] | set[int], found: SameFiles
-) -> Groups:
+def _equal(originals: Originals, sizes: Files, wanted: Iterable[int], found: SameFiles) -> Groups:
     groups: Groups = defaultdict(list)
     for size in wanted:
         for row, path in sizes[size]:
             try:
-                groups[content_hash(path)].append(row)
+                groups[originals.content_hash(row, path)].append(row)
             except OSError:
                 found.failed += 1
     return groups

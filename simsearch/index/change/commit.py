@@ -149,8 +149,8 @@ def _composed(
     folder: Path, manifest: Manifest, parts: Sequence[Segment], removed: Ids, classes: Classes
 ) -> Manifest:
     """A manifest of these segments."""
-    files = {role: entry for role, entry in manifest.shared.items() if role == "encoder"}
-    files |= parts[0].files
+    encoder = {role: entry for role, entry in manifest.files.items() if role == "encoder"}  # if there is one
+    files = {**encoder, **parts[0].files}
     if len(removed):
         files["removed"] = write_data_file(folder, "removed", write_array(removed))
     names = classes.ordered()

@@ -15,7 +15,7 @@ from simsearch.prepare.paper.choose import Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
-from simsearch.prepare.paper.shapes import is_drawing
+from simsearch.prepare.paper.shapes import is_filled, is_hollow
 from simsearch.prepare.paper.surface import Grey, fit_paper
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
@@ -76,9 +76,9 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
     covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
-    if not _is_one_thing(covered > _COVERED, [edge / cell for edge in box], grey):
+    if not _is_one_thing(covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], grey):
         return None
-    if not _is_one_strength(strength, covered):
+    if noise and not _is_one_strength(strength, covered):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
     return drawing if whole or _is_level(strength, covered > _COVERED, noise / peak) else None
@@ -110,9 +110,10 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
 
 
-def _is_one_thing(mask: Mask, box: Sequence[float], grey: Grey) -> bool:
+def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], grey: Grey) -> bool:
     """Whether the ink in the box is a drawing, and all the ink that there is.
 
+    :param strong: The half that is stronger, without blurred edges.
     :param box: Top, bottom, left, right, in cells.
     :param grey: The picture; if no camera took it, no desk shows at its edge.
     """
@@ -130,7 +131,8 @@ def _is_one_thing(mask: Mask, box: Sequence[float], grey: Grey) -> bool:
     slack = 1 + _SLACK * max(bottom - top, right - left)
     if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
         return False
-    return is_drawing(choice.mask[top:bottom, left:right])
+    crop = choice.mask[top:bottom, left:right]
+    return not (is_filled(crop & strong[top:bottom, left:right]) or is_hollow(crop))
 
 
 def _is_drawn(grey: Grey) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -24,3 +24,4 @@ class Steps:
 
 
 ALL = Steps()
+NONE = Steps(**{field.name: False for field in fields(Steps)})  # ink is all that differs from smooth paper

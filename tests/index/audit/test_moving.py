@@ -20,6 +20,7 @@ from simsearch.index.audit.groups import Duplicates, group_copies
 from simsearch.index.audit.moving import MOVED, move_files, plan_moves, read_moves, undo_moves
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle
+from simsearch.index.change.folder_build import Source, build_folder
 
 Found = tuple[Duplicates, Path]
 
@@ -142,3 +143,24 @@ def test_a_full_disk_keeps_the_file_where_it_was(
         move_files(moves, aside)
     assert contents(root) == before
     assert set(contents(aside)) == {MOVED}
+
+
+def test_hashes_come_from_the_index_but_a_file_is_read_before_it_is_moved(
+    found: Found, tmp_path: Path, plain_model: Model
+) -> None:
+    _, root = found
+    build_folder(Source(root, "pictures"), plain_model, tmp_path / "stamped", processes=1)
+    bundle = open_bundle(tmp_path / "stamped")
+    changed, before = root / "b" / "1.png", (root / "b" / "1.png").stat()
+    changed.write_bytes(bytes(reversed(changed.read_bytes())))
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))  # so that nothing shows it
+    duplicates = group_copies(bundle, None, find_copies(bundle))
+    assert {member.source for member in duplicates.groups[0].others} == {"b/1.png", "b/deep/2, 3.png"}
+    moves = plan_moves(duplicates, root, tmp_path / "aside")
+    assert [move.source for move in moves] == [root / "b" / "deep" / "2, 3.png"]
+    os.utime(changed)  # now it shows, and is read
+    duplicates = group_copies(bundle, None, find_copies(bundle))
+    assert {member.source: member.kind.value for member in duplicates.groups[0].others} == {
+        "b/1.png": "pixels",  # as the index keeps it
+        "b/deep/2, 3.png": "file",
+    }

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from papers.families import FAMILIES, NOTHING, Digit
+from PIL import Image, ImageOps
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.paper.steps import ALL
@@ -117,3 +118,17 @@ def test_the_steps_are_shown_in_their_order() -> None:
     prepare_image(picture, watch=lambda name, _: seen.append(name))
     assert seen[0] == "grey"
     assert [name for name in seen if name != "without lines"] == ["grey", "paper", "ink", "digit"]
+
+
+def test_blurred_digits_of_a_scanner_are_drawings_too() -> None:
+    """Of 8x8 pixels, smoothed; strokes as broad as their blur were once taken for filled areas."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits().images[:300]
+    refused = 0
+    for pixels in digits:
+        small = Image.fromarray((pixels * 255 / 16).astype(np.uint8))
+        big = ImageOps.expand(small.resize((160, 160), Image.Resampling.BICUBIC), 40)
+        try:
+            prepare_image(big)
+        except BadImageError:
+            refused += 1
+    assert refused == 0
