@@ -90,9 +90,10 @@ def signal_at(step: int, number: int) -> None:
 
     from simsearch import files
     from simsearch.cli.signals import take_signals
-    from simsearch.index import build, bundle
+    from simsearch.index import build, bundle, writing
+    from simsearch.index.change import guard
 
-    modules = (files, build, bundle, contextlib, tempfile, filelock._api, filelock._unix)
+    modules = (files, build, bundle, writing, guard, contextlib, tempfile, filelock._api, filelock._unix)
     watched = {str(module.__file__) for module in modules}
     steps = itertools.count()
 

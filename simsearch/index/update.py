@@ -169,7 +169,12 @@ class Index:
         return known_items(self.folder, read_manifest(self.folder))
 
     def _change(self, do: Callable[[_Writer], Outcome]) -> Outcome:
-        read_manifest(self.folder)  # before a lock would make the folder
+        manifest = read_manifest(self.folder)  # before a lock would make the folder
+        if manifest.store is not None:
+            raise BadInputError(
+                f"the items of {manifest.name} are held by a server, and are not changed from here",
+                hint="`simsearch migrate` brings them here",
+            )
         with writing(self.folder) as signals:
             outcome = do(_Writer(self.folder, signals, self._threads))
         self.manifest = outcome.manifest

@@ -10,16 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import assert_tidy
+from msgspec import structs
 from numpy.testing import assert_array_equal
 from PIL import Image
 from toys import PLAIN, quadrant_image, write_quadrants
 
 from simsearch.data.folders import load_image_folder
+from simsearch.data.vector_tables import VectorTable
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BusyError, MissingBundleError
 from simsearch.index.build import build_index
-from simsearch.index.bundle import bundle_lock, open_bundle, read_manifest
+from simsearch.index.bundle import bundle_lock, commit, open_bundle, read_manifest
 from simsearch.index.catalog import class_counts
+from simsearch.index.importing import import_index
+from simsearch.index.manifest import StoreRecord
 from simsearch.index.stores.base import gather
 from simsearch.index.update import Index
 from simsearch.index.verify import verify
@@ -331,3 +335,35 @@ def test_too_few_items_for_the_index_type_leave_it_as_it_was(
     with pytest.raises(BadInputError, match="FAISS cannot build 'IVF5,Flat'"):
         index.compact()
     assert sorted(held(index.folder)) == [3, 4, 5]
+
+
+# --- indexes of other kinds
+
+
+def test_an_index_of_vectors_without_an_encoder_loses_items_and_takes_no_pictures(tmp_path: Path) -> None:
+    vectors = np.eye(6, dtype=np.float32)
+    sources = tuple(f"{row}.png" for row in range(6))
+    table = VectorTable(vectors, np.arange(6), np.arange(6) % 2, ("a", "b"), sources, 0)
+    import_index(table, tmp_path / "foreign", dataset="elsewhere")
+    index = Index.open(tmp_path / "foreign", threads=1)
+    with pytest.raises(BadInputError, match="holds vectors that another program computed"):
+        index.add([quadrant_image(1, 2, 3, 4)], labels="a")
+    index.remove([0])
+    index.remove([1, 2])
+    bundle = open_bundle(index.folder, threads=1)
+    assert (bundle.ids.tolist(), list(bundle.sources)) == ([3, 4, 5], ["3.png", "4.png", "5.png"])
+    assert_array_equal(gather(bundle.store).vectors, vectors[3:])
+    assert_tidy(index.folder)
+
+
+def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
+    build_toy: Callable[..., Path], toy_gallery: object
+) -> None:
+    folder = build_toy(toy_gallery)
+    manifest = read_manifest(folder)
+    record = StoreRecord("milvus", "http://127.0.0.1:19530", "toy", 0, 5, (0, 1, 2), True)
+    served = structs.replace(manifest, files={"encoder": manifest.files["encoder"]}, store=record)
+    commit(folder, served)
+    with pytest.raises(BadInputError, match="the items of toy are held by a server"):
+        Index.open(folder, threads=1).remove([0])
+    assert read_manifest(folder) == served
