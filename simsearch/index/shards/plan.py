@@ -12,7 +12,7 @@ import msgspec
 
 from simsearch.data.collection import natural, scan
 from simsearch.data.labels import AUTO, label_items
-from simsearch.errors import BadDatasetError, BadInputError
+from simsearch.errors import BadDatasetError, BadInputError, require
 from simsearch.index.shards.places import Place, is_uri, open_place
 from simsearch.prepare.formats import SUFFIXES
 
@@ -71,6 +71,7 @@ def plan(source: str, labels: str = AUTO) -> Plan:
     :raises BadDatasetError: If there are no pictures.
     :raises BadInputError: If classes cannot be had in this way.
     """
+    require("pyarrow", "parquet")
     place = open_place(source)
     try:
         tables = sorted(_files(place, _PARQUET), key=natural)

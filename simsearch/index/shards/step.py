@@ -17,7 +17,7 @@ import numpy as np
 
 from simsearch.encode.encoder import VectorOutput, Vectors
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.errors import BadImageError
+from simsearch.errors import BadImageError, require
 from simsearch.index.served import pack_pictures
 from simsearch.index.shards.places import open_place, read_whole, write_whole
 from simsearch.index.shards.plan import Unit
@@ -68,6 +68,7 @@ class EncodeStep:
     """Encodes units; holds an encoder with one thread."""
 
     def __init__(self, job: Job) -> None:
+        require("pyarrow", "parquet")
         self._job = job
         self._encoder = OnnxEncoder(job.encoder, input=job.input, output=job.output, threads=1)
         self._from, self._to = open_place(job.root), open_place(job.shards)
