@@ -85,11 +85,14 @@ class Augmentation:
         chosen = (torch.rand(2, len(ink), 1, 1, 1, generator=generator) < _CHANGED).to(ink)
         growth = chosen[0] * (drawn[0] * 2 - 1) * self.thickness
         softness = chosen[1] * drawn[1] * self.blur
-        thick = F.max_pool2d(ink, 3, stride=1, padding=1)
-        thin = -F.max_pool2d(-ink, 3, stride=1, padding=1)
-        changed = ink + growth.clamp(min=0) * (thick - ink) + (-growth).clamp(min=0) * (thin - ink)
-        soft = F.conv2d(changed, _SOFT.to(ink.device), padding=2)
-        changed = changed + softness * (soft - changed)
+        changed = ink.clone()
+        for sign in (1, -1):  # only of the images that are to be thicker, or thinner
+            some = (sign * growth > 0).flatten()
+            extreme = sign * F.max_pool2d(sign * ink[some], 3, stride=1, padding=1)
+            changed[some] += (sign * growth[some]) * (extreme - ink[some])
+        some = (softness > 0).flatten()
+        soft = F.conv2d(changed[some], _SOFT.to(ink.device), padding=2)
+        changed[some] += softness[some] * (soft - changed[some])
         return changed * (ink.amax((2, 3), keepdim=True) / changed.amax((2, 3), keepdim=True).clamp(min=0.1))
 
     def _displacements(self, count: int, generator: torch.Generator) -> Tensor:

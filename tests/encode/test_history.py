@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,12 @@ def test_what_is_no_history_is_refused(content: bytes, tmp_path: Path) -> None:
 def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"cannot read .*history\.csv: no such file"):
         read_history(tmp_path)
+
+
+def test_a_run_that_map_chooses_keeps_the_first_epoch_of_the_best(tmp_path: Path) -> None:
+    found = zip(RECORDS, (0.5, 0.8, 0.8), strict=True)
+    records = tuple(replace(record, val_map_at_r=best) for record, best in found)
+    (tmp_path / HISTORY).write_bytes(history_csv(records))
+    assert read_history(tmp_path) == records
+    assert chosen_epoch(records) == records[1]
+    assert "val_map_at_r" not in history_csv(RECORDS).decode()

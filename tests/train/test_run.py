@@ -45,6 +45,7 @@ from simsearch.train.checkpoints import load_model, read_checkpoint
 from simsearch.train.loop import Trainer, configure_torch, embed
 from simsearch.train.recipes import SIAMESE_PAIRS
 from simsearch.train.run import export, train
+from simsearch.train.run_folder import doubts, run_name
 
 RECIPE = replace(
     SIAMESE_PAIRS, epochs=2, batch_size=16, pairs_per_epoch=40, validation_pairs=60, held_out_images=80
@@ -457,3 +458,24 @@ def test_a_finished_run_passes_every_check_and_foreign_weights_in_it_are_found(c
         "run",
         "best_model.pt is not what the run kept, as last.pt says",
     )
+
+
+@pytest.mark.parametrize(
+    ("train_accuracy", "val_accuracy", "said"),
+    [
+        (0.95, 0.93, ""),
+        (0.7, 0.53, "of the validation pairs 53% are judged rightly, and half would be by chance: "),
+        (0.995, 0.8, "the training images are known by heart: of their pairs 100% are judged rightly, "),
+        (0.995, 0.95, ""),
+    ],
+)
+def test_a_run_that_learned_nothing_or_everything_by_heart_says_so(train_accuracy, val_accuracy, said):
+    found = doubts(EpochRecord(1, 0.1, train_accuracy, 0.1, val_accuracy, 0.1, 1.0))
+    assert len(found) == bool(said)
+    assert all(doubt.startswith(said) for doubt in found)
+
+
+def test_runs_are_named_by_their_data():
+    assert run_name(RECIPE, "mnist-train", 3) == "siamese-pairs-seed3"
+    assert run_name(RECIPE, "fashion-mnist-train", 0) == "fashion-mnist-siamese-pairs-seed0"
+    assert run_name(RECIPE, "my-photos", 1) == "my-photos-siamese-pairs-seed1"
