@@ -28,8 +28,8 @@ _STEP = {
 }
 _READING = {
     "type": "object",
-    "description": "`refused` says why no digit was found, null where one was. Pictures that are taken as they"
-    " are have one step, galleries of other pictures none.",
+    "description": "`refused` says why no digit was found, null where one was. Pictures taken as they are"
+    " have one step, galleries of other pictures none.",
     "properties": {
         "steps": {"type": "array", "items": _STEP},
         "notes": {"type": "array", "items": _TEXT},
