@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from simsearch.errors import BadImageError
 from simsearch.prepare.decode import (
     ANY_PICTURE,
     DRAFT_SIDE,
@@ -20,6 +22,37 @@ from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 
 DIGITS = "digit"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a picture of a digit was read, also where none was found."""
+
+    steps: tuple[tuple[str, NDArray[np.uint8]], ...]  # the name and the pixels, (H, W), of each
+    notes: tuple[str, ...] = ()
+    refused: BadImageError | None = None
+
+
+def read_steps(
+    source: bytes | Path, *, preprocess: Preprocess = Preprocess.AUTO, invert: bool | None = None
+) -> Reading:
+    """Prepare a picture of a digit and keep what each step saw: paper, ink, lines, digit, and 28x28 pixels.
+
+    :raises BadImageError: If the picture cannot be read at all.
+    """
+    seen: list[tuple[str, NDArray[np.uint8]]] = []
+    try:
+        prepared = prepare_image(
+            source,
+            preprocess=preprocess,
+            invert=invert,
+            watch=lambda name, pixels: seen.append((name, pixels)),
+        )
+    except BadImageError as error:
+        if not seen:
+            raise
+        return Reading(tuple(seen), refused=error)
+    return Reading((*seen, ("prepared", prepared.pixels)), prepared.notes)
 
 
 def prepare_picture(

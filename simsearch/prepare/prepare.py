@@ -38,7 +38,7 @@ READABLE_VERSIONS = (1, 2)  # 1 gave MNIST and plain drawings the same pixels; o
 DIGIT = ImageInput("digit", PREPROCESSING_VERSION, SIDE, SIDE, 1, (MEAN,), (STD,))
 
 _MIN_SIDE = 4  # a picture narrower than this shows no digit
-_CONTENT = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
+_CONTENT = "pass one digit with a margin around it, clearly darker or lighter than its paper"
 _SEVERAL = "cut the picture to one of them"
 _CROSSED_OUT = "write it again, without lines through it"
 

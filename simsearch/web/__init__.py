@@ -17,6 +17,7 @@ vectors.py      the HTTP API's vectors and maps
 originals.py    the HTTP API's files behind items
 mistakes.py     the HTTP API's known mistakes of a gallery
 activations.py  the HTTP API's look inside the network
+steps.py        the HTTP API's account of how a picture was read
 parameters.py   parameters that addresses share
 api.py          the HTTP API: searches, items, indexes
 openapi.py      the OpenAPI document

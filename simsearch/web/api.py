@@ -28,6 +28,7 @@ from simsearch.web.parameters import IndexParameter, ItemParameter, refuse_unkno
 from simsearch.web.registry import OpenIndex, Registry, data_uri
 from simsearch.web.room import Room
 from simsearch.web.settings import MAX_K, Settings
+from simsearch.web.steps import add_steps
 from simsearch.web.uploads import FORM, RAW, read_pictures
 from simsearch.web.vectors import add_vectors
 
@@ -132,6 +133,7 @@ def make_router(
     add_originals(router, registry, room)
     add_activations(router, registry, engine, room)
     add_mistakes(router, registry, room, reports)
+    add_steps(router, registry, engine)
 
     @router.get(
         "/indexes",

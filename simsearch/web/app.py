@@ -32,6 +32,7 @@ from simsearch.web.openapi import answer, describe
 from simsearch.web.problems import handle_problems
 from simsearch.web.registry import Registry
 from simsearch.web.settings import Settings
+from simsearch.web.steps import STEP_SCHEMAS
 from simsearch.web.vectors import VECTOR_SCHEMAS
 
 _READ = ["GET", "HEAD"]
@@ -103,7 +104,7 @@ def create_app(folders: Mapping[str, Path], settings: Settings, unread: Unread |
     describe(
         app,
         token=settings.token is not None,
-        further={**VECTOR_SCHEMAS, **ACTIVATION_SCHEMAS, **MISTAKE_SCHEMAS},
+        further={**VECTOR_SCHEMAS, **ACTIVATION_SCHEMAS, **MISTAKE_SCHEMAS, **STEP_SCHEMAS},
     )
     return Guard(
         Measured(app, monitor), settings, unread, lambda status: monitor.refused.labels(status).inc()

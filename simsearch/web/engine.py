@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from simsearch.errors import BusyError
-from simsearch.prepare.pictures import prepare_picture
+from simsearch.prepare.pictures import Reading, prepare_picture, read_steps
 from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search.answers import STORED_LIMITS, Limits
 from simsearch.search.batch import Outcome, Prepared, answer_prepared, prepare_query
@@ -38,6 +39,7 @@ class Question:
     preprocess: Preprocess = Preprocess.AUTO
     invert: bool | None = None
     exact: bool = False  # whether to look at every item though the index is approximate
+    reads: bool = False  # how a picture is prepared is asked, nothing else
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +48,15 @@ class Job:
 
     question: Question
     query: Query
-    done: asyncio.Future[Outcome]
+    done: asyncio.Future[Any]  # an Outcome, or a Reading
     loop: asyncio.AbstractEventLoop
 
-    def finish(self, outcome: Outcome | Exception) -> None:
+    def finish(self, outcome: Outcome | Reading | Exception) -> None:
         """Hand over the outcome, from any thread."""
         with contextlib.suppress(RuntimeError):  # the server has ended, and nobody waits any more
             self.loop.call_soon_threadsafe(self._settle, outcome)
 
-    def _settle(self, outcome: Outcome | Exception) -> None:
+    def _settle(self, outcome: Outcome | Reading | Exception) -> None:
         if self.done.cancelled():
             return
         if isinstance(outcome, Exception):
@@ -110,6 +112,19 @@ class Engine:
         :raises BusyError: If too many already wait.
         """
         question.searcher.check_labels(question.labels)
+        return await self._wait_for(question, queries)
+
+    async def read(self, searcher: Searcher, picture: bytes) -> Reading:
+        """How a picture of a digit is prepared, step by step.
+
+        :raises BadInputError: If the picture cannot be read.
+        :raises BusyError: If too many already wait.
+        """
+        reading: Reading
+        (reading,) = await self._wait_for(Question(searcher, 1, reads=True), [Query("image", picture)])
+        return reading
+
+    async def _wait_for(self, question: Question, queries: Sequence[Query]) -> list[Any]:
         loop = asyncio.get_running_loop()
         jobs = [Job(question, query, loop.create_future(), loop) for query in queries]
         with self._changed:
@@ -168,6 +183,12 @@ class Engine:
 def _answer(helper: Helper, question: Question, jobs: Sequence[Job]) -> None:
     searcher = question.searcher
     try:
+        if question.reads:
+            for job in jobs:
+                assert job.query.picture is not None
+                work = partial(read_steps, job.query.picture)
+                job.finish(helper.call(work, lambda job=job: not job.done.cancelled()))  # type: ignore[misc]
+            return
         prepared = [
             (job, _prepare(helper, job)) for job in jobs if not job.done.cancelled()
         ]  # for some, decoding others took too long

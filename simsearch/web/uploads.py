@@ -31,7 +31,7 @@ async def read_pictures(body: bytes, content_type: str, *, most: int) -> list[by
     name = kind.decode("latin-1")
     if name == FORM:
         return await _parse_form(body, options.get(b"boundary", b""), most)
-    if name not in RAW:
+    if name not in RAW and not name.startswith("image/"):  # which of them it is, the bytes say
         raise WrongMediaTypeError(
             f"a body of type {name[:100]!r} cannot be searched for" if name else "the body has no type",
             hint=f"send a picture as {RAW[0]} or {RAW[-1]}, or a form as {FORM}",

@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +29,7 @@ from sklearn.datasets import load_digits
 from simsearch.data.datasets import load_named
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import LAST_CHECKPOINT, MODEL_CARD, open_model
+from simsearch.errors import BadImageError
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.build import build_index
 from simsearch.index.bundle import Bundle, open_bundle
@@ -67,10 +69,15 @@ def uci_digits() -> Split:
         )
         for pixels in digits.images
     ]
+    found = {}
+    for row, picture in enumerate(pictures):
+        with suppress(BadImageError):  # 4 of them, filled areas, are no digits to the preparation
+            found[row] = prepare_image(ImageOps.expand(picture, 40)).pixels
+    rows = list(found)
     return Split(
-        images=np.stack([prepare_image(ImageOps.expand(picture, 40)).pixels for picture in pictures]),
-        labels=digits.target.astype(np.int64),
-        sources=tuple(f"uci/{row}" for row in range(len(pictures))),
+        images=np.stack(list(found.values())),
+        labels=digits.target[rows].astype(np.int64),
+        sources=tuple(f"uci/{row}" for row in rows),
         name="uci-digits",
         classes=tuple("0123456789"),
         sha256={},

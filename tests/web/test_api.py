@@ -261,9 +261,17 @@ def test_a_picture_that_cannot_be_used_is_a_problem_in_the_commands_words(client
     )
     assert_problem(bad, 422, *words)
     blank = client.post("/api/search", content=quadrants(0, 0, 0, 0), headers=PNG)
-    hint = "pass one digit with a margin around it, or try the other of --invert/--no-invert"
+    hint = "pass one digit with a margin around it, clearly darker or lighter than its paper"
     assert_problem(blank, 422, "no digit found in the picture", hint)
     assert_problem(client.post("/api/search", content=b"", headers=PNG), 422, *words)
+
+
+@pytest.mark.parametrize("said", ["image/jpeg", "image/tiff", "image/x-none", "application/octet-stream"])
+def test_what_a_picture_is_its_bytes_say(client: httpx.Client, said: str) -> None:
+    picture = quadrants(180, 60, 20, 140)  # a PNG
+    found = client.post("/api/search", params=NONE, content=picture, headers={"Content-Type": said})
+    assert found.json() == client.post("/api/search", params=NONE, content=picture, headers=PNG).json()
+    assert found.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -365,6 +373,7 @@ def test_the_openapi_document_names_every_route(client: httpx.Client) -> None:
         "/api/mistakes",
         "/api/nearest",
         "/api/activations",
+        "/api/steps",
         "/api/items/{item}/activations",
         "/healthz",
         "/readyz",

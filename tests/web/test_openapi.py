@@ -42,6 +42,7 @@ OPERATIONS = {
     "GET /api/mistakes": 5,
     "POST /api/nearest": 20,
     "POST /api/activations": 10,
+    "POST /api/steps": 10,
     "GET /api/items/{item}/activations": 10,
     "GET /healthz": 2,
     "GET /readyz": 2,

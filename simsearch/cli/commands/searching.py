@@ -30,9 +30,6 @@ _MOST_OPENED = 10  # hits, each perhaps in a window of its own
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from simsearch.prepare.inputs import ImageInput
     from simsearch.prepare.prepare import PreparedImage, Preprocess
     from simsearch.search.batch import Outcome
@@ -194,27 +191,15 @@ def _write_steps(images: list[str], target: Path | None, way: Preprocess, invert
     """Write the steps of preparing one picture; also where none of them finds a digit."""
     if target is None:
         return
-    from simsearch.errors import BadImageError
     from simsearch.files import write_atomically
     from simsearch.prepare.decode import read_image_file
-    from simsearch.prepare.prepare import prepare_image
+    from simsearch.prepare.pictures import read_steps
     from simsearch.show.prepared import steps_sheet
 
     if len(images) != 1 or not Path(images[0]).is_file():
         raise BadInputError("--show-prepared shows the steps of one picture", hint="name one file")
-    seen: list[tuple[str, NDArray[np.uint8]]] = []
-    try:
-        prepared = prepare_image(
-            read_image_file(Path(images[0])),
-            preprocess=way,
-            invert=invert,
-            watch=lambda name, pixels: seen.append((name, pixels)),
-        )
-        seen.append(("prepared", prepared.pixels))
-    except BadImageError:
-        if not seen:
-            raise
-    write_atomically(target, steps_sheet(seen))
+    reading = read_steps(read_image_file(Path(images[0])), preprocess=way, invert=invert)
+    write_atomically(target, steps_sheet(reading.steps))
 
 
 def similarity(

@@ -44,6 +44,10 @@ export class Client {
     return this.#request(`api/items/${id}/activations?${new URLSearchParams(parameters)}`, { signal });
   }
 
+  async steps(image, parameters) {
+    return this.#request(`api/steps?${new URLSearchParams(parameters)}`, { method: "POST", body: image });
+  }
+
   async map(parameters) {
     return this.#request(`api/map?${new URLSearchParams(parameters)}`, {});
   }

@@ -8,6 +8,7 @@ import { readImage } from "./pictures.js";
 import { readPlace, takeToken, writePlace } from "./place.js";
 import { Results } from "./results.js";
 import { encodeStrokes } from "./sharing.js";
+import { Steps } from "./steps.js";
 import { toBlob } from "./strokes.js";
 import { Views } from "./views.js";
 import { count, subjectOf } from "./words.js";
@@ -17,6 +18,7 @@ const QUIET = 700; // milliseconds without a change after which the drawing rest
 
 const client = new Client(takeToken());
 const results = new Results((id) => go({ id }));
+const steps = new Steps(client);
 const latest = new Latest(showAnswer, showProblem, (busy) => element("main").setAttribute("aria-busy", busy));
 const pad = new Pad(element("pad"), onDrawn);
 const original = new Original(client, showProblem);
@@ -47,6 +49,7 @@ function follow() {
   if (place.strokes && place.drawing !== encodeStrokes(pad.strokes)) pad.replace({ strokes: place.strokes });
   else pad.preview(null);
   updateTools();
+  if (!pad.file) steps.use({}, null);
   if (pad.file) askFile();
   else if (!pad.isEmpty) askDrawing(true);
   else begin();
@@ -54,6 +57,7 @@ function follow() {
 
 function followItem(id) {
   updateTools();
+  steps.use({}, null);
   if (/^\d{1,18}$/.test(id)) askItem(id);
   else showProblem(new Error(`${id.slice(0, 40)} is no item: items have numbers.`));
 }
@@ -125,6 +129,7 @@ function askDrawing(atOnce) {
 
 function askFile() {
   const { body } = pad.file;
+  steps.use({ index: index.name }, subjectOf(index).isDrawn ? () => body : null);
   askPicture("file", true, () => body);
 }
 
@@ -225,6 +230,7 @@ function updateTools() {
 
 function onDrawn(kind) {
   reading += 1;
+  steps.use({}, null);
   const left = leaveItem();
   updateTools();
   if (kind === "stroke") return askDrawing(left);
