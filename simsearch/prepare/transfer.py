@@ -9,29 +9,39 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.inputs import Picture
+from simsearch.prepare.pictures import Reading
 from simsearch.prepare.prepare import PreparedImage
 
 MAX_MESSAGE_BYTES = 64 * 2**20  # a picture of the largest input has 3 MB
-_PICTURE, _REFUSAL, _FAULT = b"picture", b"refusal", b"fault"
+_PICTURE, _READING, _REFUSAL, _FAULT = b"picture", b"reading", b"refusal", b"fault"
 _MAX_TEXT = 10_000  # characters
 _TEXT = ("utf-8", "surrogatepass")  # names of files may hold half a character
 
 
-def result_to_bytes(result: PreparedImage | Exception) -> bytes:
+Result: TypeAlias = PreparedImage | Reading
+
+
+def result_to_bytes(result: Result | Exception) -> bytes:
     """A message that says what became of a picture: pixels, why there are none, or what went wrong."""
     if isinstance(result, PreparedImage):
         return joined((_PICTURE, *picture_fields(result.pixels), *map(_text, result.notes)))
+    if isinstance(result, Reading):
+        steps = [field for name, pixels in result.steps for field in (_text(name), *picture_fields(pixels))]
+        refused = [] if result.refused is None else [result.refused.message, result.refused.hint]
+        counts = struct.pack("<2I", len(result.steps), len(refused))
+        return joined((_READING, counts, *steps, *map(_text, (*refused, *result.notes))))
     if isinstance(result, BadImageError):
         return joined((_REFUSAL, _text(result.message), _text(result.hint)))
     return joined((_FAULT, _text(f"{type(result).__name__}: {result}")))
 
 
-def result_from_bytes(message: bytes) -> PreparedImage | BadImageError | RuntimeError:
+def result_from_bytes(message: bytes) -> Result | BadImageError | RuntimeError:
     """What a message says; an error that is no BadImageError comes as a RuntimeError that names it.
 
     :raises ValueError: If it is not one that `result_to_bytes` makes.
@@ -40,11 +50,24 @@ def result_from_bytes(message: bytes) -> PreparedImage | BadImageError | Runtime
     if kind == _PICTURE and len(fields) >= 2:
         packed, pixels, *notes = fields
         return PreparedImage(picture_of(packed, pixels), tuple(note.decode(*_TEXT) for note in notes))
+    if kind == _READING and fields and len(fields[0]) == 8:
+        return _reading(*struct.unpack("<2I", fields[0]), fields[1:])
     if kind == _REFUSAL and len(fields) == 2:
         return BadImageError(*(field.decode(*_TEXT) for field in fields))
     if kind == _FAULT and len(fields) == 1:
         return RuntimeError(fields[0].decode(*_TEXT))
     raise ValueError("a message of no known kind")
+
+
+def _reading(steps: int, refused: int, fields: Sequence[bytes]) -> Reading:
+    if 3 * steps + refused > len(fields) or refused not in (0, 2):
+        raise ValueError(f"{steps} steps and {refused} words in {len(fields)} fields")
+    seen = tuple(
+        (fields[start].decode(*_TEXT), picture_of(*fields[start + 1 : start + 3]))
+        for start in range(0, 3 * steps, 3)
+    )
+    words = [field.decode(*_TEXT) for field in fields[3 * steps :]]
+    return Reading(seen, tuple(words[refused:]), BadImageError(*words[:2]) if refused else None)
 
 
 def picture_fields(picture: Picture) -> tuple[bytes, bytes]:

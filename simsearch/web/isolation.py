@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from simsearch.errors import BadImageError, BusyError
+from simsearch.prepare.pictures import Reading
 from simsearch.prepare.prepare import PreparedImage
 from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, result_from_bytes, result_to_bytes
+
+_Result = TypeVar("_Result", PreparedImage, Reading)
 
 _START_S = 30.0  # to load what is needed, on a machine that is busy with other things
 _WAIT = 10.0  # times its allowance, until a process that computes nothing, or is given no time, is ended
@@ -63,8 +66,8 @@ class Helper:
             raise BusyError("the server has too much to do", hint="try again in a second")
 
     def call(
-        self, work: Callable[[], PreparedImage], is_wanted: Callable[[], bool] = lambda: True
-    ) -> PreparedImage | BadImageError:
+        self, work: Callable[[], _Result], is_wanted: Callable[[], bool] = lambda: True
+    ) -> _Result | BadImageError:
         """The result of a function that can be pickled, or why its picture cannot be used.
 
         :param is_wanted: Asked now and then whether anyone still waits for the result.
@@ -88,7 +91,7 @@ class Helper:
             return self._lost(late=False)
         if isinstance(result, RuntimeError):
             raise result
-        return result
+        return cast("_Result | BadImageError", result)
 
     def _lost(self, *, late: bool) -> BadImageError:
         """Put an end to the process, and say why in terms of the picture."""

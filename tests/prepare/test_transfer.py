@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsearch.errors import BadImageError
+from simsearch.prepare.pictures import Reading
 from simsearch.prepare.prepare import PreparedImage
 from simsearch.prepare.transfer import result_from_bytes, result_to_bytes
 
@@ -25,6 +26,22 @@ def test_a_picture_comes_back_with_its_shape_and_notes(shape: tuple[int, ...]) -
     assert back.pixels.tolist() == sent.pixels.tolist()
     assert back.notes == sent.notes
     back.pixels[0] = 1  # it is the receiver's own
+
+
+@pytest.mark.parametrize("refused", [None, BadImageError("no digit", "pass one")])
+def test_a_reading_comes_back_with_its_steps(refused: BadImageError | None) -> None:
+    steps = (("grey", PIXELS.reshape(4, 6)), ("digit", PIXELS.reshape(12, 2)))
+    back = result_from_bytes(result_to_bytes(Reading(steps, ("a frame", "lines"), refused)))
+    assert isinstance(back, Reading)
+    assert [(name, pixels.tolist()) for name, pixels in back.steps] == [
+        (name, pixels.tolist()) for name, pixels in steps
+    ]
+    assert back.notes == ("a frame", "lines")
+    said = None if back.refused is None else (back.refused.message, back.refused.hint)
+    assert said == (refused and ("no digit", "pass one"))
+    for cut in (message(b"reading"), message(b"reading", struct.pack("<2I", 1, 0), b"grey")):
+        with pytest.raises(ValueError, match=r"no known kind|1 steps"):
+            result_from_bytes(cut)
 
 
 def test_a_refusal_comes_back_in_its_words_and_a_fault_by_its_name() -> None:
