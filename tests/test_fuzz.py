@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 pytest.importorskip("onnx", reason="the toy encoder is made with it")
 
 from fuzz.campaign import Campaign
-from fuzz.cases import KINDS, intact, make_case
+from fuzz.cases import GROWN_KINDS, KINDS, grown_case, intact, make_case
 from fuzz.materials import make_materials, toy_model
 from fuzz.worker import Worker
 
@@ -31,6 +31,7 @@ from simsearch.index.build import build_index
 from simsearch.prepare.prepare import prepare_image
 
 SEED = 20_26
+GROWN = 40
 SHARES = {"bundle": 600, "model": 200, "checkpoint": 200, "image": 1_000}
 
 
@@ -54,8 +55,16 @@ def test_each_broken_or_hostile_thing_is_answered_rightly_or_refused(campaign: C
     assert outcomes[kind, "refused"] > SHARES[kind] / 2  # the mutations do reach something
 
 
+@pytest.mark.parametrize("kind", GROWN_KINDS)
+def test_each_thing_that_asks_for_more_and_more_is_answered_or_refused(campaign: Campaign, kind: str) -> None:
+    """Within the worker's 2 s and 300 MB, however often, however large, however deep."""
+    judged = [campaign.judge(grown_case(kind, (SEED, number), campaign.materials)) for number in range(GROWN)]
+    assert [str(one.finding) for one in judged if one.finding] == []
+    assert sum(one.outcome.what == "refused" for one in judged) > GROWN / 3
+
+
 def test_a_case_is_the_same_whenever_it_is_made(campaign: Campaign) -> None:
-    kinds = {case.kind for case in intact(campaign.materials)}
+    kinds = {case.kind for case in intact(campaign.materials)} & {*KINDS}
     for kind in kinds:
         first, again, other = (make_case(kind, (SEED, number), campaign.materials) for number in (1, 1, 2))
         assert first == again

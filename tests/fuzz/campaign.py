@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fuzz.cases import Case, intact, make_case
+from fuzz.cases import KINDS, Case, intact, make_case
 from fuzz.materials import Materials
 from fuzz.worker import Outcome, Worker
 
@@ -24,6 +24,14 @@ class Finding:
         about = f"{self.case.kind} {self.case.origin}, {self.case.change}"
         measured = f"{self.outcome.seconds:.2f} s, {self.outcome.megabytes:.0f} MB"
         return f"{self.outcome.what}: seed {self.case.seed}: {about} ({measured}) {self.outcome.detail}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a case."""
+
+    outcome: Outcome
+    finding: Finding | None
 
 
 @dataclass
@@ -42,7 +50,7 @@ class Campaign:
     def __init__(self, materials: Materials, folder: Path) -> None:
         """Work in an empty folder."""
         self.materials, self.worker, self.tally = materials, Worker(), Tally()
-        self._places = {kind: folder / kind for kind in ("bundle", "model", "checkpoint", "image")}
+        self._places = {kind: folder / kind for kind in (*KINDS, "photo")}
         self._right: dict[tuple[str, str], Any] = {}
         for place in self._places.values():
             place.mkdir()
@@ -54,8 +62,11 @@ class Campaign:
 
     def try_case(self, kind: str, seed: tuple[int, ...]) -> Finding | None:
         """Try one case; what goes wrong is tried once more, in a new process, before it counts."""
-        case = make_case(kind, seed, self.materials)
-        outcome = self._judged(case)
+        return self.judge(make_case(kind, seed, self.materials)).finding
+
+    def judge(self, case: Case) -> Judged:
+        """What becomes of a case, and whether that is wrong."""
+        kind, outcome = case.kind, self._judged(case)
         if outcome.what not in ("answered", "refused"):
             self.worker.close()
             self._ask(next(known for known in intact(self.materials) if known.kind == kind), limited=False)
@@ -65,10 +76,10 @@ class Campaign:
         if outcome.what in ("answered", "refused"):
             tally.slowest = max(tally.slowest, outcome.seconds)
             tally.largest = max(tally.largest, outcome.megabytes)
-            return None
+            return Judged(outcome, None)
         finding = Finding(case, outcome)
         tally.findings.append(finding)
-        return finding
+        return Judged(outcome, finding)
 
     def close(self) -> None:
         """End the worker."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xxhash
 
+from fuzz.grow import deepen, grow_bytes, grow_network
 from fuzz.materials import Materials, document
 from fuzz.mutate import Random, choose, mend_png, mutate, mutate_document
 from simsearch.documents import CHECKSUM, with_checksum
@@ -25,6 +27,7 @@ from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord
 from simsearch.index.manifest import ROLES
 
 KINDS = ("bundle", "model", "checkpoint", "image")
+GROWN_KINDS = ("bundle", "model", "photo")  # those that ask for more and more
 MANIFEST = "manifest.json"
 _CHECKPOINT = "best_model.pt"
 _ODD_NAMES = ("../{}", "/tmp/{}", "x/../{}", "{}\0", "\ud800{}", "", ".", "manifest.json", "{}" * 99, "C:{}")
@@ -41,6 +44,7 @@ class Case:
     change: str
     sealed: bool
     files: dict[str, bytes]
+    sparse: tuple[tuple[str, int], ...] = ()  # files that are made longer by nothing
 
     def write(self, folder: Path) -> None:
         """Write the files into an existing folder, in the place of what is there."""
@@ -49,6 +53,8 @@ class Case:
                 path.unlink()
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
+        for name, size in self.sparse:
+            os.truncate(folder / name, size)
 
 
 def make_case(kind: str, seed: tuple[int, ...], materials: Materials) -> Case:
@@ -59,6 +65,47 @@ def make_case(kind: str, seed: tuple[int, ...], materials: Materials) -> Case:
     return Case(kind, seed, origin, change, sealed, files)
 
 
+def grown_case(kind: str, seed: tuple[int, ...], materials: Materials) -> Case:
+    """An intact thing that has been made to ask for more, one to four times."""
+    random = np.random.default_rng((100 + GROWN_KINDS.index(kind), *seed))
+    case = choose(random, [case for case in intact(materials) if case.kind == kind])
+    for _ in range(int(random.integers(1, 5))):
+        case = grow(random, case)
+    return replace(case, seed=seed)
+
+
+def grow(random: Random, case: Case) -> Case:
+    """The same, asking for more in one more way, with checksums that are right."""
+    files, change = dict(case.files), case.change.removeprefix("none")
+    if case.kind == "photo":
+        files[_PICTURE] = grow_bytes(random, files[_PICTURE])
+        return replace(case, files=files, change=f"{change} grown")
+    if case.kind == "model":
+        files[ENCODER] = grow_network(random, files[ENCODER])
+        card, record = document(files, MODEL_CARD), FileRecord.of(files[ENCODER])
+        card["files"][ENCODER] = {"size": record.size, "sha256": record.sha256}
+        files[MODEL_CARD] = _resealed_card(card)
+        return replace(case, files=files, change=f"{change} grown", sealed=True)
+    if "deep" in case.change:
+        return case  # enough, and its manifest may be anything now
+    manifest = document(files, MANIFEST)
+    if random.random() < 0.3:
+        files[MANIFEST] = deepen(random, manifest)
+        return replace(case, files=files, change=f"{change} deep", sealed=True)
+    role = choose(random, [*manifest["files"], *["index"] * 5])
+    name = manifest["files"][role]["name"]
+    if random.random() < 0.1:
+        return replace(
+            case, sparse=((name, choose(random, (2**31, 2**33, 2**40))),), change=f"{change} sparse"
+        )
+    content = grow_bytes(random, files.pop(name))
+    _describe(manifest, role, content)
+    files[manifest["files"][role]["name"]] = content
+    return replace(
+        case, files=_resealed(files, manifest), change=f"{change} {role} grown", sealed=True, sparse=()
+    )
+
+
 def intact(materials: Materials) -> list[Case]:
     """Every intact thing, to learn the right answers from."""
     found = [Case("bundle", (), name, "none", False, files) for name, files in materials.bundles.items()]
@@ -66,7 +113,8 @@ def intact(materials: Materials) -> list[Case]:
     if materials.checkpoint is not None:
         found.append(Case("checkpoint", (), _CHECKPOINT, "none", False, {_CHECKPOINT: materials.checkpoint}))
     pictures = materials.images.items()
-    return found + [Case("image", (), name, "none", True, {_PICTURE: data}) for name, data in pictures]
+    found += [Case("image", (), name, "none", True, {_PICTURE: data}) for name, data in pictures]
+    return found + [Case("photo", (), name, "none", True, {_PICTURE: data}) for name, data in pictures]
 
 
 def answer(kind: str, folder: Path) -> Any:
@@ -247,6 +295,14 @@ def _ask_image(folder: Path) -> Any:
     return _hash(pixels)
 
 
+def _ask_photo(folder: Path) -> Any:
+    from simsearch.prepare.inputs import ImageInput
+    from simsearch.prepare.pictures import prepare_picture
+
+    input = ImageInput("photo", 1, 224, 224, 3, (0.5,) * 3, (0.5,) * 3)
+    return _hash(prepare_picture(folder / _PICTURE, input).pixels)
+
+
 def _hash(array: Any) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
@@ -261,5 +317,6 @@ _ASK = {
     "model": _ask_model,
     "checkpoint": _ask_checkpoint,
     "image": _ask_image,
+    "photo": _ask_photo,
     "selftest": _run_code,
 }

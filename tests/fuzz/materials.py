@@ -133,6 +133,15 @@ def pictures() -> dict[str, bytes]:
         "bits.bmp": (digit.convert("1"), "BMP", {}),
         "still.gif": (digit, "GIF", {}),
         "animated.gif": (digit, "GIF", frames),
+        "still.avif": (digit.convert("RGB"), "AVIF", {}),
+        "alpha.avif": (alpha, "AVIF", {}),
+        "animated.avif": (digit.convert("RGB"), "AVIF", frames),
+        "raw.tiff": (digit, "TIFF", {}),
+        "deflate.tiff": (digit, "TIFF", {"compression": "tiff_deflate"}),
+        "lzw.tiff": (digit.convert("RGB"), "TIFF", {"compression": "tiff_lzw"}),
+        "packed.tiff": (digit, "TIFF", {"compression": "packbits"}),
+        "jpeg.tiff": (digit.convert("RGB"), "TIFF", {"compression": "jpeg"}),
+        "fax.tiff": (digit.convert("1"), "TIFF", {"compression": "group4"}),
     }
     return {name: _encoded(*parts) for name, parts in made.items()}
 
