@@ -51,7 +51,8 @@ def result_from_bytes(message: bytes) -> Result | BadImageError | RuntimeError:
         packed, pixels, *notes = fields
         return PreparedImage(picture_of(packed, pixels), tuple(note.decode(*_TEXT) for note in notes))
     if kind == _READING and fields and len(fields[0]) == 8:
-        return _reading(*struct.unpack("<2I", fields[0]), fields[1:])
+        steps, refused = struct.unpack("<2I", fields[0])
+        return _reading(steps, refused, fields[1:])
     if kind == _REFUSAL and len(fields) == 2:
         return BadImageError(*(field.decode(*_TEXT) for field in fields))
     if kind == _FAULT and len(fields) == 1:
