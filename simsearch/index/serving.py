@@ -23,7 +23,7 @@ from msgspec import structs
 
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadDatasetError, BrokenBundleError, SimsearchError, require
-from simsearch.files import write_atomically
+from simsearch.files import read_small_file, write_atomically
 from simsearch.index.bundle import commit, read_manifest, write_data_file
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import Manifest, StoreRecord
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _SAMPLE = 20_000  # items that a calibration is checked on
 _READ_BACK = 16  # items of a load that are compared bit for bit before the commit
 PROGRESS = "loading.json"  # how far a load that can go on has come
+_MOST_PROGRESS = 2**16  # bytes
 _GRACE_S = 5.0  # until readers have seen the new manifest, and the old generation can go
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
@@ -152,7 +153,7 @@ def _fill(
 def _acknowledged(folder: Path, name: str, content: str) -> int:
     """The last id that the server has acknowledged of an interrupted load of the same; -1 for none."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        said = msgspec.json.decode((folder / PROGRESS).read_bytes())
+        said = msgspec.json.decode(read_small_file(folder / PROGRESS, _MOST_PROGRESS) or b"")
         if (said["collection"], said["content"]) == (name, content):
             return int(said["after"])
     return -1

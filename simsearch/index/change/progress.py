@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from simsearch.data.collection import Item, Skipped, natural
 from simsearch.documents import record_of
 from simsearch.errors import SimsearchError
-from simsearch.files import sweep_temporaries, sync_folder, write_atomically
+from simsearch.files import read_small_file, sweep_temporaries, sync_folder, write_atomically
 from simsearch.index.bundle import open_checked
 from simsearch.index.change.ingest import Chunk
 from simsearch.index.manifest import Segment, is_data_file
@@ -31,6 +31,7 @@ from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.writing import write_segment
 
 _LOG = "log.jsonl"
+_MOST_LOG = 2**28  # bytes: a line a segment, and what was passed over
 
 
 @dataclass
@@ -157,9 +158,9 @@ def _lines(log: Path) -> list[Any]:
     """The whole lines of a log; none if there is none."""
     found = []
     try:
-        for line in log.read_bytes().splitlines():
+        for line in (read_small_file(log, _MOST_LOG) or b"").splitlines():
             found.append(json.loads(line))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         pass  # the first that is torn is the end
     return found
 

@@ -13,7 +13,6 @@ evidence.py   what speaks for a piece of it being ink
 choose.py     which of it is the digit
 shapes.py     what no digit looks like
 crossed.py    strokes through a digit
-ranks.py      medians, quantiles, frames of zeros
 normalize.py  28x28 as MNIST has it
 steps.py      the steps, each of which can be left out
 """
