@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.paper.normalize import SIDE
-from simsearch.prepare.paper.steps import NONE
 from simsearch.prepare.prepare import Images, prepare_image
 
 _CANVAS = 280
@@ -34,8 +33,7 @@ def make_outliers(images: Images, labels: NDArray[np.int64], each: int, *, seed:
     :param images: Known pictures, uint8 (N, H, W), of at least two classes.
     :param labels: Their classes, int64 (N,).
     :param each: How many of each kind.
-    :return: uint8 (each x kinds, H, W), kind after kind, prepared without the steps that find a digit on
-        paper: what they may fail at is what is to be unknown.
+    :return: uint8 (each x kinds, H, W), as `prepare_image` gives them, kind after kind.
     """
     rng = np.random.default_rng(seed)
     return np.stack([_prepared(make, images, labels, rng) for make in KINDS.values() for _ in range(each)])
@@ -44,7 +42,7 @@ def make_outliers(images: Images, labels: NDArray[np.int64], each: int, *, seed:
 def _prepared(make: Maker, images: Images, labels: NDArray[np.int64], rng: Rng) -> NDArray[np.uint8]:
     for _ in range(_TRIES):
         try:
-            return prepare_image(make(images, labels, rng), invert=False, steps=NONE).pixels
+            return prepare_image(make(images, labels, rng), invert=False).pixels
         except BadImageError:
             continue
     return rng.integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
@@ -138,111 +136,9 @@ def solid(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
     return picture
 
 
-def framed(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """A picture within a frame, or beside one to three of its sides."""
-    picture, pen = _scene(images, rng, rng.uniform(0.3, 0.75))
-    inset, width = int(rng.integers(0, 40)), int(rng.integers(2, 22))
-    low, high = inset, _CANVAS - 1 - inset
-    edges = {
-        "l": (low, low, low, high),
-        "t": (low, low, high, low),
-        "r": (high, low, high, high),
-        "b": (low, high, high, high),
-    }
-    shade = int(rng.integers(90, 256))
-    for side in (
-        "ltrb" if rng.random() < 0.5 else rng.choice(list("ltrb"), int(rng.integers(1, 4)), replace=False)
-    ):
-        pen.line(edges[side], fill=shade, width=width)
-    return picture
-
-
-def ruled(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """A picture on lined or squared paper, whose lines are ink."""
-    picture, pen = _scene(images, rng, rng.uniform(0.3, 0.9))
-    pitch, width, slope = rng.uniform(18, 80), int(rng.integers(1, 7)), rng.uniform(-40, 40)
-    shade, squared = int(rng.integers(60, 220)), rng.random() < 0.5
-    for place in np.arange(rng.uniform(0, pitch), _CANVAS, pitch):
-        pen.line([(0, place), (_CANVAS, place + slope)], fill=shade, width=width)
-        if squared:
-            pen.line([(place, 0), (place - slope, _CANVAS)], fill=shade, width=width)
-    return picture
-
-
-def surrounded(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """A picture on a sheet with a desk around, whose corner or side is as light as ink."""
-    picture, pen = _scene(images, rng, rng.uniform(0.2, 0.6))
-    for _ in range(int(rng.integers(1, 4))):
-        turn, deep = rng.uniform(-25, 25), rng.uniform(5, 70)
-        corners = [
-            (-40.0, -40.0),
-            (_CANVAS + 40.0, -40.0),
-            (_CANVAS + 40.0, deep + turn),
-            (-40.0, deep - turn),
-        ]
-        pen.polygon(corners, fill=int(rng.integers(120, 256)))
-        picture = picture.rotate(90 * int(rng.integers(4)))
-        pen = ImageDraw.Draw(picture)
-    return picture
-
-
-def piece(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """A part of a picture: what a cut, a shadow or a thumb leaves of it."""
-    pixels = images[int(rng.integers(len(images)))].copy()
-    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    edges, share = ((rows[0], rows[-1]), (columns[0], columns[-1])), rng.uniform(0.35, 0.6)
-    axis = int(rng.integers(2))
-    low, high = edges[axis]
-    cut = int(low + share * (high - low))
-    kept = np.moveaxis(pixels, axis, 0)
-    if rng.random() < 0.5:
-        kept[:cut] = 0
-    else:
-        kept[high - (cut - low) :] = 0
-    return _enlarged(pixels)
-
-
-def row(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """Two to four pictures side by side, or two above each other."""
-    chosen = images[rng.integers(len(images), size=int(rng.integers(2, 5)))]
-    cut = [picture[:, int(rng.integers(0, 7)) : SIDE - int(rng.integers(0, 7))] for picture in chosen]
-    if len(cut) == 2 and rng.random() < 0.3:
-        return _enlarged(np.concatenate(list(chosen[:2, 2:-2]), axis=0))
-    return _enlarged(np.concatenate(cut, axis=1))
-
-
-def crossed(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """A picture with one to three straight strokes through it."""
-    picture, pen = _scene(images, rng, rng.uniform(0.5, 0.8))
-    for _ in range(int(rng.integers(1, 4))):
-        angle, reach = rng.uniform(0, np.pi), rng.uniform(70, 130)
-        x, y = 140 + rng.uniform(-25, 25, 2)
-        ends = [(x + sign * reach * np.cos(angle), y + sign * reach * np.sin(angle)) for sign in (-1, 1)]
-        pen.line(ends, fill=255, width=int(rng.integers(6, 22)))
-    return picture
-
-
 KINDS: Mapping[str, Maker] = MappingProxyType(
-    {
-        make.__name__: make
-        for make in (
-            halves, overlaid, symbol, scribble, texture, solid,
-            framed, ruled, surrounded, piece, row, crossed,
-        )
-    }
-)  # fmt: skip
-
-
-def _scene(images: Images, rng: Rng, share: float) -> tuple[Picture, ImageDraw.ImageDraw]:
-    """A canvas with a picture somewhere near its middle, as large as this share of it."""
-    picture, pen = _sheet()
-    side = max(SIDE, int(share * _CANVAS * SIDE / 20))  # of 28 pixels the digit has 20
-    drawn = Image.fromarray(images[int(rng.integers(len(images)))]).resize(
-        (side, side), Image.Resampling.BICUBIC
-    )
-    left, top = (int(v) for v in (_CANVAS - side) / 2 + rng.uniform(-20, 20, 2))
-    picture.paste(drawn, (left, top))
-    return picture, pen
+    {make.__name__: make for make in (halves, overlaid, symbol, scribble, texture, solid)}
+)
 
 
 def _sheet() -> tuple[Picture, ImageDraw.ImageDraw]:
