@@ -39,7 +39,7 @@ from simsearch.stats.significance import bootstrap_means
 from simsearch.train.features import Features
 from simsearch.train.head import HeadNet, JoinedHead
 from simsearch.train.head_exam import examine
-from simsearch.train.head_run import _HeadRun
+from simsearch.train.head_run import HeadRun
 from simsearch.train.recipes import HEAD_PAIRS
 
 SEEDS = (0, 1, 2)
@@ -87,7 +87,7 @@ def heading(text: str) -> None:
 def fit_joined(vectors: Vectors, labels: Labels, seed: int) -> Embed:
     """A head joined with these features as `train --encoder` does it, its weight by a hold-out of them."""
     part = stratified_hold_out(labels, [str(row) for row in range(len(labels))]).part
-    run = _HeadRun(HEAD_PAIRS, Features(vectors, labels, part), seed, None)
+    run = HeadRun(HEAD_PAIRS, Features(vectors, labels, part), seed, None)
     trainer = run.trainer(None, None)
     trainer.run()
     weight = examine(run.features, lambda classes: run.embed(classes, trainer)).weight
