@@ -101,7 +101,7 @@ def find_training_set(
     dataset: str,
     *,
     labels: str = AUTO,
-    share: float = VALIDATION_SHARE,
+    share: float | None = VALIDATION_SHARE,
     most: int = VALIDATION_IMAGES,
     data_dir: Path | None = None,
     note: Note = silent,
@@ -110,14 +110,14 @@ def find_training_set(
 
     :param dataset: As for `load_split`; its training split is taken.
     :param labels: Where the classes of a folder of images come from.
-    :param share: Of each class that is held out.
+    :param share: Of each class that is held out; None, of arrays, for as many at random as `most` says.
     :param most: How many pictures are held out at most; of MNIST so many are.
     :param note: Receives what was left out.
     :raises BadDatasetError: If there are no pictures of two classes, four different ones in each.
     """
     split = load_arrays(dataset, "train", labels=labels, data_dir=data_dir, note=note)
     if split is not None:
-        if dataset == MNIST:
+        if dataset == MNIST or share is None:
             return in_memory(split, hold_out(len(split), most))
         contents = [hashlib.sha256(image.tobytes()).hexdigest() for image in split.images]
         divided = _divided(split, contents, share, most, _of_split(split), note)
@@ -144,6 +144,7 @@ def find_training_set(
         skipped=labeled.skipped,
         root=path_text(folder.resolve()),
     )
+    share = VALIDATION_SHARE if share is None else share
     return _divided(split, [_hash_of(file) for file in files], share, most, _of_files(files), note)
 
 

@@ -95,14 +95,17 @@ def calibrate_model(
     return card
 
 
-def held_out_of(card: ModelCard) -> tuple[int, float]:
-    """How many images a model's training held out at most, and which share of each class."""
+def held_out_of(card: ModelCard) -> tuple[int, float | None]:
+    """How many images a model's training held out at most, and which share of each class.
+
+    None for the share of a model from before there was one, whose training held out so many at random.
+    """
     recipe = card.training.get("recipe")
     said = recipe if isinstance(recipe, dict) else {}
     most, share = said.get("held_out_images"), said.get("held_out_share")
     return (
         most if type(most) is int else VALIDATION_IMAGES,
-        share if type(share) is float else VALIDATION_SHARE,
+        share if type(share) is float else None if said else VALIDATION_SHARE,
     )
 
 
