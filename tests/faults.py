@@ -272,7 +272,7 @@ def _serve(lines: Iterator[str]) -> None:
     for line in lines:
         jobs = json.loads(line)
         if any(job["job"] in ("train", "checkpoint") for job in jobs):
-            import torch._dynamo  # noqa: F401  the optimiser imports it when it is made, for over a second
+            import torch._dynamo  # noqa: F401  the optimizer imports it when it is made, for over a second
 
             import simsearch.train.run  # noqa: F401
         forks = [_fork(job) for job in jobs]

@@ -35,10 +35,10 @@ def url_fixture(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> I
     folder = tmp_path_factory.mktemp("indexes")
     plain = toy_split([((90, 0, 0, 0), None), ((0, 90, 0, 0), None)], classes=())
     build_index(plain, toy_model, folder / "plain")
-    labelled = list(zip(CORNERS, (0, 0, 0, 1, 1, 2), strict=True))
-    build_index(toy_split(labelled), toy_model, folder / "judged")
+    labeled = list(zip(CORNERS, (0, 0, 0, 1, 1, 2), strict=True))
+    build_index(toy_split(labeled), toy_model, folder / "judged")
     calibrate_index(folder / "judged")
-    build_index(toy_split(labelled, classes=NAMES), toy_model, folder / "named")
+    build_index(toy_split(labeled, classes=NAMES), toy_model, folder / "named")
     names = ("plain", "judged", "named")
     with running({"mnist-test": SHIPPED_INDEX, **{name: folder / name for name in names}}) as url:
         yield url

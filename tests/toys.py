@@ -39,9 +39,9 @@ PLAIN = ImageInput("plain", 1, 28, 28, 1, (MEAN,), (STD,), fit="stretch")
 Quadrants = tuple[int, int, int, int]
 
 
-def quadrant_image(*greys: int) -> NDArray[np.uint8]:
+def quadrant_image(*grays: int) -> NDArray[np.uint8]:
     """A 28x28 picture of four flat quadrants: top left, top right, bottom left, bottom right."""
-    top_left, top_right, bottom_left, bottom_right = greys
+    top_left, top_right, bottom_left, bottom_right = grays
     return np.kron(
         np.array([[top_left, top_right], [bottom_left, bottom_right]], np.uint8), np.ones((14, 14), np.uint8)
     )
@@ -50,7 +50,7 @@ def quadrant_image(*greys: int) -> NDArray[np.uint8]:
 def toy_split(
     entries: list[tuple[Quadrants, int | None]], classes: tuple[str, ...] = ("a", "b", "c")
 ) -> Split:
-    """A gallery of quadrant pictures with labels; labels of None make it unlabelled."""
+    """A gallery of quadrant pictures with labels; labels of None make it unlabeled."""
     labels = [label for _, label in entries]
     return Split(
         images=np.stack([quadrant_image(*quadrants) for quadrants, _ in entries]),
@@ -63,15 +63,15 @@ def toy_split(
     )
 
 
-def write_quadrants(file: Path, *greys: int) -> Path:
+def write_quadrants(file: Path, *grays: int) -> Path:
     """A PNG of four flat quadrants, in folders that are made for it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(quadrant_image(*greys)).save(file, "PNG")
+    Image.fromarray(quadrant_image(*grays)).save(file, "PNG")
     return file
 
 
 def toy_encoder() -> bytes:
-    """An ONNX encoder whose vector is the four quadrants' mean grey, scaled to length 1; black gives NaN.
+    """An ONNX encoder whose vector is the four quadrants' mean gray, scaled to length 1; black gives NaN.
 
     So a picture of quadrants 3, 4, 0, 0 (times any factor) has the vector 0.6, 0.8, 0, 0.
     """
@@ -84,8 +84,8 @@ def toy_encoder() -> bytes:
 
     nodes = [
         helper.make_node("Mul", ["images", "std"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "mean"], ["grey"]),
-        helper.make_node("AveragePool", ["grey"], ["quadrants"], kernel_shape=[14, 14], strides=[14, 14]),
+        helper.make_node("Add", ["scaled", "mean"], ["gray"]),
+        helper.make_node("AveragePool", ["gray"], ["quadrants"], kernel_shape=[14, 14], strides=[14, 14]),
         helper.make_node("Flatten", ["quadrants"], ["flat"]),
         helper.make_node("Mul", ["flat", "levels"], ["levelled"]),
         helper.make_node("Round", ["levelled"], ["whole"]),

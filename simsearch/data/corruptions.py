@@ -26,7 +26,7 @@ _MARGIN = 45  # pixels of background around the enlarged picture
 _FORM = (4, 6)  # how many corruptions of the ink's form a picture gets, at least and at most
 _CAPTURE = (3, 4)  # and of the way it was captured
 
-Grey = Image.Image  # light ink on dark, until the paper is drawn
+Gray = Image.Image  # light ink on dark, until the paper is drawn
 Rng = np.random.Generator
 
 
@@ -50,8 +50,8 @@ def _corrupt_and_prepare(image: NDArray[np.uint8], seed: int, row: int) -> NDArr
         return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def corrupt(image: NDArray[np.uint8], rng: Rng) -> Grey:
-    """One corrupted picture of an image: grey, about 260 pixels a side, of either polarity."""
+def corrupt(image: NDArray[np.uint8], rng: Rng) -> Gray:
+    """One corrupted picture of an image: gray, about 260 pixels a side, of either polarity."""
     side = SIDE * _ENLARGED
     picture = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     picture = ImageOps.expand(picture, _MARGIN)
@@ -62,7 +62,7 @@ def corrupt(image: NDArray[np.uint8], rng: Rng) -> Grey:
     return picture
 
 
-def slant(picture: Grey, rng: Rng) -> Grey:
+def slant(picture: Gray, rng: Rng) -> Gray:
     """Writing that leans by up to 22 degrees."""
     lean = rng.uniform(-0.4, 0.4)
     return picture.transform(
@@ -70,7 +70,7 @@ def slant(picture: Grey, rng: Rng) -> Grey:
     )
 
 
-def perspective(picture: Grey, rng: Rng) -> Grey:
+def perspective(picture: Gray, rng: Rng) -> Gray:
     """Paper seen at an angle: each corner moves by up to 14 % of the side."""
     width, height = picture.size
     corners = np.array([[0, 0], [0, height], [width, height], [width, 0]], float)
@@ -78,40 +78,40 @@ def perspective(picture: Grey, rng: Rng) -> Grey:
     return picture.transform(picture.size, Image.Transform.QUAD, tuple(moved.ravel()), _BILINEAR)
 
 
-def thin(picture: Grey, rng: Rng) -> Grey:
+def thin(picture: Gray, rng: Rng) -> Gray:
     """A finer pen; never so fine that the stroke is gone."""
     finer = picture.filter(ImageFilter.MinFilter(int(rng.choice([3, 5, 7]))))
     return finer if np.asarray(finer).max() > 128 else picture
 
 
-def thicken(picture: Grey, rng: Rng) -> Grey:
+def thicken(picture: Gray, rng: Rng) -> Gray:
     """A broader pen, or a marker."""
     return picture.filter(ImageFilter.MaxFilter(int(rng.choice([5, 9, 11]))))
 
 
-def turn(picture: Grey, rng: Rng) -> Grey:
+def turn(picture: Gray, rng: Rng) -> Gray:
     """Paper turned by up to 20 degrees."""
     return picture.rotate(rng.uniform(-20, 20), _BILINEAR)
 
 
-def stretch(picture: Grey, rng: Rng) -> Grey:
+def stretch(picture: Gray, rng: Rng) -> Gray:
     """Writing narrower or wider by up to 40 %."""
     width = round(picture.width * np.exp(rng.uniform(-0.34, 0.34)))
     return picture.resize((width, picture.height), _BILINEAR)
 
 
-def low_resolution(picture: Grey, rng: Rng) -> Grey:
+def low_resolution(picture: Gray, rng: Rng) -> Gray:
     """A small or bad scan: 20 to 36 pixels for the whole picture."""
     side = int(rng.integers(20, 37))
     return picture.resize((side, side), Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
 
 
-def blur(picture: Grey, rng: Rng) -> Grey:
+def blur(picture: Gray, rng: Rng) -> Gray:
     """A picture out of focus."""
     return picture.filter(ImageFilter.GaussianBlur(rng.uniform(2, 7)))
 
 
-def noise(picture: Grey, rng: Rng) -> Grey:
+def noise(picture: Gray, rng: Rng) -> Gray:
     """A grainy sensor, and a JPEG file that saves space."""
     pixels = np.asarray(picture, np.float32) + rng.normal(0, rng.uniform(4, 16), picture.size[::-1])
     grainy = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
@@ -120,8 +120,8 @@ def noise(picture: Grey, rng: Rng) -> Grey:
     return Image.open(buffer).convert("L")
 
 
-def paper(picture: Grey, rng: Rng) -> Grey:
-    """Dark ink on grey paper that is lit from one side."""
+def paper(picture: Gray, rng: Rng) -> Gray:
+    """Dark ink on gray paper that is lit from one side."""
     ink = np.asarray(picture, np.float32) / 255
     angle, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0, 70)
     y, x = np.mgrid[-0.5 : 0.5 : ink.shape[0] * 1j, -0.5 : 0.5 : ink.shape[1] * 1j]
@@ -130,7 +130,7 @@ def paper(picture: Grey, rng: Rng) -> Grey:
     return Image.fromarray(shade.round().clip(0, 255).astype(np.uint8))
 
 
-def cropped(picture: Grey, rng: Rng) -> Grey:
+def cropped(picture: Gray, rng: Rng) -> Gray:
     """A picture cut close to the ink, 3 to 22 pixels away on each side."""
     box = Image.fromarray(np.asarray(picture) > 100).getbbox()
     if box is None:
@@ -139,7 +139,7 @@ def cropped(picture: Grey, rng: Rng) -> Grey:
     return picture.crop((max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height)))
 
 
-FORM: dict[str, Callable[[Grey, Rng], Grey]] = {
+FORM: dict[str, Callable[[Gray, Rng], Gray]] = {
     "perspective": perspective,
     "slant": slant,
     "stretch": stretch,
@@ -147,7 +147,7 @@ FORM: dict[str, Callable[[Grey, Rng], Grey]] = {
     "thin": thin,
     "turn": turn,
 }
-CAPTURE: dict[str, Callable[[Grey, Rng], Grey]] = {  # applied in the order of their names
+CAPTURE: dict[str, Callable[[Gray, Rng], Gray]] = {  # applied in the order of their names
     "blur": blur,
     "crop": cropped,
     "low resolution": low_resolution,

@@ -22,7 +22,7 @@ _ENLARGED = 6  # times the side
 _HALF = SIDE // 2
 _TRIES = 20  # a drawing in which nothing is found is drawn again, at most so often in a row
 
-Picture = Image.Image  # grey, light on dark
+Picture = Image.Image  # gray, light on dark
 Rng = np.random.Generator
 Maker = Callable[[Images, NDArray[np.int64], Rng], Picture]
 
@@ -120,7 +120,7 @@ def texture(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
 
 
 def solid(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """One to three filled ellipses, rectangles or polygons in shades of grey."""
+    """One to three filled ellipses, rectangles or polygons in shades of gray."""
     picture, pen = _sheet()
     for _ in range(int(rng.integers(1, 4))):
         shade = int(rng.integers(100, 256))

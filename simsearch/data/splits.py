@@ -25,8 +25,8 @@ _SEED = 60_000
 class Split:
     """Images with what is known about them, row by row."""
 
-    images: Pictures  # (N, H, W) grey, light ink on dark for digits, or (N, H, W, 3) RGB
-    labels: NDArray[np.int64] | None  # (N,), None when unlabelled
+    images: Pictures  # (N, H, W) gray, light ink on dark for digits, or (N, H, W, 3) RGB
+    labels: NDArray[np.int64] | None  # (N,), None when unlabeled
     sources: Sequence[str]  # N strings: "mnist/test/17", or a path relative to the given folder
     name: str  # "mnist-test"
     classes: tuple[str, ...] = ()  # classes[label] is the class's name

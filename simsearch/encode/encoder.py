@@ -60,7 +60,7 @@ class Encoder(Protocol):
 
 
 def any_picture(input: ImageInput) -> Pictures:
-    """A picture that is grey nearly everywhere, which every encoder gives a vector: uint8 (1, ...)."""
+    """A picture that is gray nearly everywhere, which every encoder gives a vector: uint8 (1, ...)."""
     shape = (1, *input.picture_shape)
     return np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
 

@@ -44,7 +44,7 @@ class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelCard(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `model.json` says: how the model came to be, and how its files can be recognised.
+    """What `model.json` says: how the model came to be, and how its files can be recognized.
 
     `training` (recipe, seed, validation rows, data hashes, versions, per-epoch choice) is for people;
     nothing in simsearch depends on it.

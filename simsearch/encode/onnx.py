@@ -73,8 +73,8 @@ class OnnxEncoder:
         try:
             check_unit_rows(vectors)
         except BrokenModelError as error:
-            grey = self.input.to_batch(any_picture(self.input))
-            check_unit_rows(self._run(session, grey))  # or the encoder is to blame
+            gray = self.input.to_batch(any_picture(self.input))
+            check_unit_rows(self._run(session, gray))  # or the encoder is to blame
             raise BadImageError(error.message, hint="this picture shows nothing: leave it out") from None
         return vectors
 

@@ -34,7 +34,7 @@ def embed(weights: Weights, images: NDArray[np.float32]) -> Array:
     """The vectors of images.
 
     :param weights: Of `SHAPES`.
-    :param images: Normalised, float32 (N, 1, H, W) of digits.
+    :param images: Normalized, float32 (N, 1, H, W) of digits.
     :return: Unit rows, float64 (N, 128); not finite where the weights are not.
     """
     wide = {name.removeprefix("embedding."): array.astype(np.float64) for name, array in weights.items()}

@@ -92,7 +92,7 @@ def evaluate(
 ) -> Report:
     """Evaluate an index.
 
-    :param queries: Labelled images to ask about; None asks about each gallery item, itself left out.
+    :param queries: Labeled images to ask about; None asks about each gallery item, itself left out.
     :param k: Where P@k, hit@k, recall@k and nDCG@k cut the ranking.
     :param seed: Of the bootstrap and of the random pairs for verification.
     :param command: Recorded in the report.

@@ -162,7 +162,7 @@ def _of_another_class(bundle: Bundle, items: Ids, nearest: Ids) -> tuple[Ids, Id
 def _neighbors(
     bundle: Bundle, label: str, ids: NDArray[np.int64], scores: NDArray[np.float32]
 ) -> tuple[Neighbor, ...]:
-    assert bundle.labels is not None  # an evaluation exists only of a labelled gallery
+    assert bundle.labels is not None  # an evaluation exists only of a labeled gallery
     found = []
     there = ids != NOTHING
     ids, scores = ids[there], scores[there]

@@ -47,7 +47,7 @@ def write_qrels(path: Path, bundle: Bundle, queries: Queries) -> None:
 
     :raises BadInputError: If the file cannot be written.
     """
-    assert bundle.labels is not None  # queries are made for labelled galleries only
+    assert bundle.labels is not None  # queries are made for labeled galleries only
     items = {int(label): bundle.ids[bundle.labels == label] for label in np.unique(bundle.labels)}
     with open_atomically(path) as file:
         for query, label in enumerate(queries.labels.tolist()):

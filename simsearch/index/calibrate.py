@@ -210,7 +210,7 @@ def suit_gallery(
     novelty rests on the best cosine.
 
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
-    :return: None where the labelled images are too few, or no calibration holds: then nothing may be claimed.
+    :return: None where the labeled images are too few, or no calibration holds: then nothing may be claimed.
     """
     ids, labels, vectors = gather(store)
     if labels is None or not is_enough(labels, LEAST_CHECKED):
@@ -303,7 +303,7 @@ def _fit_to(
 
 
 def is_enough(labels: Labels | None, least: int = LEAST_IMAGES) -> bool:
-    """Whether there are so many labelled images that are not alone in their class, and two such classes."""
+    """Whether there are so many labeled images that are not alone in their class, and two such classes."""
     if labels is None:
         return False
     company = labels[has_company(labels)]

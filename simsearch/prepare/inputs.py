@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
 
-Pictures: TypeAlias = NDArray[np.uint8]  # (N, H, W) grey or (N, H, W, 3) RGB
+Pictures: TypeAlias = NDArray[np.uint8]  # (N, H, W) gray or (N, H, W, 3) RGB
 Picture: TypeAlias = NDArray[np.uint8]  # (H, W) or (H, W, 3)
 
 MAX_SIDE = 1_024  # pixels; no encoder of today looks at more
@@ -27,7 +27,7 @@ class ImageInput:
 
     `mean` and `std` are those of pixels in [0, 1], one a channel. `fit` says how a picture of another shape
     is brought to this one: laid on a background (`letterbox`), cut (`crop`) or stretched. `background` is the
-    grey, 0 to 255, that stands behind what is transparent and around what is letterboxed.
+    gray, 0 to 255, that stands behind what is transparent and around what is letterboxed.
     """
 
     preparation: Literal["digit", "photo", "plain"]

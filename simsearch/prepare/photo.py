@@ -1,4 +1,4 @@
-"""Photographs and other pictures in grey or color -> the size and channels that a network takes.
+"""Photographs and other pictures in gray or color -> the size and channels that a network takes.
 
 Unlike digits, pictures are taken as they are: turned upright, laid on a background where they are
 transparent, and brought to size. Nothing is looked for in them, so none is refused for what it shows.
@@ -41,7 +41,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey as 8-bit grey, which `convert` would clip; values that need only 8 bits as they are."""
+    """16-bit gray as 8-bit gray, which `convert` would clip; values that need only 8 bits as they are."""
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.float64)
@@ -50,7 +50,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _flatten(image: Image.Image, mode: str, background: int) -> Image.Image:
-    """The picture in this mode, on a grey background where it is transparent."""
+    """The picture in this mode, on a gray background where it is transparent."""
     if not image.has_transparency_data:
         return image.convert(mode)
     layer = image.convert("RGBA")

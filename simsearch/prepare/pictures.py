@@ -64,10 +64,10 @@ def prepare_picture(
 ) -> PreparedImage:
     """Turn a picture into the pixels that a network takes.
 
-    :param source: An encoded picture, a path, a Pillow image, or uint8 pixels of shape (H, W) grey,
+    :param source: An encoded picture, a path, a Pillow image, or uint8 pixels of shape (H, W) gray,
         (H, W, 3) RGB or (H, W, 4) RGBA.
     :param preprocess: How a picture of a digit is prepared; other preparations have no choice.
-    :param invert: Whether to invert a digit's greys; None decides from the picture.
+    :param invert: Whether to invert a digit's grays; None decides from the picture.
     :return: Pixels uint8 of `input.picture_shape`, and notes for the user.
     :raises BadImageError: If the picture cannot be read or is too large; for digits, if it shows none.
     :raises ValueError: If an array has another shape or dtype.

@@ -24,7 +24,7 @@ from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.normalize import SIDE, Grey, Ink, looks_like_mnist, normalize, resized
+from simsearch.prepare.paper.normalize import SIDE, Gray, Ink, looks_like_mnist, normalize, resized
 from simsearch.prepare.paper.plain import INVERTED, Drawing, find_plain
 from simsearch.prepare.paper.steps import ALL, NONE, Steps
 
@@ -43,11 +43,11 @@ _SEVERAL = "cut the picture to one of them"
 _CROSSED_OUT = "write it again, without lines through it"
 
 Images = NDArray[np.uint8]  # (N, 28, 28), light ink on dark
-Watch = Callable[[str, Grey], None]
+Watch = Callable[[str, Gray], None]
 Source = bytes | Path | str | Image.Image | NDArray[np.uint8]
 
 
-def _unwatched(_step: str, _pixels: Grey) -> None:
+def _unwatched(_step: str, _pixels: Gray) -> None:
     """The `watch` of a caller who wants only the result."""
 
 
@@ -60,15 +60,15 @@ class Preprocess(StrEnum):
     """How a picture becomes 28x28."""
 
     AUTO = "auto"  # MNIST-like 28x28 pictures pass through untouched, all others as MNIST
-    MNIST = "mnist"  # polarity, crop to the ink, longest side to 20, centre of mass to 14
-    NONE = "none"  # grey, and resized where it is not 28x28
+    MNIST = "mnist"  # polarity, crop to the ink, longest side to 20, center of mass to 14
+    NONE = "none"  # gray, and resized where it is not 28x28
 
 
 @dataclass(frozen=True)
 class PreparedImage:
     """What the network will see, and what was done that the user may not expect."""
 
-    pixels: Grey  # (28, 28), light ink on dark
+    pixels: Gray  # (28, 28), light ink on dark
     notes: tuple[str, ...] = ()
 
 
@@ -82,9 +82,9 @@ def prepare_image(
 ) -> PreparedImage:
     """Turn a picture into the 28x28 pixels the network was trained on.
 
-    :param source: An encoded picture, a path, a Pillow image, or uint8 pixels of shape (H, W) grey,
+    :param source: An encoded picture, a path, a Pillow image, or uint8 pixels of shape (H, W) gray,
         (H, W, 3) RGB or (H, W, 4) RGBA.
-    :param invert: Whether to invert the greys; None decides from the picture, and keeps them for
+    :param invert: Whether to invert the grays; None decides from the picture, and keeps them for
         `Preprocess.NONE`.
     :param steps: Which steps are taken, for an ablation.
     :param watch: Receives the name and the pixels, uint8 (H, W), of each step that is taken.
@@ -96,52 +96,52 @@ def prepare_image(
     name = str(source) if isinstance(source, str | Path) else ANY_PICTURE
     notes: list[str] = []
     canvas = _read(source, name, notes, steps)
-    grey = canvas.grey  # (H, W)
-    if min(grey.shape) < _MIN_SIDE:
+    gray = canvas.gray  # (H, W)
+    if min(gray.shape) < _MIN_SIDE:
         raise _no_digit(name)
     if invert:
-        grey = 255 - grey
+        gray = 255 - gray
     if preprocess is Preprocess.NONE:
-        if np.ptp(grey) < MIN_CONTRAST:
+        if np.ptp(gray) < MIN_CONTRAST:
             raise _no_digit(name)
-        if grey.shape != (SIDE, SIDE):
+        if gray.shape != (SIDE, SIDE):
             notes.append(f"resized to {SIDE}x{SIDE}")
-        return PreparedImage(np.array(resized(Image.fromarray(grey), (SIDE, SIDE))), tuple(notes))
-    if preprocess is Preprocess.AUTO and looks_like_mnist(grey):
-        return PreparedImage(grey, tuple(notes))
-    if preprocess is Preprocess.AUTO and invert is None and looks_like_mnist(255 - grey):
-        return PreparedImage(255 - grey, (*notes, INVERTED))
-    return _digit(canvas, grey, None if invert is None else False, name, notes, steps, watch)
+        return PreparedImage(np.array(resized(Image.fromarray(gray), (SIDE, SIDE))), tuple(notes))
+    if preprocess is Preprocess.AUTO and looks_like_mnist(gray):
+        return PreparedImage(gray, tuple(notes))
+    if preprocess is Preprocess.AUTO and invert is None and looks_like_mnist(255 - gray):
+        return PreparedImage(255 - gray, (*notes, INVERTED))
+    return _digit(canvas, gray, None if invert is None else False, name, notes, steps, watch)
 
 
 def _digit(
-    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
+    canvas: Canvas, gray: Gray, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
 ) -> PreparedImage:
     """The digit of a drawing, of a strip that was cut to an upright 1, or of a page."""
-    watch("grey", grey)
-    if np.ptp(grey) >= MIN_CONTRAST and steps.plain and (plain := find_plain(grey, dark)):
+    watch("gray", gray)
+    if np.ptp(gray) >= MIN_CONTRAST and steps.plain and (plain := find_plain(gray, dark)):
         return _plain_digit(plain, name, notes, steps, watch)
-    is_strip = grey.shape[0] > NARROW * grey.shape[1]
-    if (is_strip or steps == NONE) and (plain := find_plain(grey, dark, checked=False)):
+    is_strip = gray.shape[0] > NARROW * gray.shape[1]
+    if (is_strip or steps == NONE) and (plain := find_plain(gray, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
-    return _digit_on_page(canvas, grey, dark, name, notes, steps, watch)
+    return _digit_on_page(canvas, gray, dark, name, notes, steps, watch)
 
 
 def _digit_on_page(
-    canvas: Canvas, grey: Grey, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
+    canvas: Canvas, gray: Gray, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
 ) -> PreparedImage:
     """The digit of a page; what looks for it is loaded when the first such picture comes."""
-    from simsearch.prepare.paper.color import best_grey
+    from simsearch.prepare.paper.color import best_gray
     from simsearch.prepare.paper.page import FULL, find_on_page
 
-    hidden = best_grey(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
+    hidden = best_gray(canvas.rgb()) if steps.color and canvas.rgb is not None and dark is None else None
     if hidden is not None:
-        grey = hidden
-        watch("color", grey)
-        notes.append("ink and paper of one grey: told apart by color")
-    if np.ptp(grey) < MIN_CONTRAST:
+        gray = hidden
+        watch("color", gray)
+        notes.append("ink and paper of one gray: told apart by color")
+    if np.ptp(gray) < MIN_CONTRAST:
         raise _no_digit(name)
-    found = find_on_page(grey, dark=dark, steps=steps)
+    found = find_on_page(gray, dark=dark, steps=steps)
     if found is None:
         raise _no_digit(name)
     if watch is not _unwatched:
@@ -159,7 +159,7 @@ def _plain_digit(plain: Drawing, name: str, notes: list[str], steps: Steps, watc
     return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
 
 
-def _normalized(ink: Ink, mask: NDArray[np.bool_], noise: float, name: str, steps: Steps) -> Grey:
+def _normalized(ink: Ink, mask: NDArray[np.bool_], noise: float, name: str, steps: Steps) -> Gray:
     """A digit as MNIST has it, unless it is crossed out."""
     if steps.crossed and is_crossed_out(mask):
         raise BadImageError(f"the digit in {name} is crossed out", _CROSSED_OUT)

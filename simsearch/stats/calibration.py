@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from simsearch.stats.novelty import Features
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
-# Labelled images that are not alone in their class:
+# Labeled images that are not alone in their class:
 LEAST_IMAGES = 200  # to fit one; of fewer, a hundredth says nothing
 LEAST_CHECKED = 20  # to check a model's
 

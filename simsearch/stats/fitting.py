@@ -26,7 +26,7 @@ def fit_logistic(
 ) -> Line:
     """Logistic regression by Newton's method on standardised columns, with an L2 penalty on their weights.
 
-    It minimises the sum of the log losses plus |weights|^2 / (2 `strength`), as scikit-learn's
+    It minimizes the sum of the log losses plus |weights|^2 / (2 `strength`), as scikit-learn's
     `LogisticRegression(C=strength)` does after a `StandardScaler`. On one column of scores it is the
     calibration of Platt ("Probabilistic Outputs for Support Vector Machines", 1999).
 

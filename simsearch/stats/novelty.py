@@ -132,8 +132,8 @@ def _texture(pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Nei
 
 def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
     """Log of the total absolute difference between neighboring pixels: (..., H, W) -> (...)."""
-    grey = pictures.astype(np.int16)  # three times as fast as in float32
-    across, down = np.abs(np.diff(grey, axis=-1)), np.abs(np.diff(grey, axis=-2))
+    gray = pictures.astype(np.int16)  # three times as fast as in float32
+    across, down = np.abs(np.diff(gray, axis=-1)), np.abs(np.diff(gray, axis=-2))
     total = across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1))
     result: _Floats = np.log1p(total.astype(np.float32) / np.float32(255))
     return result
@@ -160,10 +160,10 @@ def _coarse(pictures: NDArray[np.uint8]) -> _Floats:
 
 def _shifted(pictures: NDArray[np.uint8]) -> _Floats:
     """The same of pictures shifted by up to one pixel each way: (Q, H, W) -> (Q, 9, H * W / 4)."""
-    grey, shifts = pictures.astype(np.float32), (0, -1, 1)
+    gray, shifts = pictures.astype(np.float32), (0, -1, 1)
     height, width = pictures.shape[-2:]
     views = [
-        (_pooling(height, down) @ grey @ _pooling(width, across).T).reshape(len(grey), -1)
+        (_pooling(height, down) @ gray @ _pooling(width, across).T).reshape(len(gray), -1)
         for down in shifts
         for across in shifts
     ]

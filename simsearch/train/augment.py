@@ -13,7 +13,7 @@ from simsearch.prepare.paper.normalize import SIDE
 from simsearch.prepare.prepare import MEAN, STD
 from simsearch.train.recipes import Recipe
 
-_BACKGROUND = -MEAN / STD  # a black pixel, normalised
+_BACKGROUND = -MEAN / STD  # a black pixel, normalized
 _HALF = SIDE / 2  # pixels a unit of grid_sample's coordinates
 _PROFILE = torch.exp(-(torch.arange(-2.0, 3.0) ** 2) / 2.88)  # a Gaussian of 1.2 pixels
 _SOFT = (torch.outer(_PROFILE, _PROFILE) / _PROFILE.sum() ** 2).view(1, 1, 5, 5)
@@ -38,7 +38,7 @@ class Augmentation:
         return any(asdict(self).values())
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Distort normalised images, float32 (N, 1, H, W); what moves in from outside is background.
+        """Distort normalized images, float32 (N, 1, H, W); what moves in from outside is background.
 
         Without any bounds they are left as they are.
 

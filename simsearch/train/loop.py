@@ -82,7 +82,7 @@ class Trainer:
         network: Network = DIGIT_NETWORK,
         part: HoldOut | None = None,
     ) -> None:
-        """Prepare data, model and optimiser.
+        """Prepare data, model and optimizer.
 
         :param images: The whole training split as the network takes it, for MNIST uint8 (N, H, W).
         :param labels: Class of each image, int64 (N,).

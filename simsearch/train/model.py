@@ -27,7 +27,7 @@ class EmbeddingNet(nn.Module):
         self.norm3 = nn.BatchNorm1d(EMBEDDING_DIM)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed normalised images.
+        """Embed normalized images.
 
         The shapes below are those of MNIST's pictures.
 

@@ -74,14 +74,14 @@ class ImageNetwork:
         return NETWORKS[self.name](self.input.channels, self.input.height, self.input.width)
 
     def keep(self, images: Any) -> Tensor:
-        """Digits as float32 (N, 1, H, W), normalised; other pictures as uint8 (N, C, H, W)."""
+        """Digits as float32 (N, 1, H, W), normalized; other pictures as uint8 (N, C, H, W)."""
         if self.input.preparation == DIGITS:
             return torch.from_numpy(self.input.to_batch(images))
         pictures = torch.from_numpy(images)
         return pictures.permute(0, 3, 1, 2).contiguous() if pictures.ndim == 4 else pictures[:, None]
 
     def enter(self, batch: Tensor) -> Tensor:
-        """Normalised, float32 (N, C, H, W)."""
+        """Normalized, float32 (N, C, H, W)."""
         if batch.dtype != torch.uint8:
             return batch
         mean, std = (torch.tensor(values, device=batch.device).view(-1, 1, 1) for values in self._scale)

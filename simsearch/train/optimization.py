@@ -1,4 +1,4 @@
-"""How weights change: optimiser, learning-rate schedule, weight averaging and number format."""
+"""How weights change: optimizer, learning-rate schedule, weight averaging and number format."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class PairBatch(NamedTuple):
 
 
 class PairDataset(Dataset[PairBatch]):
-    """The pairs of a table, over images that are already normalised tensors.
+    """The pairs of a table, over images that are already normalized tensors.
 
     `dataset[i]` is one pair (image, image, 1 or 0). A DataLoader asks through `__getitems__` for a
     whole batch, which costs three tensor look-ups and no Python per item; give it `collate_fn=as_is`.

@@ -213,7 +213,7 @@ def _check(recipe: Recipe) -> None:
             raise BadInputError(f"{field} must be at least 1, not {getattr(recipe, field)}")
     if recipe.batch_size < 2:
         raise BadInputError(
-            f"batch_size must be at least 2, not {recipe.batch_size}: batch normalisation needs two"
+            f"batch_size must be at least 2, not {recipe.batch_size}: batch normalization needs two"
         )
     for field, choices in _CHOICES.items():
         if getattr(recipe, field) not in choices:
@@ -221,7 +221,7 @@ def _check(recipe: Recipe) -> None:
     if recipe.pairing == "sampled" and recipe.pairs_per_epoch % recipe.batch_size == 1:
         raise BadInputError(
             f"{recipe.pairs_per_epoch} pairs_per_epoch in batches of {recipe.batch_size} leave a last batch"
-            " of one pair: batch normalisation needs two"
+            " of one pair: batch normalization needs two"
         )
     if recipe.plateau_patience < 0:
         raise BadInputError(f"plateau_patience must not be negative, not {recipe.plateau_patience}")

@@ -65,7 +65,7 @@ class ResidualNet(nn.Module):
         self.norm5 = nn.BatchNorm1d(EMBEDDING_DIM)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed normalised images; H and W below are their sides after the stem.
+        """Embed normalized images; H and W below are their sides after the stem.
 
         :param images: float32 (N, C, H, W), as `ImageInput.to_batch` makes them.
         :return: Unit rows, float32 (N, 128), every coordinate >= 0.

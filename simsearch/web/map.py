@@ -106,11 +106,11 @@ def circle_of_classes(vectors: Vectors, labels: Labels) -> Layout:
     angles = np.empty(len(numbers))
     angles[circular_order(means @ means.T)] = np.pi / 2 - np.arange(len(numbers)) * 2 * np.pi / len(numbers)
     targets = np.stack([np.cos(angles), np.sin(angles)], axis=1)[rows]  # (N, 2)
-    centre = targets.mean(axis=0)
+    center = targets.mean(axis=0)
     ridge = _RIDGE * np.trace(covariance) / len(mean) + 1e-9
-    products = (vectors - mean).T @ (targets - centre) / len(vectors)  # (D, 2)
+    products = (vectors - mean).T @ (targets - center) / len(vectors)  # (D, 2)
     axes = np.linalg.solve(covariance + ridge * np.eye(len(mean)), products)
-    return Layout("classes", axes, centre - mean @ axes)
+    return Layout("classes", axes, center - mean @ axes)
 
 
 def circular_order(similarity: NDArray[Any]) -> list[int]:
@@ -138,5 +138,5 @@ def circular_order(similarity: NDArray[Any]) -> list[int]:
 
 def _moments(vectors: Vectors) -> tuple[Floats, Floats]:
     mean: Floats = vectors.mean(axis=0, dtype=np.float64)
-    centred = vectors - mean
-    return mean, centred.T @ centred / len(vectors)
+    centered = vectors - mean
+    return mean, centered.T @ centered / len(vectors)

@@ -83,7 +83,7 @@ def noise(count: int) -> Images:
             if number % 2:
                 picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(1, 3)))
                 low, high = picture.getextrema()
-                picture = picture.point(lambda grey, low=low, high=high: (grey - low) * 255 // (high - low))
+                picture = picture.point(lambda gray, low=low, high=high: (gray - low) * 255 // (high - low))
             yield picture
 
     return prepared(draw())

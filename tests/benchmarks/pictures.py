@@ -1,4 +1,4 @@
-"""How many pictures of each kind are recognised: held-out digits, drawn and photographed in many ways.
+"""How many pictures of each kind are recognized: held-out digits, drawn and photographed in many ways.
 
     python tests/benchmarks/pictures.py --images 1000
 
@@ -35,10 +35,10 @@ def enlarged(digit: Digit) -> Digit:
     return np.asarray(Image.fromarray(digit).resize((280, 280), Image.Resampling.BICUBIC))
 
 
-def tight(grey: Digit) -> Digit:
+def tight(gray: Digit) -> Digit:
     """Cropped to the ink."""
-    rows, columns = np.flatnonzero((grey > 128).any(1)), np.flatnonzero((grey > 128).any(0))
-    return grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    rows, columns = np.flatnonzero((gray > 128).any(1)), np.flatnonzero((gray > 128).any(0))
+    return gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def pen(width: int) -> Callable[[Digit, Rng], Digit]:
@@ -78,33 +78,33 @@ def skeleton(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
             return ink[1:-1, 1:-1]
 
 
-def on_paper(grey: Digit, rng: Rng, *, darkness: float = 0.7, fall: float = 60, grain: float = 4) -> Digit:
+def on_paper(gray: Digit, rng: Rng, *, darkness: float = 0.7, fall: float = 60, grain: float = 4) -> Digit:
     """Dark ink on paper lit from one side, with the camera's noise and JPEG."""
-    y, x = np.mgrid[-0.5 : 0.5 : grey.shape[0] * 1j, -0.5 : 0.5 : grey.shape[1] * 1j]
+    y, x = np.mgrid[-0.5 : 0.5 : gray.shape[0] * 1j, -0.5 : 0.5 : gray.shape[1] * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     light = 180 + fall * (x * np.cos(angle) + y * np.sin(angle))
-    shade = light * (1 - darkness * grey / 255) + rng.normal(0, grain, grey.shape)
+    shade = light * (1 - darkness * gray / 255) + rng.normal(0, grain, gray.shape)
     buffer = io.BytesIO()
     Image.fromarray(shade.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=75)
     return np.asarray(Image.open(buffer).convert("L"))
 
 
-def shadowed(grey: Digit, rng: Rng) -> Digit:
+def shadowed(gray: Digit, rng: Rng) -> Digit:
     """On paper across which the edge of a soft shadow falls."""
-    y, x = np.mgrid[-0.5 : 0.5 : grey.shape[0] * 1j, -0.5 : 0.5 : grey.shape[1] * 1j]
+    y, x = np.mgrid[-0.5 : 0.5 : gray.shape[0] * 1j, -0.5 : 0.5 : gray.shape[1] * 1j]
     angle, place = rng.uniform(0, 2 * np.pi), rng.uniform(-0.3, 0.3)
     edge = 1 / (1 + np.exp(-(x * np.cos(angle) + y * np.sin(angle) - place) / 0.06))
-    shade = (120 + 90 * edge) * (1 - 0.7 * grey / 255) + rng.normal(0, 3, grey.shape)
+    shade = (120 + 90 * edge) * (1 - 0.7 * gray / 255) + rng.normal(0, 3, gray.shape)
     return shade.clip(0, 255).astype(np.uint8)
 
 
-def soft(grey: Digit) -> Digit:
+def soft(gray: Digit) -> Digit:
     """Drawn with antialiasing."""
-    return np.asarray(Image.fromarray(grey).filter(ImageFilter.GaussianBlur(1)))
+    return np.asarray(Image.fromarray(gray).filter(ImageFilter.GaussianBlur(1)))
 
 
-def margin(grey: Digit) -> Digit:
-    return np.pad(grey, _MARGIN)
+def margin(gray: Digit) -> Digit:
+    return np.pad(gray, _MARGIN)
 
 
 KINDS: dict[str, Callable[[Digit, Rng], Digit | Image.Image]] = {

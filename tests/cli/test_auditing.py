@@ -31,10 +31,10 @@ def run(*arguments: str | Path) -> Result:
 def index(tmp_path: Path, plain_model: Model) -> Path:
     """Two classes of four pictures, one of them in the wrong folder, and two copies of one file."""
     pictures = tmp_path / "pictures"
-    for label, greys in ((HOSTILE, (100, 0, 0, 0)), ("b", (0, 0, 100, 0))):
+    for label, grays in ((HOSTILE, (100, 0, 0, 0)), ("b", (0, 0, 100, 0))):
         (pictures / label).mkdir(parents=True)
         for number in range(4):
-            picture = quadrant_image(greys[0], 9 * number, greys[2], 0)
+            picture = quadrant_image(grays[0], 9 * number, grays[2], 0)
             Image.fromarray(picture).save(pictures / label / f"{number}.png")
     Image.fromarray(quadrant_image(0, 30, 100, 0)).save(pictures / HOSTILE / "wrong.png")
     (pictures / "b" / "again.png").write_bytes((pictures / "b" / "1.png").read_bytes())

@@ -323,7 +323,7 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             3,
             "there is no index in {tmp}/nowhere",
             "`simsearch build-index --dataset FOLDER --name nowhere --index-dir {tmp}` builds it; "
-            "there are: mnist-test, unlabelled",
+            "there are: mnist-test, unlabeled",
         ),
         (
             ["query", "{picture}", "--index", "{tmp}/none"],
@@ -367,9 +367,9 @@ def test_remarks_of_many_pictures_are_summed() -> None:
         (["export", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),
         (["info", "--model", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),
         (
-            ["evaluate", "--index", "{unlabelled}"],
+            ["evaluate", "--index", "{unlabeled}"],
             2,
-            "the index unlabelled has no labels, so nothing can be said to be right",
+            "the index unlabeled has no labels, so nothing can be said to be right",
             None,
         ),
     ],
@@ -389,8 +389,8 @@ def test_each_error_is_one_line_of_what_happened_and_one_of_what_to_do(
     (tmp_path / "empty").mkdir()
     text = tmp_path / "text.png"
     text.write_text("hello")
-    unlabelled = build_toy(toy_split([((99, 0, 0, 0), None)], classes=()), "unlabelled")
-    names = {"tmp": tmp_path, "picture": picture, "text": text, "gallery": gallery, "unlabelled": unlabelled}
+    unlabeled = build_toy(toy_split([((99, 0, 0, 0), None)], classes=()), "unlabeled")
+    names = {"tmp": tmp_path, "picture": picture, "text": text, "gallery": gallery, "unlabeled": unlabeled}
     result = run(*(argument.format(**names) for argument in arguments))
     assert result.exit_code == code
     assert errors(result)[0] == "error: " + message.format(**names)

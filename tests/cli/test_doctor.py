@@ -17,7 +17,7 @@ def named(checks: list[Check], name: str) -> Check:
     return check
 
 
-def test_mismatched_builds_of_torch_and_torchvision_are_recognised() -> None:
+def test_mismatched_builds_of_torch_and_torchvision_are_recognized() -> None:
     stderr = "Traceback (most recent call last):\nRuntimeError: operator torchvision::nms does not exist\n"
     assert explain_torch_failure(stderr) == (
         "torch and torchvision come from different builds (one for CUDA, one for the CPU); "

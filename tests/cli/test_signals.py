@@ -251,7 +251,7 @@ def test_a_fetch_leaves_nothing_but_its_lock(start, tmp_path, number, code, word
 
 
 def test_an_interrupt_inside_another_error_is_found() -> None:
-    """An extension module whose initialisation is interrupted fails with an ImportError."""
+    """An extension module whose initialization is interrupted fails with an ImportError."""
     try:
         try:
             raise Terminated

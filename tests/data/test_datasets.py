@@ -160,7 +160,7 @@ def test_packed_files_give_the_same_and_the_plain_one_wins(tmp_path):
     np.testing.assert_array_equal(load_split(str(tmp_path), "train").images, 255 - PIXELS)
 
 
-def test_without_a_label_file_the_split_is_unlabelled(tmp_path):
+def test_without_a_label_file_the_split_is_unlabeled(tmp_path):
     write_idx(tmp_path, "test", labels=None)
     split = load_split(str(tmp_path))
     assert split.labels is None

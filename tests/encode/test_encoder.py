@@ -23,8 +23,8 @@ def encoder(toy_onnx):
 
 
 def pictures(count):
-    greys = np.random.default_rng(0).integers(1, 256, size=(count, 4))
-    return np.stack([quadrant_image(*row) for row in greys.tolist()])
+    grays = np.random.default_rng(0).integers(1, 256, size=(count, 4))
+    return np.stack([quadrant_image(*row) for row in grays.tolist()])
 
 
 def onnx_model(*, inputs=("images",), outputs=("vectors",), shape=("batch", 1, 28, 28), kind="FLOAT"):

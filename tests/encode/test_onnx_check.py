@@ -215,8 +215,8 @@ def test_many_steps_that_take_all_time_are_refused(build, monkeypatch):
 def test_a_shape_that_comes_out_of_the_picture_is_refused():
     """It could be anything: the pixels say how large."""
     content = joined(
-        node("ReduceMean", ["images"], ["grey"], keepdims=0),
-        node("Cast", ["grey"], ["side"], to=TensorProto.INT64),
+        node("ReduceMean", ["images"], ["gray"], keepdims=0),
+        node("Cast", ["gray"], ["side"], to=TensorProto.INT64),
         node("Reshape", ["side", "one"], ["shape"]),
         node("Expand", ["images", "shape"], ["made"]),
         one=(1,),

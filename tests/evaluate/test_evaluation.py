@@ -129,15 +129,15 @@ def test_an_exhaustive_approximate_index_recalls_everything_and_a_poor_one_does_
     assert poor.gallery_fingerprint == exact.gallery_fingerprint
 
 
-def test_galleries_and_queries_that_allow_no_judgement_are_refused(
+def test_galleries_and_queries_that_allow_no_judgment_are_refused(
     build_toy: Callable[..., Path], toy_gallery: Split
 ) -> None:
-    unlabelled = toy_split([((9, 0, 0, 0), None), ((0, 9, 0, 0), None)], classes=())
+    unlabeled = toy_split([((9, 0, 0, 0), None), ((0, 9, 0, 0), None)], classes=())
     with pytest.raises(BadInputError, match="the index plain has no labels") as refused:
-        evaluate(open_bundle(build_toy(unlabelled, "plain")))
+        evaluate(open_bundle(build_toy(unlabeled, "plain")))
     assert refused.value.exit_code == 2
     with pytest.raises(BadInputError, match="the queries toy have no labels"):
-        evaluate(open_bundle(build_toy(toy_gallery)), unlabelled)
+        evaluate(open_bundle(build_toy(toy_gallery)), unlabeled)
     singles = toy_split([((9, 0, 0, 0), 0), ((0, 9, 0, 0), 1)])
     with pytest.raises(BadInputError, match="each class in the index singles has one item, which") as alone:
         evaluate(open_bundle(build_toy(singles, "singles")))

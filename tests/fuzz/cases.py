@@ -260,7 +260,7 @@ def _ask_bundle(folder: Path) -> Any:
     from simsearch.search.searcher import Searcher
 
     searcher = Searcher.open(folder, threads=1)
-    answers = searcher.query_prepared([PreparedImage(quadrant_image(*greys)) for greys in _EXAMPLES], k=7)
+    answers = searcher.query_prepared([PreparedImage(quadrant_image(*grays)) for grays in _EXAMPLES], k=7)
     answers.append(searcher.query_item(0, k=3, labels=searcher.bundle.manifest.classes[:1]))
     pictures = [_hash(searcher.thumbnail(hit.id)) for hit in answers[0].hits]
     return [[found.to_dict() for found in answers], pictures]
@@ -274,7 +274,7 @@ def _ask_model(folder: Path) -> Any:
     from simsearch.search.searcher import measure_similarity
 
     model = open_model(folder, threads=1)
-    pictures = [PreparedImage(quadrant_image(*greys)) for greys in _EXAMPLES]
+    pictures = [PreparedImage(quadrant_image(*grays)) for grays in _EXAMPLES]
     result = measure_similarity(model, *pictures[:2])
     vectors = model.encoder.encode(np.stack([picture.pixels for picture in pictures]))
     return [_hash(vectors), result.score, result.logit, result.probability]

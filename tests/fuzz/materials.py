@@ -79,10 +79,10 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 def gallery() -> Split:
     """Quadrant pictures at random; some are equal, so that ties are among the answers."""
-    greys = np.random.default_rng(7).integers(0, 5, (ITEMS, 4)) * 60
-    greys[:, 0] += 1  # never black
+    grays = np.random.default_rng(7).integers(0, 5, (ITEMS, 4)) * 60
+    grays[:, 0] += 1  # never black
     return toy_split(
-        [(tuple(int(grey) for grey in row), row_number % 3) for row_number, row in enumerate(greys)]
+        [(tuple(int(gray) for gray in row), row_number % 3) for row_number, row in enumerate(grays)]
     )  # type: ignore[misc]
 
 
@@ -113,7 +113,7 @@ def pictures() -> dict[str, bytes]:
     turned[0x0112] = 6
     frames = {"save_all": True, "append_images": [ImageOps.mirror(digit)], "duration": 40}
     made: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
-        "grey.png": (digit, "PNG", {}),
+        "gray.png": (digit, "PNG", {}),
         "rgb.png": (digit.convert("RGB"), "PNG", {}),
         "alpha.png": (alpha, "PNG", {}),
         "palette.png": (digit.convert("P"), "PNG", {"transparency": 0}),
@@ -121,14 +121,14 @@ def pictures() -> dict[str, bytes]:
         "deep.png": (Image.fromarray(shape.astype(np.uint16) * 257), "PNG", {}),
         "exif.png": (digit, "PNG", {"exif": turned}),
         "animated.png": (digit, "PNG", frames),
-        "grey.jpg": (digit, "JPEG", {}),
+        "gray.jpg": (digit, "JPEG", {}),
         "rgb.jpg": (digit.convert("RGB"), "JPEG", {"exif": turned}),
         "progressive.jpg": (digit.resize((64, 80)).convert("RGB"), "JPEG", {"progressive": True}),
         "cmyk.jpg": (digit.convert("CMYK"), "JPEG", {}),
         "lossy.webp": (digit.convert("RGB"), "WEBP", {}),
         "lossless.webp": (alpha, "WEBP", {"lossless": True}),
         "animated.webp": (digit, "WEBP", frames),
-        "grey.bmp": (digit, "BMP", {}),
+        "gray.bmp": (digit, "BMP", {}),
         "rgb.bmp": (digit.convert("RGB"), "BMP", {}),
         "bits.bmp": (digit.convert("1"), "BMP", {}),
         "still.gif": (digit, "GIF", {}),

@@ -65,7 +65,7 @@ ALWAYS = {"index", "encoder", "ids", "thumbnails", "sources", "source_ends"}
 
 
 @pytest.mark.parametrize(
-    ("factory", "labelled", "roles"),
+    ("factory", "labeled", "roles"),
     [
         ("Flat", True, ALWAYS | {"labels"}),
         ("Flat", False, ALWAYS),
@@ -73,8 +73,8 @@ ALWAYS = {"index", "encoder", "ids", "thumbnails", "sources", "source_ends"}
         ("HNSW8", False, ALWAYS | {"vectors"}),
     ],
 )
-def test_a_bundle_has_the_files_that_it_needs(toy_gallery, build_toy, factory, labelled, roles):
-    split = toy_gallery if labelled else replace(toy_gallery, labels=None, classes=())
+def test_a_bundle_has_the_files_that_it_needs(toy_gallery, build_toy, factory, labeled, roles):
+    split = toy_gallery if labeled else replace(toy_gallery, labels=None, classes=())
     folder = build_toy(split, factory=factory)
     manifest = read_manifest(folder)
     assert set(manifest.files) == roles

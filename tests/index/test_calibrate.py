@@ -136,11 +136,11 @@ def test_the_models_calibration_is_checked_on_small_galleries_too(model, held_ou
 def test_where_nothing_can_be_checked_nothing_is_claimed_and_info_says_why(model, held_out, fitted, tmp_path):
     calibrated = model._replace(card=structs.replace(model.card, calibration=fitted))
     galleries = {
-        "nineteen": (held_out.take(np.arange(19)), "labelled images with another of their class are too few"),
-        "unlabelled": (replace(held_out, labels=None, classes=()), "without labels nothing can be checked"),
+        "nineteen": (held_out.take(np.arange(19)), "labeled images with another of their class are too few"),
+        "unlabeled": (replace(held_out, labels=None, classes=()), "without labels nothing can be checked"),
         "mixed": (
             replace(held_out.take(np.arange(100)), labels=np.arange(100) % 2),
-            "100 labelled images are too few to fit one (fewer than 200), so answers have scores only",
+            "100 labeled images are too few to fit one (fewer than 200), so answers have scores only",
         ),
     }
     for name, (split, why) in galleries.items():
@@ -207,7 +207,7 @@ def test_a_gallery_whose_vectors_say_nothing_of_its_labels_gets_no_probabilities
     assert fitted is None or abs(fitted.pairs.weight) < 1  # no cosine makes one class more likely
 
 
-def test_too_few_or_unlabelled_images_give_no_calibration(model, held_out):
+def test_too_few_or_unlabeled_images_give_no_calibration(model, held_out):
     assert fit_calibration(model.encoder, held_out.take(np.arange(LEAST_IMAGES - 1))) is None
     assert fit_calibration(model.encoder, replace(held_out, labels=None)) is None
     assert fit_calibration(model.encoder, held_out.take(held_out.labels == 3)) is None

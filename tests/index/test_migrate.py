@@ -21,8 +21,8 @@ pytestmark = pytest.mark.engine
 def folder(tmp_path, toy_model):
     """An index of 250 pictures, calibrated."""
     rng = np.random.default_rng(1)
-    greys = [tuple(int(v) for v in rng.integers(1, 9, 4) * 20) for _ in range(250)]
-    build_index(toy_split([(one, row % 3) for row, one in enumerate(greys)]), toy_model, tmp_path / "own")
+    grays = [tuple(int(v) for v in rng.integers(1, 9, 4) * 20) for _ in range(250)]
+    build_index(toy_split([(one, row % 3) for row, one in enumerate(grays)]), toy_model, tmp_path / "own")
     return tmp_path / "own"
 
 

@@ -23,8 +23,8 @@ def test_sources_come_back_by_row_and_by_slice() -> None:
 
 def test_pictures_are_made_small_and_keep_their_shape_and_colors() -> None:
     wide = np.broadcast_to(np.array([200, 30, 90], np.uint8), (100, 400, 3))
-    grey = np.full((28, 20), 77, np.uint8)
-    pictures = SmallPictures(*SmallPictures.pack([wide, grey]))
+    gray = np.full((28, 20), 77, np.uint8)
+    pictures = SmallPictures(*SmallPictures.pack([wide, gray]))
     assert pictures[0].shape == (SHOWN_SIDE // 4, SHOWN_SIDE, 3)
     np.testing.assert_allclose(pictures[0].mean((0, 1)), [200, 30, 90], atol=3)
     assert pictures[1].shape == (28, 20, 3)  # smaller ones are not enlarged

@@ -38,7 +38,7 @@ def gallery():
     """Three hundred pictures of three classes; the toy encoder's vectors of many tie."""
     rng = np.random.default_rng(0)
     quadrants = [tuple(int(v) for v in rng.integers(1, 9, 4) * 20) for _ in range(300)]
-    return toy_split([(greys, row % 3) for row, greys in enumerate(quadrants)])
+    return toy_split([(grays, row % 3) for row, grays in enumerate(quadrants)])
 
 
 @pytest.fixture(scope="module")

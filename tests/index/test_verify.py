@@ -43,7 +43,7 @@ GALLERY = toy_split(
     [((100, 0, 0, 0), 0), ((200, 0, 0, 0), 0), ((60, 80, 0, 0), 0), ((0, 100, 0, 0), 1), ((0, 0, 60, 80), 2)]
 )
 RANDOM = np.random.default_rng(5).integers(1, 200, (400, 4)).tolist()
-DISTINCT = toy_split([(tuple(greys), 0) for greys in RANDOM])
+DISTINCT = toy_split([(tuple(grays), 0) for grays in RANDOM])
 
 
 def read_back(folder: Path) -> np.ndarray:

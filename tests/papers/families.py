@@ -109,7 +109,7 @@ def pencil(digit: Digit, rng: Rng) -> bytes:
 
 
 def frame(digit: Digit, rng: Rng) -> bytes:
-    """A frame at the edge or a little inside, of any grey and width."""
+    """A frame at the edge or a little inside, of any gray and width."""
     page = page_of(rng)
     height, width = page.shape[:2]
     side = min(height, width)
@@ -231,8 +231,8 @@ def soft_shadow(digit: Digit, rng: Rng) -> bytes:
     return photographed(page, rng)
 
 
-def equal_grey(digit: Digit, rng: Rng) -> bytes:
-    """Ink and paper of clearly different colors that are the same grey."""
+def equal_gray(digit: Digit, rng: Rng) -> bytes:
+    """Ink and paper of clearly different colors that are the same gray."""
     weights = color(0.299, 0.587, 0.114)
     while True:
         paper, shade = rng.uniform(20, 235, (2, 3)).astype(np.float32)
@@ -406,7 +406,7 @@ FAMILIES: Mapping[str, Maker] = MappingProxyType(
         make.__name__: make
         for make in (
             clean, board, tight, photo, pencil, frame, part_frame, desk, squared, ruled, in_a_square,
-            hard_shadow, soft_shadow, equal_grey, colored, eraser, small_cell, phone, thumb, text_beside,
+            hard_shadow, soft_shadow, equal_gray, colored, eraser, small_cell, phone, thumb, text_beside,
             underlined, circled, dusty,
         )
     }

@@ -124,7 +124,7 @@ def whiteboard(digit: Digit, rng: Rng) -> bytes:
 
 
 def screenshot(digit: Digit, rng: Rng) -> bytes:
-    """A drawing program: a bar along the top with buttons, a grey surround."""
+    """A drawing program: a bar along the top with buttons, a gray surround."""
     page = sheets.blank(*size(rng, 250, 1000), light_color(rng))
     height = page.shape[0]
     put(page, digit, rng, ink_color(rng), (0.35, 0.6))

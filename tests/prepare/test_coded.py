@@ -31,7 +31,7 @@ STILL = avif(NOISE.convert("RGB"))
 ANIMATED = avif(NOISE.convert("RGB"), save_all=True, append_images=[NOISE.convert("RGB").rotate(9)] * 3)
 FAIR = {
     "still": (STILL, [Coded(1, 2_400)]),
-    "grey": (avif(NOISE.convert("L")), [Coded(1, 2_400)]),
+    "gray": (avif(NOISE.convert("L")), [Coded(1, 2_400)]),
     "with transparency": (avif(NOISE), [Coded(1, 2_400)] * 2),
     "animated": (ANIMATED, [Coded(1, 2_400)] * 2),
     "as large as may be": (avif(Image.new("RGB", (2048, 2048)), speed=10), [Coded(1, 2**22)]),
@@ -159,7 +159,7 @@ def test_the_size_of_a_sequence_is_read_behind_all_that_may_stand_before_it() ->
         "reduced": "0001" + "1" + "00000",
         "plain": "0000" + "0" + "0" + "0" + one_point,
         "timed": "0000" + "0" + "1" + "0" * 64 + "1" + "00101" + "0" + "0" + one_point,
-        "modelled": (
+        "modeled": (
             "00000" + "1" + "0" * 64 + "0" + "1" + "00010" + "0" * 42 + "1"
             "00000" + "0" * 12 + "00111" + "1" + "0" * 7 + "1" + "0000"
         ),

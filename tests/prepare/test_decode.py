@@ -37,7 +37,7 @@ def test_the_filters_come_back_after_an_error_too() -> None:
 
 
 def photograph(width: int, height: int, **options: object) -> bytes:
-    """A 7 in dark ink on grey paper, as a JPEG."""
+    """A 7 in dark ink on gray paper, as a JPEG."""
     page = Image.new("L", (width, height), 225)
     points = [(0.35, 0.25), (0.6, 0.25), (0.45, 0.8)]
     ImageDraw.Draw(page).line([(x * width, y * height) for x, y in points], fill=30, width=height // 25)

@@ -23,10 +23,10 @@ def test_channels_come_first_or_last_as_the_layout_says() -> None:
     assert last.tensor_shape == (1, 2, 3)
 
 
-def test_a_grey_picture_has_no_axis_of_channels() -> None:
-    grey = ImageInput("plain", 1, 2, 3, 1, (0.5,), (0.5,))
-    assert (grey.picture_shape, COLOR.picture_shape) == ((3, 2), (1, 2, 3))
-    batch = grey.to_batch(np.array([[[0, 255], [255, 0], [0, 0]]], np.uint8))
+def test_a_gray_picture_has_no_axis_of_channels() -> None:
+    gray = ImageInput("plain", 1, 2, 3, 1, (0.5,), (0.5,))
+    assert (gray.picture_shape, COLOR.picture_shape) == ((3, 2), (1, 2, 3))
+    batch = gray.to_batch(np.array([[[0, 255], [255, 0], [0, 0]]], np.uint8))
     np.testing.assert_array_equal(batch, [[[[-1, 1], [1, -1], [-1, -1]]]])
 
 

@@ -77,17 +77,17 @@ def test_a_palette_with_a_transparent_color_is_flattened_too() -> None:
     np.testing.assert_array_equal(made, np.full((4, 4, 3), 9))
 
 
-def test_color_becomes_grey_where_the_network_sees_grey() -> None:
+def test_color_becomes_gray_where_the_network_sees_gray() -> None:
     made, _ = prepare_photo(Image.new("RGB", (4, 4), (255, 0, 0)), GREY)
     np.testing.assert_array_equal(made, np.full((4, 4), 76), strict=False)  # 0.299 of 255
     assert made.shape == GREY.picture_shape
 
 
-@pytest.mark.parametrize(("value", "grey"), [(65_535, 255), (257 * 7, 7), (200, 200), (1, 1)])
-def test_16_bits_are_scaled_unless_their_values_need_only_8(value, grey) -> None:
+@pytest.mark.parametrize(("value", "gray"), [(65_535, 255), (257 * 7, 7), (200, 200), (1, 1)])
+def test_16_bits_are_scaled_unless_their_values_need_only_8(value, gray) -> None:
     image = Image.fromarray(np.full((4, 4), value, np.uint16))
     made, _ = prepare_photo(image, GREY)
-    np.testing.assert_array_equal(made, np.full((4, 4), grey))
+    np.testing.assert_array_equal(made, np.full((4, 4), gray))
 
 
 def test_a_turned_photograph_is_set_upright_and_said_so() -> None:

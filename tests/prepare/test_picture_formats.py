@@ -35,7 +35,7 @@ def encoded(kind: str) -> bytes:
 
 
 def tiled(width: int, height: int) -> bytes:
-    """A grey TIFF of 10 x 10 pixels in one tile of this size."""
+    """A gray TIFF of 10 x 10 pixels in one tile of this size."""
     pixels = zlib.compress(bytes(width * height))
     tags = {256: 10, 257: 10, 258: 8, 259: 8, 262: 1, 277: 1, 322: width, 323: height, 324: 0}
     tags[325] = len(pixels)

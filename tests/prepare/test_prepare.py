@@ -34,13 +34,13 @@ def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) 
 
 def seven(unit: int) -> np.ndarray:
     """A white 7 on black, 20 x 12 units: uint8 (30 x unit, 30 x unit)."""
-    grey = np.zeros((30, 30), np.uint8)
-    grey[2:5, 3:15] = 255  # the bar
-    grey[5:22, 12:15] = 255  # the stem
-    return np.kron(grey, np.ones((unit, unit), np.uint8))
+    gray = np.zeros((30, 30), np.uint8)
+    gray[2:5, 3:15] = 255  # the bar
+    gray[5:22, 12:15] = 255  # the stem
+    return np.kron(gray, np.ones((unit, unit), np.uint8))
 
 
-# By hand: 36 pixels of bar and 51 of stem have their centre 6.86 rows and 8.14 columns into the 7, so that it
+# By hand: 36 pixels of bar and 51 of stem have their center 6.86 rows and 8.14 columns into the 7, so that it
 # moves to row round(14 - 6.86) = 7 and column round(14 - 8.14) = 6.
 SEVEN = np.zeros((28, 28), np.uint8)
 SEVEN[7:10, 6:18] = 255
@@ -55,15 +55,15 @@ def enlarged(digit: np.ndarray, factor: int, rng: np.random.Generator, resample:
     return canvas
 
 
-def alpha_only(grey: np.ndarray) -> np.ndarray:
-    return np.dstack([np.zeros_like(grey)] * 3 + [grey])
+def alpha_only(gray: np.ndarray) -> np.ndarray:
+    return np.dstack([np.zeros_like(gray)] * 3 + [gray])
 
 
-def photographed(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey pencil on paper lit from one side and darker in the middle, with the camera's noise."""
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
+def photographed(gray: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Gray pencil on paper lit from one side and darker in the middle, with the camera's noise."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in gray.shape), indexing="ij")
     light = 175 + 30 * x - 20 * y + 15 * (x**2 + y**2)
-    noisy = light * (1 - 0.7 * grey / 255) + rng.normal(0, 4, grey.shape)
+    noisy = light * (1 - 0.7 * gray / 255) + rng.normal(0, 4, gray.shape)
     return noisy.clip(0, 255).astype(np.uint8)
 
 
@@ -76,13 +76,13 @@ def mean_difference(
 
 
 VIEWS: dict[str, Callable[[np.ndarray, np.random.Generator], Any]] = {
-    "array": lambda grey, _: grey,
-    "white-png": lambda grey, _: encoded(255 - grey),
-    "rgba": lambda grey, _: np.dstack([grey] * 3 + [np.full_like(grey, 255)]),
-    "alpha-only": lambda grey, _: encoded(alpha_only(grey)),
-    "jpeg-80": lambda grey, _: encoded(255 - grey, "JPEG", quality=80),
-    "16-bit": lambda grey, _: encoded(grey.astype(np.uint16) * 257),
-    "photographed": lambda grey, rng: encoded(photographed(grey, rng), "JPEG", quality=80),
+    "array": lambda gray, _: gray,
+    "white-png": lambda gray, _: encoded(255 - gray),
+    "rgba": lambda gray, _: np.dstack([gray] * 3 + [np.full_like(gray, 255)]),
+    "alpha-only": lambda gray, _: encoded(alpha_only(gray)),
+    "jpeg-80": lambda gray, _: encoded(255 - gray, "JPEG", quality=80),
+    "16-bit": lambda gray, _: encoded(gray.astype(np.uint16) * 257),
+    "photographed": lambda gray, rng: encoded(photographed(gray, rng), "JPEG", quality=80),
 }
 
 
@@ -146,10 +146,10 @@ def test_a_digit_cropped_to_its_ink_comes_back_within_a_pixel(mnist_test: Any, v
 @pytest.mark.parametrize("width", [1, 2, 4, 8])
 def test_a_thin_pen_draws_strokes_of_mnists_width(width: int) -> None:
     """A right angle: from (80, 80) right to (80, 280), then down to (440, 280)."""
-    for grey in (0, 200):  # ink, and pencil
+    for gray in (0, 200):  # ink, and pencil
         page = np.full((500, 500), 255, np.uint8)
-        page[80 : 80 + width, 80 : 280 + width] = grey
-        page[80 : 440 + width, 280 : 280 + width] = grey
+        page[80 : 80 + width, 80 : 280 + width] = gray
+        page[80 : 440 + width, 280 : 280 + width] = gray
         pixels = prepare_image(page).pixels.astype(float)
         bounds = [
             (side[0], side[-1] + 1)
@@ -158,8 +158,8 @@ def test_a_thin_pen_draws_strokes_of_mnists_width(width: int) -> None:
         (top, bottom), (left, right) = bounds
         assert bottom - top in (20, 21)
         assert right - left in (11, 12, 13)
-        middle, centre = pixels[(top + bottom) // 2, left:right], pixels[top:bottom, (left + right) // 2]
-        for stroke in (middle, centre):
+        middle, center = pixels[(top + bottom) // 2, left:right], pixels[top:bottom, (left + right) // 2]
+        for stroke in (middle, center):
             assert stroke.max() > 240
             assert 1.5 < stroke.sum() / 255 < 2.7
 
@@ -169,7 +169,7 @@ def test_a_pen_of_mnists_width_is_left_alone() -> None:
     assert prepare_image(np.kron(SEVEN, np.ones((18, 18), np.uint8))).pixels.sum() == SEVEN.sum(dtype=int)
 
 
-def test_the_centre_of_mass_lands_on_pixel_14(mnist_test: Any) -> None:
+def test_the_center_of_mass_lands_on_pixel_14(mnist_test: Any) -> None:
     rng = np.random.default_rng(0)
     for digit in mnist_test.images[:100]:
         big = enlarged(digit, 6, rng, Image.Resampling.BICUBIC)
@@ -183,8 +183,8 @@ def test_the_centre_of_mass_lands_on_pixel_14(mnist_test: Any) -> None:
 BIG = seven(10)  # 300 x 300
 RGBA_SEVEN = np.dstack([255 - BIG] * 3 + [BIG])  # black ink on nothing
 PICTURES: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "grey": (BIG, ()),
-    "off-centre": (np.pad(BIG, ((0, 200), (130, 0))), ()),
+    "gray": (BIG, ()),
+    "off-center": (np.pad(BIG, ((0, 200), (130, 0))), ()),
     "cut-tight": (BIG[20:220, 30:150], ()),
     "small": (seven(1), ()),
     "black-on-white": (encoded(255 - BIG), (INVERTED,)),
@@ -225,7 +225,7 @@ def test_the_same_seven_comes_out_of_every_kind_of_picture(picture: str) -> None
     assert prepared.notes == notes
 
 
-def test_a_transparent_palette_colour_is_background() -> None:
+def test_a_transparent_palette_color_is_background() -> None:
     image = Image.fromarray((BIG // 255).astype(np.uint8)).convert("P")
     image.putpalette([0, 0, 0, 0, 0, 0])  # black ink on transparent black
     prepared = prepare_image(encoded(image, "PNG", transparency=0))
@@ -245,8 +245,8 @@ def test_shaded_ink_on_nothing_gets_the_backdrop_that_shows_it(ink: int, notes: 
 def test_transparent_corners_do_not_count_as_ink() -> None:
     alpha = np.full_like(BIG, 255)
     alpha[:9, :9] = alpha[-9:, -9:] = 0
-    for grey in (BIG, 255 - BIG):
-        assert np.array_equal(prepare_image(np.dstack([grey] * 3 + [alpha])).pixels, SEVEN)
+    for gray in (BIG, 255 - BIG):
+        assert np.array_equal(prepare_image(np.dstack([gray] * 3 + [alpha])).pixels, SEVEN)
 
 
 def test_specks_of_dust_do_not_widen_the_crop() -> None:
@@ -276,8 +276,8 @@ def test_a_pillow_image_is_left_as_it_was() -> None:
 # --- Modes and inversion --------------------------------------------------------------------------------
 
 
-def test_mode_mnist_moves_a_centred_mnist_like_picture_that_auto_leaves() -> None:
-    shifted = np.roll(SEVEN, 1, 1)  # its centre is now 15.1, beyond what counts as MNIST-like
+def test_mode_mnist_moves_a_centered_mnist_like_picture_that_auto_leaves() -> None:
+    shifted = np.roll(SEVEN, 1, 1)  # its center is now 15.1, beyond what counts as MNIST-like
     barely = np.roll(SEVEN, -1, 1)  # and here 13.1, within
     assert np.array_equal(prepare_image(shifted).pixels, SEVEN)
     assert np.array_equal(prepare_image(barely).pixels, barely)
@@ -312,9 +312,9 @@ def test_invert_is_forced_in_every_mode() -> None:
 
 
 def test_the_wrong_forced_polarity_finds_no_digit() -> None:
-    for grey, invert in ((BIG, True), (255 - BIG, False)):
+    for gray, invert in ((BIG, True), (255 - BIG, False)):
         with pytest.raises(BadImageError, match="no digit found in the picture") as caught:
-            prepare_image(grey, invert=invert)
+            prepare_image(gray, invert=invert)
         assert "--invert/--no-invert" in caught.value.hint
 
 
@@ -326,7 +326,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def bomb(width: int, height: int, bits: int) -> bytes:
-    """A black grey PNG whose rows compress a thousandfold."""
+    """A black gray PNG whose rows compress a thousandfold."""
     packer, row = zlib.compressobj(9), bytes(1 + (width * bits + 7) // 8)
     body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
@@ -336,9 +336,9 @@ def bomb(width: int, height: int, bits: int) -> bytes:
 
 
 def one_pixel(side: int) -> np.ndarray:
-    grey = np.zeros((side, side), np.uint8)
-    grey[side // 2, side // 3] = 255
-    return grey
+    gray = np.zeros((side, side), np.uint8)
+    gray[side // 2, side // 3] = 255
+    return gray
 
 
 NOISE = np.random.default_rng(0)
@@ -478,16 +478,16 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 
 
 def test_a_batch_is_standardised_as_in_training() -> None:
-    grey = np.zeros((2, 28, 28), np.uint8)
-    grey[0, 3, 4], grey[1, 27, 0] = 255, 51
-    batch = to_batch(grey)
+    gray = np.zeros((2, 28, 28), np.uint8)
+    gray[0, 3, 4], gray[1, 27, 0] = 255, 51
+    batch = to_batch(gray)
     assert batch.shape == (2, 1, 28, 28)
     assert batch.dtype == np.float32
     expected = np.full((2, 1, 28, 28), -0.1307 / 0.3081)  # black
     expected[0, 0, 3, 4] = (1 - 0.1307) / 0.3081
     expected[1, 0, 27, 0] = (0.2 - 0.1307) / 0.3081
     np.testing.assert_allclose(batch, expected, rtol=0, atol=1e-6)
-    assert to_batch(grey[:0]).shape == (0, 1, 28, 28)
+    assert to_batch(gray[:0]).shape == (0, 1, 28, 28)
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (1, 28, 27), (1, 1, 28, 28)])

@@ -30,7 +30,7 @@ def test_a_picture_comes_back_with_its_shape_and_notes(shape: tuple[int, ...]) -
 
 @pytest.mark.parametrize("refused", [None, BadImageError("no digit", "pass one")])
 def test_a_reading_comes_back_with_its_steps(refused: BadImageError | None) -> None:
-    steps = (("grey", PIXELS.reshape(4, 6)), ("digit", PIXELS.reshape(12, 2)))
+    steps = (("gray", PIXELS.reshape(4, 6)), ("digit", PIXELS.reshape(12, 2)))
     back = result_from_bytes(result_to_bytes(Reading(steps, ("a frame", "lines"), refused)))
     assert isinstance(back, Reading)
     assert [(name, pixels.tolist()) for name, pixels in back.steps] == [
@@ -39,7 +39,7 @@ def test_a_reading_comes_back_with_its_steps(refused: BadImageError | None) -> N
     assert back.notes == ("a frame", "lines")
     said = None if back.refused is None else (back.refused.message, back.refused.hint)
     assert said == (refused and ("no digit", "pass one"))
-    for cut in (message(b"reading"), message(b"reading", struct.pack("<2I", 1, 0), b"grey")):
+    for cut in (message(b"reading"), message(b"reading", struct.pack("<2I", 1, 0), b"gray")):
         with pytest.raises(ValueError, match=r"no known kind|1 steps"):
             result_from_bytes(cut)
 

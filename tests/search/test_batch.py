@@ -26,9 +26,9 @@ def searcher(build_toy: Callable[..., Path], toy_gallery: Split) -> Searcher:
     return Searcher.open(build_toy(toy_gallery))
 
 
-def save(path: Path, *greys: int) -> Path:
+def save(path: Path, *grays: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(quadrant_image(*greys)).save(path)
+    Image.fromarray(quadrant_image(*grays)).save(path)
     return path
 
 
@@ -70,7 +70,7 @@ def test_a_bad_file_does_not_stop_the_others_and_the_order_stays(searcher: Searc
 def test_a_picture_without_a_vector_fails_alone(searcher: Searcher, tmp_path: Path) -> None:
     good = save(tmp_path / "good.png", 0, 100, 0, 0)
     image = np.zeros((28, 28), np.uint8)
-    image[0, 0] = 90  # its quadrant's mean is below half a grey: the toy encoder gives NaN
+    image[0, 0] = 90  # its quadrant's mean is below half a gray: the toy encoder gives NaN
     dark = tmp_path / "dark.png"
     Image.fromarray(image).save(dark)
     found = ask(searcher, Query("a", good), Query("dark", dark), Query("b", good), k=1)
@@ -92,7 +92,7 @@ def test_the_truth_is_an_item_s_label_or_a_folder_that_is_a_class(searcher: Sear
     ]
 
 
-def test_an_item_of_an_unlabelled_gallery_has_no_truth(build_toy: Callable[..., Path]) -> None:
+def test_an_item_of_an_unlabeled_gallery_has_no_truth(build_toy: Callable[..., Path]) -> None:
     split = toy_split([((9, 0, 0, 0), None), ((0, 9, 0, 0), None)], classes=())
     (found,) = ask(Searcher.open(build_toy(split, "bare")), *items([1]))
     assert (found.truth, hits(found)) == (None, [0])
@@ -102,8 +102,8 @@ def test_an_item_of_an_unlabelled_gallery_has_no_truth(build_toy: Callable[..., 
 def test_answers_come_in_order_and_are_what_each_would_be_alone(
     searcher: Searcher, tmp_path: Path, count: int
 ) -> None:
-    greys = [(100, 0, 0, 0), (0, 100, 0, 0), (0, 0, 100, 0), (0, 0, 60, 80), (30, 40, 0, 0)]
-    files = [save(tmp_path / f"{row}.png", *four) for row, four in enumerate(greys)]
+    grays = [(100, 0, 0, 0), (0, 100, 0, 0), (0, 0, 100, 0), (0, 0, 60, 80), (30, 40, 0, 0)]
+    files = [save(tmp_path / f"{row}.png", *four) for row, four in enumerate(grays)]
     alone = [ask(searcher, Query("x", file), k=3)[0].answer for file in files]
     queries = [Query(str(row), files[row % 5]) for row in range(count)]
     found = ask(searcher, *queries, k=3)
@@ -140,9 +140,9 @@ def combination(
     searcher: Searcher, like: tuple[tuple[int, ...], ...], unlike: tuple[tuple[int, ...], ...]
 ) -> ComposedQuery:
     parts = [
-        Part(f"{sign}{row}", PreparedImage(quadrant_image(*greys)), sign == "like")
+        Part(f"{sign}{row}", PreparedImage(quadrant_image(*grays)), sign == "like")
         for sign, group in (("like", like), ("unlike", unlike))
-        for row, greys in enumerate(group)
+        for row, grays in enumerate(group)
     ]
     return ComposedQuery.of(parts, searcher.bundle.encoder)
 

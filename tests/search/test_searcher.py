@@ -55,7 +55,7 @@ def test_a_k_beyond_the_gallery_answers_with_the_whole_gallery(searcher: Searche
     assert [hit.score for hit in answer.hits] == pytest.approx([0.8, 0, 0, 0, 0, 0])
 
 
-def test_an_unlabelled_gallery_answers_without_labels_and_classes(build_toy: Callable[..., Path]) -> None:
+def test_an_unlabeled_gallery_answers_without_labels_and_classes(build_toy: Callable[..., Path]) -> None:
     folder = build_toy(toy_split([((9, 0, 0, 0), None), ((0, 9, 0, 0), None)], classes=()))
     answer = Searcher.open(folder).query(quadrant_image(50, 0, 0, 0), k=2, preprocess=NONE)
     assert [(hit.id, hit.label) for hit in answer.hits] == [(0, None), (1, None)]
@@ -66,8 +66,8 @@ def test_an_approximate_index_ranks_the_classes_exactly(
     build_toy: Callable[..., Path], toy_gallery: Split, searcher: Searcher
 ) -> None:
     approximate = Searcher.open(build_toy(toy_gallery, "ivf", factory="IVF3,Flat"))
-    for greys in ((30, 40, 0, 0), (0, 0, 90, 10), (70, 1, 30, 2)):
-        image = quadrant_image(*greys)
+    for grays in ((30, 40, 0, 0), (0, 0, 90, 10), (70, 1, 30, 2)):
+        image = quadrant_image(*grays)
         exact = searcher.query(image, preprocess=NONE)
         assert approximate.query(image, preprocess=NONE).classes == exact.classes
 
@@ -332,7 +332,7 @@ def test_k_below_one_is_refused(searcher: Searcher) -> None:
 
 def test_the_similarity_of_two_pictures_worked_by_hand(toy_model: Model) -> None:
     first, second = (
-        prepare_image(quadrant_image(*greys), preprocess=NONE) for greys in ((30, 40, 0, 0), (50, 0, 0, 0))
+        prepare_image(quadrant_image(*grays), preprocess=NONE) for grays in ((30, 40, 0, 0), (50, 0, 0, 0))
     )
     expected = Similarity(pytest.approx(0.6), pytest.approx(1.0, abs=1e-5), pytest.approx(sigmoid(1)))
     assert measure_similarity(toy_model, first, second) == expected

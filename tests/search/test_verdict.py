@@ -167,7 +167,7 @@ def test_the_json_carries_verdict_posteriors_and_matches(searcher: Searcher) -> 
 
 def test_the_similarity_of_two_pictures_is_calibrated_too(calibrated_model: Model) -> None:
     images = [
-        prepare_image(quadrant_image(*greys), preprocess=NONE) for greys in ((30, 40, 0, 0), (50, 0, 0, 0))
+        prepare_image(quadrant_image(*grays), preprocess=NONE) for grays in ((30, 40, 0, 0), (50, 0, 0, 0))
     ]
     found = measure_similarity(calibrated_model, *images)
     assert (found.score, found.logit) == (pytest.approx(0.6), pytest.approx(0.8, abs=1e-5))

@@ -144,7 +144,7 @@ def test_captions_are_cut_and_filled_to_the_picture() -> None:
     assert lines[8].rstrip() == "second"
 
 
-def test_color_draws_greys_and_none_draws_silhouettes() -> None:
+def test_color_draws_grays_and_none_draws_silhouettes() -> None:
     tile = TileGrid([Tile(square(0, 2, 0, 1, 200), (Text("x"),))], BLOCKS)
     shades = draw(tile, color_system="truecolor")
     assert shades.startswith(

@@ -21,15 +21,15 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def picture(*pixels: tuple[int, int]) -> torch.Tensor:
-    """White pixels on black, normalised, (1, 1, 28, 28)."""
-    grey = np.zeros((1, 28, 28), np.uint8)
+    """White pixels on black, normalized, (1, 1, 28, 28)."""
+    gray = np.zeros((1, 28, 28), np.uint8)
     for row, column in pixels:
-        grey[0, row, column] = 255
-    return torch.from_numpy(to_batch(grey))
+        gray[0, row, column] = 255
+    return torch.from_numpy(to_batch(gray))
 
 
-def centre(images: torch.Tensor) -> torch.Tensor:
-    """Centre of mass of the ink, (N, 2): row, column."""
+def center(images: torch.Tensor) -> torch.Tensor:
+    """Center of mass of the ink, (N, 2): row, column."""
     ink = (images - BACKGROUND)[:, 0]
     place = torch.arange(28.0)
     mass = ink.sum((1, 2))
@@ -58,10 +58,10 @@ def test_each_bound_makes_an_augmentation(name: str) -> None:
     )  # half are left as they are
 
 
-def test_shifts_move_the_centre_uniformly_within_the_bound_and_leave_background_behind() -> None:
+def test_shifts_move_the_center_uniformly_within_the_bound_and_leave_background_behind() -> None:
     images = picture((14, 14), (13, 13), (13, 14), (14, 13)).expand(2_000, 1, 28, 28)
     shifted = Augmentation(shift=3.0)(images, generator())
-    moved = centre(shifted) - 13.5
+    moved = center(shifted) - 13.5
     assert moved.abs().max() <= 3.001
     assert moved.abs().max() > 2.9
     assert moved.mean(0).abs().max() < 0.15
@@ -69,9 +69,9 @@ def test_shifts_move_the_centre_uniformly_within_the_bound_and_leave_background_
     assert shifted[:, 0, 0, 0].tolist() == pytest.approx([BACKGROUND] * 2_000, abs=1e-5)
 
 
-def test_rotation_keeps_the_distance_from_the_centre_and_stays_within_the_bound() -> None:
+def test_rotation_keeps_the_distance_from_the_center_and_stays_within_the_bound() -> None:
     arm = picture(*((row, 13) for row in range(3, 7)), *((row, 14) for row in range(3, 7)))
-    turned = centre(Augmentation(rotation=30.0)(arm.expand(1_000, 1, 28, 28), generator())) - 13.5
+    turned = center(Augmentation(rotation=30.0)(arm.expand(1_000, 1, 28, 28), generator())) - 13.5
     distance = turned.norm(dim=1)
     angle = torch.rad2deg(torch.atan2(turned[:, 1], -turned[:, 0]))
     assert distance.tolist() == pytest.approx([9.0] * 1_000, abs=0.15)
@@ -82,7 +82,7 @@ def test_rotation_keeps_the_distance_from_the_centre_and_stays_within_the_bound(
 
 def test_scale_multiplies_and_divides_alike() -> None:
     arm = picture((4, 13), (4, 14))
-    scaled = 13.5 - centre(Augmentation(scale=0.2)(arm.expand(1_000, 1, 28, 28), generator()))[:, 0]
+    scaled = 13.5 - center(Augmentation(scale=0.2)(arm.expand(1_000, 1, 28, 28), generator()))[:, 0]
     ratio = torch.log(scaled / 9.5)
     assert ratio.abs().max() == pytest.approx(0.2, abs=0.02)
     assert ratio.mean().abs() < 0.02
@@ -97,7 +97,7 @@ def test_a_tilted_plane_is_magnified_where_it_is_near_and_reduced_where_it_is_fa
     assert ratio.max() > 0.5  # a tilt of 0.2 at 0.68 of the way out: areas differ by (1.136 / 0.864) ** 3
     assert ratio.min() < -0.5
     middle = picture((13, 13), (13, 14), (14, 13), (14, 14)).expand(100, 1, 28, 28)
-    assert (centre(Augmentation(perspective=0.2)(middle, generator())) - 13.5).abs().max() < 0.1
+    assert (center(Augmentation(perspective=0.2)(middle, generator())) - 13.5).abs().max() < 0.1
 
 
 def test_strokes_grow_and_shrink_by_up_to_a_pixel_and_keep_their_darkness() -> None:

@@ -80,7 +80,7 @@ def encoder(kind="flat", opset=17, dtype=TensorProto.FLOAT, batch="batch", layou
     )
 
 
-def test_a_head_is_linear_batch_normalisation_relu_and_unit_length_by_hand(head):
+def test_a_head_is_linear_batch_normalization_relu_and_unit_length_by_hand(head):
     features = torch.randn(5, D)
     centered = (features.numpy() - head.center.numpy()) * 2.5
     linear = centered @ head.linear.weight.detach().numpy().T + head.linear.bias.detach().numpy()

@@ -215,7 +215,7 @@ def test_a_model_of_few_validation_images_has_no_probabilities(encoder, tmp_path
     assert "error: shapes holds out too few images to calibrate on" in refused.stderr
     other = run("calibrate", out, "--dataset", write_shapes(tmp_path / "other", 50, CLASSES[:4]))
     assert "was not trained on other" in other.stderr
-    assert calibration_of(data, out, tmp_path) is None  # of 240 labelled images, which training has seen
+    assert calibration_of(data, out, tmp_path) is None  # of 240 labeled images, which training has seen
 
 
 def test_an_index_of_what_the_model_was_trained_on_keeps_the_models_calibration(finished, pictures, tmp_path):

@@ -84,7 +84,7 @@ def convolve(x, weight, bias):
     return total
 
 
-def normalise(x, values, name):
+def normalize(x, values, name):
     scale, shift, mean, variance = (
         values[f"{name}.{part}"].reshape(-1, *([1] * (x.ndim - 2)))
         for part in ("weight", "bias", "running_mean", "running_var")
@@ -101,14 +101,14 @@ def embed_by_hand(values, images):
     """EmbeddingNet written a second time from the seed's text, with numpy alone."""
     x = pool(
         np.maximum(
-            normalise(convolve(images, values["conv1.weight"], values["conv1.bias"]), values, "norm1"), 0
+            normalize(convolve(images, values["conv1.weight"], values["conv1.bias"]), values, "norm1"), 0
         )
     )
     x = pool(
-        np.maximum(normalise(convolve(x, values["conv2.weight"], values["conv2.bias"]), values, "norm2"), 0)
+        np.maximum(normalize(convolve(x, values["conv2.weight"], values["conv2.bias"]), values, "norm2"), 0)
     )
     x = x.reshape(len(x), 3136) @ values["linear.weight"].T + values["linear.bias"]
-    x = np.maximum(normalise(x, values, "norm3"), 0)
+    x = np.maximum(normalize(x, values, "norm3"), 0)
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 

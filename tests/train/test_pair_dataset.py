@@ -16,12 +16,12 @@ TABLE = PairTable(np.array([0, 2, 4, 4]), np.array([1, 0, 3, 2]), np.array([True
 
 @pytest.fixture
 def images():
-    """Five pictures; picture i is grey i all over."""
+    """Five pictures; picture i is gray i all over."""
     return torch.arange(5.0).reshape(5, 1, 1, 1).expand(5, 1, 28, 28).contiguous()
 
 
-def greys(batch):
-    """The pairs of a batch as (grey, grey, same)."""
+def grays(batch):
+    """The pairs of a batch as (gray, gray, same)."""
     first, second = batch.first.flatten(1), batch.second.flatten(1)
     assert (first == first[:, :1]).all()
     assert (second == second[:, :1]).all()
@@ -45,7 +45,7 @@ def test_a_batch_is_its_items_stacked(images):
 
     batch = dataset.__getitems__([3, 0, 2])
 
-    assert greys(batch) == [(4.0, 2.0, 0.0), (0.0, 1.0, 1.0), (4.0, 3.0, 1.0)]
+    assert grays(batch) == [(4.0, 2.0, 0.0), (0.0, 1.0, 1.0), (4.0, 3.0, 1.0)]
     for part, items in zip(batch, zip(*(dataset[row] for row in (3, 0, 2)), strict=True), strict=True):
         assert torch.equal(part, torch.stack(items))
         assert part.dtype == torch.float32
@@ -77,4 +77,4 @@ def test_a_loader_gives_the_tables_pairs_in_order_with_any_number_of_workers(wor
     assert [type(batch) for batch in batches] == [PairBatch] * 3
     assert [len(batch.same) for batch in batches] == [32, 32, 6]
     expected = zip(table.first.tolist(), table.second.tolist(), table.same.tolist(), strict=True)
-    assert [pair for batch in batches for pair in greys(batch)] == list(expected)
+    assert [pair for batch in batches for pair in grays(batch)] == list(expected)

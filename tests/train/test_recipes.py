@@ -103,7 +103,7 @@ def test_a_field_that_cannot_be_set_is_refused_with_those_that_can(setting):
         ("pairs_per_epoch=-1", "pairs_per_epoch must be at least 1, not -1"),
         ("validation_pairs=0", "validation_pairs must be at least 1, not 0"),
         ("held_out_images=0", "held_out_images must be at least 1, not 0"),
-        ("batch_size=1", "batch_size must be at least 2, not 1: batch normalisation needs two"),
+        ("batch_size=1", "batch_size must be at least 2, not 1: batch normalization needs two"),
         ("plateau_patience=-1", "plateau_patience must not be negative, not -1"),
         ("epochs=10000001", "epochs must be at most 10,000,000"),
         ("batch_size=" + "9" * 40, "batch_size must be at most 10,000,000"),
@@ -140,17 +140,17 @@ def test_a_field_that_cannot_be_set_is_refused_with_those_that_can(setting):
         (
             "pairs_per_epoch=257",
             "257 pairs_per_epoch in batches of 256 leave a last batch of one pair:"
-            " batch normalisation needs two",
+            " batch normalization needs two",
         ),
         (
             "batch_size=19999",
             "20000 pairs_per_epoch in batches of 19999 leave a last batch of one pair:"
-            " batch normalisation needs two",
+            " batch normalization needs two",
         ),
         (
             "pairs_per_epoch=1",
             "1 pairs_per_epoch in batches of 256 leave a last batch of one pair:"
-            " batch normalisation needs two",
+            " batch normalization needs two",
         ),
     ],
 )

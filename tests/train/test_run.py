@@ -358,7 +358,7 @@ def test_a_folder_another_process_trains_into_is_busy(split, tmp_path):
     assert visible(tmp_path) == []
 
 
-def test_an_unlabelled_split_cannot_be_trained_on(split, tmp_path):
+def test_an_unlabeled_split_cannot_be_trained_on(split, tmp_path):
     with pytest.raises(BadInputError, match=r"^mnist-train has no labels to train on$"):
         train(RECIPE, replace(split, labels=None), tmp_path / "run")
 

@@ -139,7 +139,7 @@ STATES: dict[str, Callable[[Page], None]] = {
 
 
 def shoot(browser: Browser, url: str, folder: Path, size: str, scheme: str, state: str) -> None:
-    """One state in one size and colour scheme."""
+    """One state in one size and color scheme."""
     width, height, density = SIZES[size]
     context = browser.new_context(
         base_url=url,

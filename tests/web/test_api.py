@@ -61,8 +61,8 @@ def client(toys: dict[str, Path]) -> Iterator[httpx.Client]:
         yield client
 
 
-def quadrants(*greys: int) -> bytes:
-    return png_bytes(quadrant_image(*greys))
+def quadrants(*grays: int) -> bytes:
+    return png_bytes(quadrant_image(*grays))
 
 
 def assert_problem(response: httpx.Response, status: int, detail: str, hint: str | None = None) -> None:

@@ -269,16 +269,16 @@ def test_an_axe_scan_finds_nothing(open_page: Callable[..., Page], scheme: str) 
 def test_dark_mode_is_dark_and_light_mode_is_light(open_page: Callable[..., Page]) -> None:
     def ground(scheme: str) -> int:
         page = open_page(color_scheme=scheme)
-        colour = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page')")
+        color = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--page')")
         shown = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert re.findall(r"\d+", shown) == [str(int(colour.strip()[i : i + 2], 16)) for i in (1, 3, 5)]
+        assert re.findall(r"\d+", shown) == [str(int(color.strip()[i : i + 2], 16)) for i in (1, 3, 5)]
         return int(re.findall(r"\d+", shown)[0])
 
     assert ground("dark") < 64
     assert ground("light") > 192
 
 
-def test_reduced_motion_is_honoured(open_page: Callable[..., Page]) -> None:
+def test_reduced_motion_is_honored(open_page: Callable[..., Page]) -> None:
     page = open_page(reduced_motion="reduce")
     bar = page.locator("#classes .bar").first
     expect(bar).to_have_css("transition-duration", "0s")

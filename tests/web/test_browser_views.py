@@ -93,7 +93,7 @@ def test_the_map_is_zoomed_and_searched_with_keys_and_changes_its_layout(page: P
 def test_on_the_stored_map_a_drawing_lies_among_its_nearest(page: Page) -> None:
     show_map(page)
     page.locator("[data-layout=tsne]").click()
-    expect(page.locator("#map-note")).to_contain_text("t-SNE keeps neighbours together")
+    expect(page.locator("#map-note")).to_contain_text("t-SNE keeps neighbors together")
     draw(page, DIGITS["7"])
     expect(page.locator("#map")).to_have_attribute("aria-label", re.compile("class 7$"))
     page.wait_for_timeout(900)

@@ -38,8 +38,8 @@ def engines() -> Iterator[Callable[..., Engine]]:
         engine.close()
 
 
-def picture(*greys: int) -> Query:
-    return Query("picture", png_bytes(quadrant_image(*greys)))
+def picture(*grays: int) -> Query:
+    return Query("picture", png_bytes(quadrant_image(*grays)))
 
 
 PICTURE = picture(90, 0, 0, 0)

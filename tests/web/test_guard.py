@@ -295,7 +295,7 @@ def test_a_client_that_goes_away_leaves_no_trace(url: str, caplog: pytest.LogCap
 
 
 def png_of_zeros(width: int, height: int, depth: int) -> bytes:
-    """A valid grey PNG that is tiny for its size."""
+    """A valid gray PNG that is tiny for its size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

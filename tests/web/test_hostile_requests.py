@@ -61,7 +61,7 @@ REFUSED = {
     "two origins": (get("/", "Origin: http://localhost", "Origin: http://localhost"), 400),
     "an id of 5,000 digits": (get(f"/api/items/{'9' * 5_000}"), 422),
     "an id of 5,000 digits with a picture": (get(f"/api/items/{'9' * 5_000}.png"), 422),
-    "an id of 5,000 digits with neighbours": (get(f"/api/items/{'9' * 5_000}/neighbors"), 422),
+    "an id of 5,000 digits with neighbors": (get(f"/api/items/{'9' * 5_000}/neighbors"), 422),
     "an id of 5,000 noughts": (get(f"/api/items/{'0' * 5_000}"), 422),
     "an id with a sign": (get("/api/items/+1"), 422),
     "an id with a line between its digits": (get("/api/items/1_0"), 422),

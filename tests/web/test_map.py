@@ -76,9 +76,9 @@ def test_each_class_comes_to_its_own_place_on_the_circle(shipped: Searcher) -> N
     assert (circle.name, principal.name) == ("classes", "pca")
     assert block.labels is not None
     at = circle.place(block.vectors)
-    centres = np.stack([at[block.labels == label].mean(axis=0) for label in range(10)])
-    assert np.linalg.norm(centres, axis=1) == pytest.approx(np.ones(10), abs=0.1)
-    nearest = np.linalg.norm(at[:, None] - centres, axis=2).argmin(axis=1)
+    centers = np.stack([at[block.labels == label].mean(axis=0) for label in range(10)])
+    assert np.linalg.norm(centers, axis=1) == pytest.approx(np.ones(10), abs=0.1)
+    nearest = np.linalg.norm(at[:, None] - centers, axis=2).argmin(axis=1)
     assert (nearest == block.labels).mean() > 0.98  # a place on the map says the class
 
 

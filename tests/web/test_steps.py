@@ -30,7 +30,7 @@ def test_the_steps_end_with_what_the_network_sees(client: httpx.Client) -> None:
     reading = client.post("/api/steps", content=picture, headers=PNG).json()
     names = [step["name"] for step in reading["steps"]]
     assert [name for name in names if name != "without lines"] == [
-        "grey",
+        "gray",
         "paper",
         "ink",
         "digit",

@@ -27,7 +27,7 @@ def pairs(
     *,
     output: OutputOption,
     dataset: Annotated[
-        str, typer.Option(help="mnist:kept (what training sees), or another labelled dataset.")
+        str, typer.Option(help="mnist:kept (what training sees), or another labeled dataset.")
     ] = "mnist:kept",
     count: Annotated[int, typer.Option(min=2, max=40, help="How many pairs, half of one class.")] = 12,
     predict: Annotated[

@@ -29,16 +29,16 @@ def check_structure(index: faiss.Index) -> None:
 
 def _check_codes(index: Any) -> None:
     _require(index.codes.size() == index.ntotal * index.code_size, "its codes do not fit its vectors")
-    _require(index.code_size == index.sa_code_size(), "its codes are of another size than its quantiser's")
+    _require(index.code_size == index.sa_code_size(), "its codes are of another size than its quantizer's")
 
 
 def _check_scan(index: Any) -> None:
-    """Quantised codes in blocks, inside inverted lists or not, that are read a block at a time."""
+    """Quantized codes in blocks, inside inverted lists or not, that are read a block at a time."""
     _require(index.bbs > 0 and index.bbs % 32 == 0, "its codes are in blocks of another size")
-    _require(index.M <= index.M2 <= index.M + 1, "its codes are of another size than its quantiser's")
-    _require((index.nbits, index.ksub) == (4, 16), "its codes are of another size than its quantiser's")
-    quantiser = getattr(index, "pq", None)
-    _require(quantiser is None or quantiser.M == index.M, "its quantiser has another number of parts")
+    _require(index.M <= index.M2 <= index.M + 1, "its codes are of another size than its quantizer's")
+    _require((index.nbits, index.ksub) == (4, 16), "its codes are of another size than its quantizer's")
+    quantizer = getattr(index, "pq", None)
+    _require(quantizer is None or quantizer.M == index.M, "its quantizer has another number of parts")
     _require(not (index.implem or index.qbs or index.skip), "it asks for a search meant for experiments")
     width = max(index.code_size, index.M2 // 2)  # bytes a vector
     if hasattr(index, "invlists"):

@@ -113,7 +113,7 @@ def reason_of(error: Exception) -> str:
 def _accept_small_clusters(index: faiss.Index) -> None:
     """Keep FAISS from printing, many times, that a gallery is small for its lists or codes.
 
-    `evaluate` says what that costs. OPQ, which trains a quantiser of its own, still prints it.
+    `evaluate` says what that costs. OPQ, which trains a quantizer of its own, still prints it.
     """
     index = faiss.downcast_index(index)
     for trained in (index, getattr(index, "pq", None), getattr(index, "rq", None)):

@@ -12,24 +12,24 @@ from PIL import Image
 
 from simsearch.prepare.paper.components import Mask
 from simsearch.prepare.paper.ranks import median
-from simsearch.prepare.paper.surface import Grey, two_greys
+from simsearch.prepare.paper.surface import Gray, two_grays
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
-MIN_CONTRAST = 16  # grey levels between paper and ink
+MIN_CONTRAST = 16  # gray levels between paper and ink
 _WORKING_SIDE = 512  # larger pictures are reduced by whole factors, never below this
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright, 2 to 8 are turned
 _OPAQUE = 64  # alpha from which on a color is more than rounding
-_ERASED = 235  # grey of strokes that cover like an eraser
-_APART = 64  # grey levels between an eraser's strokes and ink
+_ERASED = 235  # gray of strokes that cover like an eraser
+_APART = 64  # gray levels between an eraser's strokes and ink
 _SHARE_OF_RIM = 0.1
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """The pixels of a picture in grey, and in color where it has any."""
+    """The pixels of a picture in gray, and in color where it has any."""
 
-    grey: Grey
+    gray: Gray
     rgb: Callable[[], RGB] | None  # made when it is asked for
 
 
@@ -62,7 +62,7 @@ def _reduced(image: Image.Image) -> Image.Image:
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Deep grey, which `convert("L")` would clip, and masks of 0 and 1: by the fewest bits that hold them."""
+    """Deep gray, which `convert("L")` would clip, and masks of 0 and 1: by the fewest bits that hold them."""
     if image.mode.startswith(("I", "F")):
         pixels = np.nan_to_num(np.asarray(image).astype(np.float32)).clip(0)
         most = float(pixels.max(initial=0))
@@ -75,17 +75,17 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 def _flattened(image: Image.Image, notes: list[str], eraser: bool) -> Canvas:
     """RGBA over the picture's own background, or alpha itself where it alone draws the shape."""
-    grey, alpha = image.convert("L"), image.getchannel("A")
+    gray, alpha = image.convert("L"), image.getchannel("A")
     mask = np.asarray(alpha)
     if mask.min(initial=255) == 255:
-        return Canvas(np.array(grey), lambda: np.asarray(image.convert("RGB")))
+        return Canvas(np.array(gray), lambda: np.asarray(image.convert("RGB")))
     opaque = mask >= _OPAQUE  # the color of faint pixels is mostly rounding
-    visible = np.asarray(grey)[opaque]
+    visible = np.asarray(gray)[opaque]
     if visible.size == 0 or np.ptp(visible) < MIN_CONTRAST:
         notes.append("drawn in transparency only: opaque used as ink")
         return Canvas(np.array(alpha), None)
     level = int(median(visible))
-    if eraser and _is_erased(np.asarray(grey), opaque):
+    if eraser and _is_erased(np.asarray(gray), opaque):
         level = 255
         notes.append("white strokes on nothing: taken for an eraser's")
     elif visible.size < mask.size / 2:  # ink on nothing: the backdrop that shows it best
@@ -93,13 +93,13 @@ def _flattened(image: Image.Image, notes: list[str], eraser: bool) -> Canvas:
     backdrop = Image.new("RGB", image.size, (level,) * 3)
     backdrop.paste(image.convert("RGB"), mask=alpha)
     plain = Image.new("L", image.size, level)
-    plain.paste(grey, mask=alpha)
+    plain.paste(gray, mask=alpha)
     return Canvas(np.array(plain), lambda: np.asarray(backdrop))
 
 
-def _is_erased(grey: Grey, opaque: Mask) -> bool:
+def _is_erased(gray: Gray, opaque: Mask) -> bool:
     """Whether both white strokes and dark ones end at nothing."""
-    dark, light = two_greys(grey[opaque])
+    dark, light = two_grays(gray[opaque])
     if light < _ERASED or light - dark < _APART:
         return False
     beside = np.zeros(opaque.shape, bool)  # opaque pixels beside transparent ones
@@ -107,7 +107,7 @@ def _is_erased(grey: Grey, opaque: Mask) -> bool:
     beside[:-1] |= ~opaque[1:]
     beside[:, 1:] |= ~opaque[:, :-1]
     beside[:, :-1] |= ~opaque[:, 1:]
-    rim = grey[beside & opaque]
+    rim = gray[beside & opaque]
     if not rim.size:
         return False
     share = float(np.mean(rim > (dark + light) / 2))

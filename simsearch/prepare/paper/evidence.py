@@ -10,14 +10,14 @@ from simsearch.prepare.paper.choose import Choice
 from simsearch.prepare.paper.components import Mask, find_components, grown
 from simsearch.prepare.paper.normalize import stroke_width
 from simsearch.prepare.paper.ranks import quantiles
-from simsearch.prepare.paper.tophat import Grey, Layer, sliding
+from simsearch.prepare.paper.tophat import Gray, Layer, sliding
 
 _SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.025  # the least evidence of ink
 _SUPPORT_CUT = 0.74
 _PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
-_NEAR = 7  # pixels within which the ink's grey and the paper's are looked up
-_LIGHTER = 0.4  # of the way from the ink's grey to the paper's
+_NEAR = 7  # pixels within which the ink's gray and the paper's are looked up
+_LIGHTER = 0.4  # of the way from the ink's gray to the paper's
 _PIECE = 0.85  # of a piece's rim is paper, or it belongs to something else
 _LEAST_AROUND = 0.2  # cut close, nothing is seen around it
 _BAND = 0.4  # of the digit's side: how far away paper must go on
@@ -31,7 +31,7 @@ class Evidence:
     clear: float  # times that it is as strong as what is left over
     goes_on: float  # share of a band around it that is lighter
     paper: float  # share of the page that is not ink
-    levels: float  # grey levels between it and the paper
+    levels: float  # gray levels between it and the paper
 
     def suffices(self, choice: Choice, score: float) -> bool:
         """Whether it is enough to take a choice of a score for ink; cut close, it shows less of its rim."""
@@ -124,18 +124,18 @@ def edge_support(inside: Mask, lighter: Mask) -> float:
     return float(np.mean(lighter[rim])) if rim.any() else 0.0
 
 
-def _lighter_around(view: Grey, paper: Grey, choice: Choice, mask: Mask) -> float:
+def _lighter_around(view: Gray, paper: Gray, choice: Choice, mask: Mask) -> float:
     """The share of a band around the digit, some way off, that is lighter than the ink: paper goes on."""
     assert choice.mask is not None
     top, bottom, left, right = choice.box
     rows, columns = around(choice, view.shape, round(_BAND * max(bottom - top, right - left)))
     y0, y1, x0, x1 = rows.start, rows.stop - 1, columns.start, columns.stop - 1
     band = [(y0, columns), (y1, columns), (rows, x0), (rows, x1)]
-    greys, inked = (np.concatenate([of[place] for place in band]) for of in (view, mask))
+    grays, inked = (np.concatenate([of[place] for place in band]) for of in (view, mask))
     if inked.mean() > 0.5:
         return 0.0
     ink, beside = (float(np.mean(of[choice.mask])) for of in (view, paper))
-    return float(np.mean(greys[~inked] > (ink + beside) / 2))
+    return float(np.mean(grays[~inked] > (ink + beside) / 2))
 
 
 def _is_piece_of_line(inside: Mask, removed: Mask, lines: float) -> bool:

@@ -1,4 +1,4 @@
-"""A digit's ink -> 28x28 as MNIST has it: longest side 20, centre of mass at pixel 14, strokes of its width.
+"""A digit's ink -> 28x28 as MNIST has it: longest side 20, center of mass at pixel 14, strokes of its width.
 
 So were MNIST's digits made (LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
 Recognition", Proceedings of the IEEE 86(11), 1998). All that is known of 28x28 digits is known here.
@@ -15,32 +15,32 @@ from PIL import Image
 from simsearch.prepare.paper.ranks import framed
 from simsearch.prepare.paper.surface import edge
 
-Grey = NDArray[np.uint8]  # (H, W), 0 black, 255 white
-Ink = NDArray[np.float32]  # (H, W), grey levels above the paper; the paper is 0 plus noise
+Gray = NDArray[np.uint8]  # (H, W), 0 black, 255 white
+Ink = NDArray[np.float32]  # (H, W), gray levels above the paper; the paper is 0 plus noise
 Mask = NDArray[np.bool_]
 
 SIDE = 28
 _DIGIT_SIDE = 20  # MNIST scales the longest side of the ink to this
-_CENTRE = 14  # and moves its centre of mass to this pixel index
+_CENTRE = 14  # and moves its center of mass to this pixel index
 _THIN = 1.0  # pixels of the 28: MNIST's finest strokes, measured by `stroke_width` on enlarged digits,
 _WIDTH = 2.2  # and the median
 _FINE = 4  # times the resolution of the result, at which thin strokes are drawn again
 
 
-def looks_like_mnist(grey: Grey) -> bool:
-    """Tell whether a picture is already light ink on dark, sized and centred the MNIST way.
+def looks_like_mnist(gray: Gray) -> bool:
+    """Tell whether a picture is already light ink on dark, sized and centered the MNIST way.
 
-    True for all 70,000 MNIST images, whose centres of mass lie in 13.48 to 14.50.
+    True for all 70,000 MNIST images, whose centers of mass lie in 13.48 to 14.50.
     """
-    if grey.shape != (SIDE, SIDE) or grey.max() < 128 or edge(grey).mean() > 16:
+    if gray.shape != (SIDE, SIDE) or gray.max() < 128 or edge(gray).mean() > 16:
         return False
-    if not all(_CENTRE - 1 <= centre <= _CENTRE + 1 for centre in _centre_of_mass(grey)):
+    if not all(_CENTRE - 1 <= center <= _CENTRE + 1 for center in _center_of_mass(gray)):
         return False
-    top, bottom, left, right = bounds(grey > 25)
+    top, bottom, left, right = bounds(gray > 25)
     return 16 <= max(bottom - top, right - left) <= 24
 
 
-def normalize(ink: Ink, mask: Mask, noise: float) -> Grey | None:
+def normalize(ink: Ink, mask: Mask, noise: float) -> Gray | None:
     """Bring ink, cropped to a digit, to 28x28: longest side 20, no thin strokes, centered by mass.
 
     :param ink: float32 (h, w), in levels of which 255 is the most.
@@ -56,7 +56,7 @@ def normalize(ink: Ink, mask: Mask, noise: float) -> Grey | None:
     if digit.max() <= noise:
         return None
     digit = np.where(digit > noise, digit * (255 / digit.max()), 0)
-    return _centred(digit.round().astype(np.uint8))
+    return _centered(digit.round().astype(np.uint8))
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -99,10 +99,10 @@ def _thickened(ink: Ink, thickness: float) -> Ink:
     return _shrunk((drawn / middle).clip(0, 1) * 255, _DIGIT_SIDE)
 
 
-def _centred(digit: Grey) -> Grey:
-    """Paste a digit of at most 20x20 so that its centre of mass falls on pixel (14, 14), if it fits."""
+def _centered(digit: Gray) -> Gray:
+    """Paste a digit of at most 20x20 so that its center of mass falls on pixel (14, 14), if it fits."""
     height, width = digit.shape
-    y, x = _centre_of_mass(digit)
+    y, x = _center_of_mass(digit)
     top = min(max(round(_CENTRE - y), 0), SIDE - height)
     left = min(max(round(_CENTRE - x), 0), SIDE - width)
     pixels = np.zeros((SIDE, SIDE), np.uint8)
@@ -110,9 +110,9 @@ def _centred(digit: Grey) -> Grey:
     return pixels
 
 
-def _centre_of_mass(grey: Grey) -> tuple[float, float]:
+def _center_of_mass(gray: Gray) -> tuple[float, float]:
     """Row and column, in pixel indices, of the mean ink."""
-    rows, columns = grey.sum(1, dtype=np.int64), grey.sum(0, dtype=np.int64)
+    rows, columns = gray.sum(1, dtype=np.int64), gray.sum(0, dtype=np.int64)
     total = int(rows.sum())
     return float(rows @ np.arange(len(rows))) / total, float(columns @ np.arange(len(columns))) / total
 

@@ -18,7 +18,7 @@ from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border, is_drawing, is_filled
 from simsearch.prepare.paper.steps import ALL, Steps
-from simsearch.prepare.paper.tophat import Grey, Layer, lay_paper, mean_of_9
+from simsearch.prepare.paper.tophat import Gray, Layer, lay_paper, mean_of_9
 
 _WIDTHS = (0.13, 0.22, 0.36, 0.6, 1.0)  # of the closing's square, as shares of the shorter side
 _LARGE = 560  # pixels of the longer side: larger pages are reduced
@@ -32,7 +32,7 @@ _LOOKS = 3  # each at what the ones before left over
 _MOST = 0.6  # of the ink: where the digit is more, rulings are not looked for
 _SURE, _GOES_ON = 0.9, 0.85  # and so much that the other polarity need not be tried
 _IN_SHADOW, _GOOD = 0.42, 0.25  # the same where paper in a shadow is no lighter than ink in the light
-_DARK_PAGE = 96  # grey: where half of the page is darker, light ink is looked for first
+_DARK_PAGE = 96  # gray: where half of the page is darker, light ink is looked for first
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
@@ -87,46 +87,46 @@ class Found:
         return plain and good and goes_on > _GOES_ON
 
 
-def find_on_page(grey: Grey, *, dark: bool | None = None, steps: Steps = ALL) -> Found | None:
+def find_on_page(gray: Gray, *, dark: bool | None = None, steps: Steps = ALL) -> Found | None:
     """Find the digit: of both polarities, the one that explains the page better.
 
-    :param grey: uint8 (H, W), of any size.
+    :param gray: uint8 (H, W), of any size.
     :param dark: Whether the ink is darker than the paper, if that is known.
     """
-    if steps.coarse and max(grey.shape) > _COARSE:
-        found = _find_either(_to_size(grey, _COARSE), dark, steps)
+    if steps.coarse and max(gray.shape) > _COARSE:
+        found = _find_either(_to_size(gray, _COARSE), dark, steps)
         if found and found.sure and max(found.ink.shape) >= _ENOUGH:
             return found
-    return _find_either(_to_size(grey, _LARGE), dark, steps)
+    return _find_either(_to_size(gray, _LARGE), dark, steps)
 
 
-def _find_either(grey: Grey, dark: bool | None, steps: Steps) -> Found | None:
+def _find_either(gray: Gray, dark: bool | None, steps: Steps) -> Found | None:
     """Of both polarities, the one that explains the page better."""
-    light_first = steps.polarity and median(grey[::4, ::4]) < _DARK_PAGE
+    light_first = steps.polarity and median(gray[::4, ::4]) < _DARK_PAGE
     found = []
     for inked in ((False, True) if light_first else (True, False)) if dark is None else (dark,):
-        one = _find(grey, inked, steps)
+        one = _find(gray, inked, steps)
         if one and (one.sure or not steps.polarity):
             return one
         found += [one] if one else []
     return max(found, key=lambda one: one.score, default=None)
 
 
-def _to_size(grey: Grey, most: int) -> Grey:
-    if min(grey.shape) < _SMALL:
-        factor = -(-_SMALL // min(grey.shape))
-        size = (grey.shape[1] * factor, grey.shape[0] * factor)
-        grey = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
-    factor = -(-max(grey.shape) // most)
-    return np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey
+def _to_size(gray: Gray, most: int) -> Gray:
+    if min(gray.shape) < _SMALL:
+        factor = -(-_SMALL // min(gray.shape))
+        size = (gray.shape[1] * factor, gray.shape[0] * factor)
+        gray = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC))
+    factor = -(-max(gray.shape) // most)
+    return np.asarray(Image.fromarray(gray).reduce(factor)) if factor > 1 else gray
 
 
-def _find(grey: Grey, dark: bool, steps: Steps) -> Found | None:
+def _find(gray: Gray, dark: bool, steps: Steps) -> Found | None:
     """With wider and wider closings, until one is wide enough for the stroke."""
     best: Found | None = None
     for width in _WIDTHS if steps.closing else _WIDTHS[-1:]:
-        side = max(3, round(width * min(grey.shape))) | 1
-        found = _look(lay_paper(grey, side, dark), steps)
+        side = max(3, round(width * min(gray.shape))) | 1
+        found = _look(lay_paper(gray, side, dark), steps)
         if found is None:
             continue
         if best is None or found.score > best.score * 1.05:

@@ -16,7 +16,7 @@ from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
 from simsearch.prepare.paper.shapes import is_filled, is_hollow
-from simsearch.prepare.paper.surface import Grey, fit_paper
+from simsearch.prepare.paper.surface import Gray, fit_paper
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
 
@@ -27,7 +27,7 @@ _OTHER = 0.35  # of the strongest ink: so strong, the other way, the paper is no
 _OTHER_SHARE = 0.002  # of all pixels
 _FAINT, _FAINT_SHARE = 0.1, 0.03  # of the strongest ink: where more of the paper is so dark, it is not level
 _TRACE, _TRACE_SHARE = 0.04, 0.35
-_DRAWN = 8  # different greys: no photograph has so few
+_DRAWN = 8  # different grays: no photograph has so few
 _WHOLE = 0.92  # of the picture: cut to the ink, it shows too little paper to judge
 _WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
 _CORE = 60  # cells, to say anything
@@ -50,14 +50,14 @@ class Drawing:
     dark: bool  # whether the ink is darker than the paper
 
 
-def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawing | None:
+def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawing | None:
     """Find the one thing that is drawn; None if there are several, or the paper is not level.
 
     :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
     :param checked: Whether it must be one thing on level paper.
     """
-    paper, noise = fit_paper(grey)
-    ink = grey - paper  # (H, W)
+    paper, noise = fit_paper(gray)
+    ink = gray - paper  # (H, W)
     if dark is None:
         dark = bool(-ink.min() > ink.max())
     if dark:
@@ -76,7 +76,7 @@ def find_plain(grey: Grey, dark: bool | None, *, checked: bool = True) -> Drawin
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
     covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
-    if not _is_one_thing(covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], grey):
+    if not _is_one_thing(covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray):
         return None
     if noise and not _is_one_strength(strength, covered):
         return None
@@ -110,17 +110,17 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
 
 
-def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], grey: Grey) -> bool:
+def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray) -> bool:
     """Whether the ink in the box is a drawing, and all the ink that there is.
 
     :param strong: The half that is stronger, without blurred edges.
     :param box: Top, bottom, left, right, in cells.
-    :param grey: The picture; if no camera took it, no desk shows at its edge.
+    :param gray: The picture; if no camera took it, no desk shows at its edge.
     """
     pieces = Pieces(mask, mask.astype(np.float32))
     choice = choose(pieces)
     if choice.edge or choice.mask is None:
-        choice = choose(pieces, cut=True, frames=not _is_drawn(grey))
+        choice = choose(pieces, cut=True, frames=not _is_drawn(gray))
         if choice.edge and choice.alone < _NEARLY_ALL:
             return False
     if choice.mask is None or choice.several or choice.around:
@@ -135,9 +135,9 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], grey: Grey) ->
     return not (is_filled(crop & strong[top:bottom, left:right]) or is_hollow(crop))
 
 
-def _is_drawn(grey: Grey) -> bool:
+def _is_drawn(gray: Gray) -> bool:
     """Whether a program drew the picture."""
-    return sum(map(bool, Image.fromarray(grey).histogram())) <= _DRAWN
+    return sum(map(bool, Image.fromarray(gray).histogram())) <= _DRAWN
 
 
 def _ink_box(mask: Mask) -> tuple[int, int, int, int]:

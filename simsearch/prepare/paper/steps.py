@@ -17,7 +17,7 @@ class Steps:
         True  # one thing on level paper is decided first, and fast: plain.py, surface.py (Otsu 1979)
     )
     coarse: bool = True  # a page is looked at in a smaller size first, which often suffices: page.py
-    color: bool = True  # ink is looked for in color where grey hides it: color.py (Pearson 1901)
+    color: bool = True  # ink is looked for in color where gray hides it: color.py (Pearson 1901)
     eraser: bool = True  # white strokes on nothing are an eraser's: canvas.py
     closing: bool = True  # paper is what lies around ink: tophat.py (Meyer 1979, Serra 1982)
     polarity: bool = True  # both polarities are tried, and compared: page.py

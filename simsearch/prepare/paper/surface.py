@@ -1,4 +1,4 @@
-"""The paper as a smooth surface of grey, so that a page lit unevenly is level; no shadows, no desk."""
+"""The paper as a smooth surface of gray, so that a page lit unevenly is level; no shadows, no desk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 from simsearch.prepare.paper.ranks import median
 
-Grey = NDArray[np.uint8]  # (H, W)
-Levels = NDArray[np.float32]  # (H, W), grey levels
+Gray = NDArray[np.uint8]  # (H, W)
+Levels = NDArray[np.float32]  # (H, W), gray levels
 _Values = NDArray[np.float64]
 
 _SAMPLES = 32  # points a side at which the paper is looked at
 _ROUNDS = 4
-_FLAT = 2  # grey levels by which the border of a drawing program's paper differs from its median
+_FLAT = 2  # gray levels by which the border of a drawing program's paper differs from its median
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,26 +34,26 @@ class _Surface:
         return levels
 
 
-def fit_paper(grey: Grey) -> tuple[Levels, float]:
+def fit_paper(gray: Gray) -> tuple[Levels, float]:
     """Fit a quadratic surface to the paper, so that a page lit unevenly is level afterwards.
 
-    Where the whole border is of one grey, so is the paper. Otherwise it is first taken to be all that lies
+    Where the whole border is of one gray, so is the paper. Otherwise it is first taken to be all that lies
     near the border's median; then, because a picture cropped to the ink has much ink there, what lies very
-    near one of the picture's two greys: the one with more of the border and of the whole. Of the two
+    near one of the picture's two grays: the one with more of the border and of the whole. Of the two
     surfaces, the one that has more of both near it is returned.
 
-    :return: The paper's grey levels, float32 (H, W), and the standard deviation of its noise.
+    :return: The paper's gray levels, float32 (H, W), and the standard deviation of its noise.
     """
-    border = edge(grey)
+    border = edge(gray)
     level = median(border)
     if np.abs(border - level).max() <= _FLAT:
-        return np.full(grey.shape, level, np.float32), 0.0
-    step = max(1, max(grey.shape) // _SAMPLES)
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape)
-    places, greys = (y[::step], x[::step]), grey[::step, ::step].astype(np.float64)
-    dark, light = two_greys(grey)
+        return np.full(gray.shape, level, np.float32), 0.0
+    step = max(1, max(gray.shape) // _SAMPLES)
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in gray.shape)
+    places, grays = (y[::step], x[::step]), gray[::step, ::step].astype(np.float64)
+    dark, light = two_grays(gray)
 
-    reach = np.ptp(grey) / 8
+    reach = np.ptp(gray) / 8
 
     def share(near_edge: NDArray[np.bool_], near: NDArray[np.bool_]) -> float:
         return float(near_edge.mean() + near.mean()) / 2
@@ -61,33 +61,33 @@ def fit_paper(grey: Grey) -> tuple[Levels, float]:
     def near(surface: _Surface) -> float:
         ends = [surface.at(*line) for line in ((y[[0, -1]], x), (y, x[[0, -1]]))]
         along = np.concatenate((ends[0].ravel(), ends[1].T.ravel()))
-        return share(np.abs(border - along) < reach, np.abs(greys - surface.at(*places)) < reach)
+        return share(np.abs(border - along) < reach, np.abs(grays - surface.at(*places)) < reach)
 
     middle = (dark + light) / 2
-    common = light if share(border > middle, greys > middle) > 0.5 else dark
-    residuals = np.abs(greys - level)
-    first = _fit_surface(greys, places, level, max(float(residuals.max()) / 2, median(residuals)))
-    second = _fit_surface(greys, places, common, (light - dark) / 4)
+    common = light if share(border > middle, grays > middle) > 0.5 else dark
+    residuals = np.abs(grays - level)
+    first = _fit_surface(grays, places, level, max(float(residuals.max()) / 2, median(residuals)))
+    second = _fit_surface(grays, places, common, (light - dark) / 4)
     best = max(first, second, key=near)
     return best.at(y, x), best.noise
 
 
-def edge(grey: NDArray[np.generic]) -> NDArray[np.float32]:
+def edge(gray: NDArray[np.generic]) -> NDArray[np.float32]:
     """The outermost pixels, float32 (2W + 2H,): top, bottom, left, right."""
-    return np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1])).astype(np.float32)
+    return np.concatenate((gray[0], gray[-1], gray[:, 0], gray[:, -1])).astype(np.float32)
 
 
 def _fit_surface(
-    greys: _Values, places: tuple[NDArray[np.float32], NDArray[np.float32]], level: float, limit: float
+    grays: _Values, places: tuple[NDArray[np.float32], NDArray[np.float32]], level: float, limit: float
 ) -> _Surface:
-    """Fit a quadratic surface to the greys within a limit of a level; each round drops what lies far from it.
+    """Fit a quadratic surface to the grays within a limit of a level; each round drops what lies far from it.
 
-    :param greys: Samples, (H', W').
+    :param grays: Samples, (H', W').
     :param places: Their rows and columns, each in -1 to 1.
     """
     y, x = (line.astype(np.float64) for line in np.meshgrid(*places, indexing="ij"))
     terms = np.stack([np.ones_like(x), x, x * x, y, y * x, y * y], axis=-1).reshape(-1, 6)  # (S, 6)
-    samples = greys.ravel()  # (S,)
+    samples = grays.ravel()  # (S,)
     residuals, noise = np.abs(samples - level), 0.0
     limit = max(limit, float(residuals.min()))  # never leaves nothing
     surface = np.zeros(6)
@@ -101,11 +101,11 @@ def _fit_surface(
     return _Surface(surface, noise)
 
 
-def two_greys(grey: Grey) -> tuple[float, float]:
-    """Mean greys of the dark and the light class, at the threshold of Otsu ("A threshold selection method
+def two_grays(gray: Gray) -> tuple[float, float]:
+    """Mean grays of the dark and the light class, at the threshold of Otsu ("A threshold selection method
     from gray-level histograms", 1979)."""
-    counts = np.array(Image.fromarray(np.atleast_2d(grey)).histogram(), np.float64)
-    below, sums = counts.cumsum()[:-1], (counts * np.arange(256)).cumsum()  # of greys up to each threshold
+    counts = np.array(Image.fromarray(np.atleast_2d(gray)).histogram(), np.float64)
+    below, sums = counts.cumsum()[:-1], (counts * np.arange(256)).cumsum()  # of grays up to each threshold
     above, rest = counts.sum() - below, sums[-1] - sums[:-1]
     split = (below > 0) & (above > 0)
     dark, light = (

@@ -69,7 +69,7 @@ def embedding_figure(drawn: Map, style: Style = PLAIN, *, pictures: int = _PICTU
     if drawn.labels is not None:
         groups = [np.flatnonzero(drawn.labels == label) for label in range(len(drawn.classes))]
     for number, rows in enumerate(groups):
-        color, marker = _style(sheet, number, labelled=drawn.labels is not None)
+        color, marker = _style(sheet, number, labeled=drawn.labels is not None)
         axes.scatter(
             drawn.points[rows, 0],
             drawn.points[rows, 1],
@@ -93,9 +93,9 @@ def _limit(axes: Axes, points: Plane, sheet: Sheet) -> None:
     axes.set_ylim(low[1] - room[1], high[1] + room[1])
 
 
-def _style(sheet: Sheet, number: int, *, labelled: bool) -> tuple[str, str]:
+def _style(sheet: Sheet, number: int, *, labeled: bool) -> tuple[str, str]:
     colors = sheet.theme.classes
-    if not labelled:
+    if not labeled:
         return sheet.theme.blue, "o"
     marker = _MARKERS[(number // len(colors) * 2 + number % 2 * 2) % len(_MARKERS)]
     return colors[number % len(colors)], marker
@@ -117,7 +117,7 @@ def _name_classes(
         if at is None:
             continue
         taken.append(np.array([*at, *half]))
-        color, _ = _style(sheet, number, labelled=True)
+        color, _ = _style(sheet, number, labeled=True)
         sheet.text(
             *_on_page(axes, sheet, at), name, size=13, weight="bold", ha="center", va="center"
         ).set_bbox(
@@ -146,7 +146,7 @@ def _place_pictures(
         taken.append(np.array([*places[row], *half]))
         placed += 1
         number = 0 if drawn.labels is None else int(drawn.labels[row])
-        color, _ = _style(sheet, number, labelled=drawn.labels is not None)
+        color, _ = _style(sheet, number, labeled=drawn.labels is not None)
         x, y = _on_page(axes, sheet, places[row])
         sheet.picture(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, drawn.pixels[row])
         sheet.box(x - _PICTURE / 2, y - _PICTURE / 2, _PICTURE, _PICTURE, edge=color, line=1.5)

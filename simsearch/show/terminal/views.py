@@ -244,9 +244,9 @@ def _why_none(manifest: Manifest, counts: Mapping[str, int]) -> str:
     if not manifest.classes:
         return f"without labels nothing can be checked, {scores}"
     if company < LEAST_CHECKED:
-        return f"{company:,} labelled images with another of their class are too few to check one, {scores}"
+        return f"{company:,} labeled images with another of their class are too few to check one, {scores}"
     if company < LEAST_IMAGES:
-        return f"{company:,} labelled images are too few to fit one (fewer than {LEAST_IMAGES}), {scores}"
+        return f"{company:,} labeled images are too few to fit one (fewer than {LEAST_IMAGES}), {scores}"
     return f"probabilities did not hold on images that they were not fitted on, {scores}"
 
 

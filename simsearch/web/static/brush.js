@@ -1,17 +1,17 @@
-// What the map is painted with: colours read off the page, rings, lines and outlined texts.
+// What the map is painted with: colors read off the page, rings, lines and outlined texts.
 
 export function readLooks(canvas, classes) {
   const style = getComputedStyle(canvas);
   const read = (name) => style.getPropertyValue(name).trim();
   const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const colours = Array.from({ length: classes }, (_, i) => {
+  const colors = Array.from({ length: classes }, (_, i) => {
     const lightness = (isDark ? 0.74 : 0.6) + (i % 2 ? 0.06 : -0.06);
     return `oklch(${lightness} 0.16 ${(i * 360) / classes + 20})`;
   });
   const text = Number.parseFloat(style.fontSize);
   return {
     page: read("--page"), ink: read("--ink"), muted: read("--muted"), mark: read("--orange"),
-    colours, text, family: style.fontFamily, dot: Math.max(2, Math.min(4.5, canvas.clientWidth / 260)),
+    colors, text, family: style.fontFamily, dot: Math.max(2, Math.min(4.5, canvas.clientWidth / 260)),
   };
 }
 
@@ -25,9 +25,9 @@ export function ring(context, { x, y }, radius, edge, fill) {
   context.stroke();
 }
 
-export function line(context, [from, to], colour, width, alpha) {
+export function line(context, [from, to], color, width, alpha) {
   context.globalAlpha = alpha;
-  context.strokeStyle = colour;
+  context.strokeStyle = color;
   context.lineWidth = width;
   context.beginPath();
   context.moveTo(from.x, from.y);

@@ -173,7 +173,7 @@ function sheetOf(width, height, fill) {
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(width, height);
   for (let at = 0; at < pixels.data.length; at += 4) pixels.data.set(GROUND, at);
-  fill((x, y, level) => pixels.data.set(colour(level), 4 * (y * width + x)));
+  fill((x, y, level) => pixels.data.set(color(level), 4 * (y * width + x)));
   context.fillStyle = `rgb(${GROUND.slice(0, 3)})`;
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.putImageData(pixels, margin, margin);
@@ -181,7 +181,7 @@ function sheetOf(width, height, fill) {
 }
 
 // A weak activation is seen, too: the square root lifts it.
-function colour(activation) {
+function color(activation) {
   const level = Math.sqrt(activation * 255);
   const next = STEPS.findIndex(([at]) => at >= level);
   if (next <= 0) return [...STEPS[0].slice(1), 255];

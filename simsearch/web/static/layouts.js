@@ -14,7 +14,7 @@ export class Places {
   }
 
   // The middle of each class in a layout: [{ label, x, y }], by medians, which strays do not move.
-  centres(at) {
+  centers(at) {
     return this.groups.filter(({ label }) => label !== null).map(({ label, rows }) => ({
       label,
       x: median(rows.map((row) => at[2 * row])),

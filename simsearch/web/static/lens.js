@@ -8,8 +8,8 @@ export class Lens {
   #canvas;
   #onMove;
   #pointers = new Map();
-  #travelled = 0;
-  #centre = { x: 0, y: 0 };
+  #traveled = 0;
+  #center = { x: 0, y: 0 };
   #scale = 1; // pixels a unit
   #whole = { x: 0, y: 0, scale: 1 };
 
@@ -22,7 +22,7 @@ export class Lens {
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     for (const name of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(name, (event) => {
-        const isClick = name === "pointerup" && this.#pointers.size === 1 && this.#travelled < 6;
+        const isClick = name === "pointerup" && this.#pointers.size === 1 && this.#traveled < 6;
         this.#pointers.delete(event.pointerId);
         if (isClick) onClick(inside(canvas, event));
       });
@@ -35,7 +35,7 @@ export class Lens {
   }
 
   get isMoving() {
-    return this.#pointers.size > 0 && this.#travelled >= 6;
+    return this.#pointers.size > 0 && this.#traveled >= 6;
   }
 
   // See everything in a box [low, high].
@@ -48,7 +48,7 @@ export class Lens {
   }
 
   reset() {
-    this.#centre = { x: this.#whole.x, y: this.#whole.y };
+    this.#center = { x: this.#whole.x, y: this.#whole.y };
     this.#scale = this.#whole.scale;
     this.#moved();
   }
@@ -56,29 +56,29 @@ export class Lens {
   // The pixel of a point of the map; y points upwards on the map.
   toPixel(x, y) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
-    return { x: width / 2 + (x - this.#centre.x) * this.#scale, y: height / 2 - (y - this.#centre.y) * this.#scale };
+    return { x: width / 2 + (x - this.#center.x) * this.#scale, y: height / 2 - (y - this.#center.y) * this.#scale };
   }
 
   zoomBy(factor, at = { x: this.#canvas.clientWidth / 2, y: this.#canvas.clientHeight / 2 }) {
     const before = this.toPoint(at);
     this.#scale = Math.min(DEEPEST, Math.max(1, this.zoom * factor)) * this.#whole.scale;
     const after = this.toPoint(at);
-    this.#centre.x += before.x - after.x;
-    this.#centre.y += before.y - after.y;
-    if (this.zoom === 1) this.#centre = { x: this.#whole.x, y: this.#whole.y };
+    this.#center.x += before.x - after.x;
+    this.#center.y += before.y - after.y;
+    if (this.zoom === 1) this.#center = { x: this.#whole.x, y: this.#whole.y };
     this.#moved();
   }
 
   // The point of the map under a pixel.
   toPoint({ x, y }) {
     const { clientWidth: width, clientHeight: height } = this.#canvas;
-    return { x: this.#centre.x + (x - width / 2) / this.#scale, y: this.#centre.y - (y - height / 2) / this.#scale };
+    return { x: this.#center.x + (x - width / 2) / this.#scale, y: this.#center.y - (y - height / 2) / this.#scale };
   }
 
   #panBy(dx, dy) {
     if (this.zoom === 1) return;
-    this.#centre.x -= dx / this.#scale;
-    this.#centre.y += dy / this.#scale;
+    this.#center.x -= dx / this.#scale;
+    this.#center.y += dy / this.#scale;
     this.#moved();
   }
 
@@ -97,7 +97,7 @@ export class Lens {
 
   #down(event) {
     if (event.button !== 0) return;
-    if (this.#pointers.size === 0) this.#travelled = 0;
+    if (this.#pointers.size === 0) this.#traveled = 0;
     this.#pointers.set(event.pointerId, inside(this.#canvas, event));
     this.#canvas.setPointerCapture(event.pointerId);
   }
@@ -107,7 +107,7 @@ export class Lens {
     if (!before) return;
     const now = inside(this.#canvas, event);
     this.#pointers.set(event.pointerId, now);
-    this.#travelled += Math.hypot(now.x - before.x, now.y - before.y);
+    this.#traveled += Math.hypot(now.x - before.x, now.y - before.y);
     if (this.#pointers.size === 1) return this.#panBy(now.x - before.x, now.y - before.y);
     const [other] = [...this.#pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
     const [wide, narrow] = [now, before].map((point) => Math.hypot(point.x - other.x, point.y - other.y));

@@ -1,4 +1,4 @@
-// The map: every item a dot in the colour of its class, and what is asked about moving among them.
+// The map: every item a dot in the color of its class, and what is asked about moving among them.
 
 import { ease, line, outlined, outwards, readLooks, ring } from "./brush.js";
 import { element, make, setText } from "./dom.js";
@@ -15,7 +15,7 @@ const WORDS = { classes: "Circle of classes", pca: "PCA", tsne: "t-SNE" };
 const NOTES = {
   classes: "A linear view in which each class has a place on a circle; what looks like several classes lies between them.",
   pca: "The two directions in which the vectors of the gallery differ most.",
-  tsne: "t-SNE keeps neighbours together; far distances mean nothing. What is asked about lies among its nearest images.",
+  tsne: "t-SNE keeps neighbors together; far distances mean nothing. What is asked about lies among its nearest images.",
 };
 
 export class GalleryMap {
@@ -32,7 +32,7 @@ export class GalleryMap {
   #classes = [];
   #layout = null;
   #at = null; // x and y of each item in turn, on the way from one layout to another too
-  #centres = [];
+  #centers = [];
   #asked = null; // { vector, hits, pictures }
   #query = null; // the same with its place, x and y, and where it is drawn; null where it has none
   #trail = [];
@@ -158,7 +158,7 @@ export class GalleryMap {
       button.setAttribute("aria-pressed", button.dataset.layout === name);
     }
     setText(element("map-note"), NOTES[name]);
-    this.#centres = this.#places.centres(to);
+    this.#centers = this.#places.centers(to);
     this.#trail = [];
     this.#free(); // the line that was drawn lies elsewhere now
     this.#lens.fit(low, high);
@@ -237,7 +237,7 @@ export class GalleryMap {
     const at = this.#at;
     context.globalAlpha = 0.75;
     for (const { label, rows } of this.#places.groups) {
-      context.fillStyle = this.#looks.colours[label] ?? this.#looks.muted;
+      context.fillStyle = this.#looks.colors[label] ?? this.#looks.muted;
       for (const row of rows) {
         const [x, y] = [x0 + at[2 * row] * scale, y0 - at[2 * row + 1] * scale];
         if (x > -side && y > -side && x < width + side && y < height + side) {
@@ -268,12 +268,12 @@ export class GalleryMap {
   }
 
   #drawNames(context) {
-    if (this.#flight || this.#centres.length > 60) return;
+    if (this.#flight || this.#centers.length > 60) return;
     context.font = `700 ${this.#looks.text * 1.15}px ${this.#looks.family}`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     const middle = this.#lens.toPixel(...this.#layout.low.map((low, i) => (low + this.#layout.high[i]) / 2));
-    for (const { label, x, y } of this.#centres) {
+    for (const { label, x, y } of this.#centers) {
       const at = outwards(this.#lens.toPixel(x, y), middle, this.#looks.text * 1.7);
       const name = this.#classes[label];
       outlined(context, name.length > 18 ? `${name.slice(0, 9)}…${name.slice(-8)}` : name, at, this.#looks.ink, this.#looks.page);
@@ -294,7 +294,7 @@ export class GalleryMap {
       if (row === undefined) continue;
       const end = this.#lens.toPixel(this.#at[2 * row], this.#at[2 * row + 1]);
       line(context, [at, end], this.#looks.ink, 1, 0.5);
-      ring(context, end, this.#looks.dot + 2, this.#looks.ink, this.#colourOf(row));
+      ring(context, end, this.#looks.dot + 2, this.#looks.ink, this.#colorOf(row));
     }
     this.#drawImages(context, at);
     ring(context, at, this.#looks.text * 0.55, this.#looks.ink, this.#looks.mark);
@@ -313,7 +313,7 @@ export class GalleryMap {
       const at = { x: x + 2.6 * side * Math.cos(angle), y: y + 2.6 * side * Math.sin(angle) };
       line(context, [at, this.#pixelOf(row)], this.#looks.ink, 1.5, 0.8);
       context.imageSmoothingEnabled = false;
-      context.fillStyle = this.#colourOf(row);
+      context.fillStyle = this.#colorOf(row);
       context.fillRect(at.x - side / 2 - 2, at.y - side / 2 - 2, side + 4, side + 4);
       context.drawImage(image, at.x - side / 2, at.y - side / 2, side, side);
     });
@@ -329,11 +329,11 @@ export class GalleryMap {
   #drawPointed(context) {
     if (this.#pointed === null) return;
     const at = this.#pixelOf(this.#pointed);
-    ring(context, at, this.#looks.dot + 4, this.#looks.ink, this.#colourOf(this.#pointed));
+    ring(context, at, this.#looks.dot + 4, this.#looks.ink, this.#colorOf(this.#pointed));
   }
 
-  #colourOf(row) {
-    return this.#looks.colours[this.#places.labels?.[row]] ?? this.#looks.muted;
+  #colorOf(row) {
+    return this.#looks.colors[this.#places.labels?.[row]] ?? this.#looks.muted;
   }
 
   #pixelOf(row) {

@@ -5,16 +5,16 @@
 export function subjectOf(index) {
   const isDrawn = /^(digits?|mnist|auto)?$/.test(index.preparation ?? "");
   const areDigits = index.classes.length > 0 && index.classes.every((name) => /^\d$/.test(name));
-  if (!isDrawn) return { isDrawn, noun: "picture", title: "Choose a picture", slogan: "choose a picture, see its neighbours" };
-  if (areDigits) return { isDrawn, noun: "digit", title: "Draw a digit", slogan: "draw a digit, see its neighbours" };
-  return { isDrawn, noun: "drawing", title: "Draw something", slogan: "draw something, see its neighbours" };
+  if (!isDrawn) return { isDrawn, noun: "picture", title: "Choose a picture", slogan: "choose a picture, see its neighbors" };
+  if (areDigits) return { isDrawn, noun: "digit", title: "Draw a digit", slogan: "draw a digit, see its neighbors" };
+  return { isDrawn, noun: "drawing", title: "Draw something", slogan: "draw something, see its neighbors" };
 }
 
 // What an answer says in one word, why, and whether it knows the class at all. Where classes are ranked and
 // the gallery is calibrated the probability is that of the class; one that is not calibrated is not said.
 export function judge(answer) {
   const [best] = answer.classes;
-  if (!best) return judgeUnlabelled(answer.hits[0]);
+  if (!best) return judgeUnlabeled(answer.hits[0]);
   const { verdict } = answer;
   if (verdict && !verdict.known) {
     const reason = `not like the images of this gallery; the nearest class would be ${best.label}`;
@@ -26,7 +26,7 @@ export function judge(answer) {
   return { text: best.label, kind: "", reason, label: best.label, spoken: `Most like class ${best.label}, ${reason}.` };
 }
 
-function judgeUnlabelled(hit) {
+function judgeUnlabeled(hit) {
   const reason = `the most similar image, score ${hit.score.toFixed(3)}; 1 would be the same to the network`;
   return { text: `item ${hit.id}`, kind: "", reason, label: null, spoken: `Item ${hit.id} is ${reason}.` };
 }

@@ -33,7 +33,7 @@ from syscalls import Call, Watch, watched
 
 SEQUENCES = 60 if os.environ.get("SIMSEARCH_SLOW") else 4
 CHANGES = 10  # in a sequence
-QUERIES = [PreparedImage(quadrant_image(*greys)) for greys in ((9, 8, 7, 6), (200, 3, 50, 90), (1, 0, 0, 9))]
+QUERIES = [PreparedImage(quadrant_image(*grays)) for grays in ((9, 8, 7, 6), (200, 3, 50, 90), (1, 0, 0, 9))]
 
 
 class KilledError(BaseException):
@@ -75,10 +75,10 @@ class World:
     def new(self, file: Path | None = None) -> Path:
         """A file that never was, or another picture in a file that there is."""
         self.count += 1
-        greys = [self.random.randrange(1, 250) for _ in range(4)]
+        grays = [self.random.randrange(1, 250) for _ in range(4)]
         if file is None:
             file = self.pictures / self.random.choice("abc") / f"{self.count}.png"
-        write_quadrants(file, *greys)
+        write_quadrants(file, *grays)
         os.utime(file, (2_000_000_000 + self.count,) * 2)
         return file
 

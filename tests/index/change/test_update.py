@@ -35,8 +35,8 @@ FILES = ["a/0.png", "a/1.png", "b/2.png", "b/3.png", "b/4.png", "b/5.png"]
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of two pictures of class a and four of class b."""
-    for name, greys in zip(FILES, GREYS, strict=True):
-        write_quadrants(tmp_path / "pictures" / name, *greys)
+    for name, grays in zip(FILES, GREYS, strict=True):
+        write_quadrants(tmp_path / "pictures" / name, *grays)
     return tmp_path / "pictures"
 
 

@@ -145,9 +145,9 @@ def test_an_index_inside_another_is_checked() -> None:
 FASTSCAN = {
     "ntotal2": (2**48, "its codes do not fit its vectors"),
     "bbs": (33, "its codes are in blocks of another size"),
-    "M2": (64, "its codes are of another size than its quantiser's"),
-    "ksub": (17, "its codes are of another size than its quantiser's"),
-    "M": (3, "its quantiser has another number of parts"),
+    "M2": (64, "its codes are of another size than its quantizer's"),
+    "ksub": (17, "its codes are of another size than its quantizer's"),
+    "M": (3, "its quantizer has another number of parts"),
     "implem": (32, "it asks for a search meant for experiments"),
     "qbs": (7, "it asks for a search meant for experiments"),
 }

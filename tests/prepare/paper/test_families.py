@@ -84,7 +84,7 @@ def refusals(found: list[tuple[str, str]]) -> Iterator[None]:
         ("desk", "uneven light evened out"),
         ("circled", "what is drawn around the digit left out"),
         ("soft_shadow", "uneven light evened out"),
-        ("equal_grey", "ink and paper of one grey: told apart by color"),
+        ("equal_gray", "ink and paper of one gray: told apart by color"),
         ("thumb", "what lies at the edge left out"),
         ("eraser", "white strokes on nothing: taken for an eraser's"),
     ],
@@ -97,7 +97,7 @@ def test_what_was_left_out_is_said(family: str, note: str) -> None:
 @pytest.mark.parametrize(
     ("family", "without"),
     [
-        ("equal_grey", {"color": False}),
+        ("equal_gray", {"color": False}),
         ("eraser", {"eraser": False}),
         ("soft_shadow", {"closing": False, "plain": False}),
         ("frame", {"parts": False}),
@@ -116,8 +116,8 @@ def test_the_steps_are_shown_in_their_order() -> None:
     seen: list[str] = []
     picture = FAMILIES["squared"](Digit(3), np.random.default_rng(0))
     prepare_image(picture, watch=lambda name, _: seen.append(name))
-    assert seen[0] == "grey"
-    assert [name for name in seen if name != "without lines"] == ["grey", "paper", "ink", "digit"]
+    assert seen[0] == "gray"
+    assert [name for name in seen if name != "without lines"] == ["gray", "paper", "ink", "digit"]
 
 
 def test_blurred_digits_of_a_scanner_are_drawings_too() -> None:

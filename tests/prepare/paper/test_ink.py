@@ -5,23 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simsearch.prepare.paper.color import best_grey
+from simsearch.prepare.paper.color import best_gray
 from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_drawing
 from simsearch.prepare.paper.tophat import closing, lay_paper
 
 
 def test_a_closing_is_the_least_of_the_largest_around() -> None:
-    grey = np.random.default_rng(0).integers(0, 256, (19, 23)).astype(np.uint8)
+    gray = np.random.default_rng(0).integers(0, 256, (19, 23)).astype(np.uint8)
     for side in (1, 3, 5, 9, 41):
         half = side // 2
 
         def around(values: np.ndarray, y: int, x: int, half: int = half) -> np.ndarray:
             return values[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1]
 
-        lightest = np.array([[around(grey, y, x).max() for x in range(23)] for y in range(19)])
+        lightest = np.array([[around(gray, y, x).max() for x in range(23)] for y in range(19)])
         expected = np.array([[around(lightest, y, x).min() for x in range(23)] for y in range(19)])
-        assert np.array_equal(closing(grey, side), expected)
+        assert np.array_equal(closing(gray, side), expected)
 
 
 def test_ink_takes_the_same_share_of_light_in_sun_and_in_shadow() -> None:
@@ -51,17 +51,17 @@ def test_rulings_go_and_a_thick_stroke_across_them_stays(slope: float) -> None:
     assert remove_rulings(stroke) == (pytest.approx(stroke), 0.0)
 
 
-def test_color_shows_what_grey_hides_and_is_not_asked_where_grey_shows_it() -> None:
+def test_color_shows_what_gray_hides_and_is_not_asked_where_gray_shows_it() -> None:
     page = np.empty((120, 120, 3), np.uint8)
-    page[:] = (255, 0, 0)  # 76 of grey
+    page[:] = (255, 0, 0)  # 76 of gray
     page[30:90, 55:65] = (0, 130, 0)  # also 76
-    grey = best_grey(page)
-    assert grey is not None
+    gray = best_gray(page)
+    assert gray is not None
     ink = np.zeros((120, 120), bool)
     ink[30:90, 55:65] = True
-    assert int(grey[~ink].min()) - int(grey[ink].max()) > 200
+    assert int(gray[~ink].min()) - int(gray[ink].max()) > 200
     page[30:90, 55:65] = 255
-    assert best_grey(page) is None
+    assert best_gray(page) is None
 
 
 def ring(height: int, width: int, thick: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def bundle(build_toy: Callable[..., Path], toy_gallery: Split) -> Bundle:
 
 
 @pytest.fixture
-def unlabelled(build_toy: Callable[..., Path], toy_gallery: Split) -> Bundle:
+def unlabeled(build_toy: Callable[..., Path], toy_gallery: Split) -> Bundle:
     return open_bundle(build_toy(replace(toy_gallery, labels=None, classes=())))
 
 
@@ -188,8 +188,8 @@ def test_negative_cosines_have_their_place_on_the_scale_and_many_classes_are_cut
         similarity_figure(picture(7), [])
 
 
-def test_a_gallery_without_labels_has_no_best_examples(unlabelled: Bundle) -> None:
-    searcher = Searcher(unlabelled)
+def test_a_gallery_without_labels_has_no_best_examples(unlabeled: Bundle) -> None:
+    searcher = Searcher(unlabeled)
     with pytest.raises(BadInputError, match="the index toy has no labels, so there are no classes to show"):
         best_examples(searcher, searcher.query(quadrant_image(30, 40, 0, 0), preprocess=Preprocess.NONE))
 
@@ -276,8 +276,8 @@ def test_pictures_and_names_on_the_map_lie_on_nothing(style: Style) -> None:
         assert not any(box.padded(-1).overlaps(other.padded(-1)) for other in boxes[:place])
 
 
-def test_a_map_without_labels_has_one_color_and_no_names(unlabelled: Bundle, style: Style) -> None:
-    figure = assert_tidy(lambda wanted: embedding_figure(map_gallery(unlabelled), wanted), style)
+def test_a_map_without_labels_has_one_color_and_no_names(unlabeled: Bundle, style: Style) -> None:
+    figure = assert_tidy(lambda wanted: embedding_figure(map_gallery(unlabeled), wanted), style)
     (axes,) = (axes for axes in figure.axes if axes.collections)
     assert [len(scatter.get_offsets()) for scatter in axes.collections] == [6]
     assert len(texts(figure)) == 2
@@ -437,10 +437,10 @@ def test_gallery_items_are_asked_about_without_themselves_a_class_at_a_time(bund
     assert [row.note for row in again] == [row.note for row in rows]
 
 
-def test_grids_without_truth_have_no_frames_and_no_marks(unlabelled: Bundle, style: Style) -> None:
-    rows = gallery_rows(Searcher(unlabelled), count=3, k=2)
+def test_grids_without_truth_have_no_frames_and_no_marks(unlabeled: Bundle, style: Style) -> None:
+    rows = gallery_rows(Searcher(unlabeled), count=3, k=2)
     assert all(item.label is None and item.right is None for row in rows for item in row.items)
-    searcher = Searcher(unlabelled)
+    searcher = Searcher(unlabeled)
     answer = searcher.query(quadrant_image(30, 40, 0, 0), k=2, preprocess=Preprocess.NONE)
     rows += (answer_row(searcher, LONG, picture(3), answer),)
     assert (rows[-1].title, rows[-1].note) == (LONG, "")
