@@ -151,7 +151,7 @@ class FaissStore(FlatStore):
         if len(queries) * len(self) * self.dim < SMALL:
             faiss.omp_set_num_threads(1)
         try:
-            scores, rows = self.index.search(queries, fetch, params=within)
+            scores, rows = self._search(queries, fetch, within)
         except RuntimeError as error:
             reason = f"FAISS cannot search the index: {reason_of(error)}"
             raise BrokenBundleError(reason, _REBUILD) from error
@@ -159,6 +159,14 @@ class FaissStore(FlatStore):
             faiss.omp_set_num_threads(threads)
         if (rows >= len(self)).any():
             raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
+        return scores, rows
+
+    def _search(self, queries: Vectors, fetch: int, within: Any) -> tuple[NDArray[np.float32], Rows]:
+        if within is None:
+            scores, rows = self.index.search(queries, fetch)
+        else:  # whoever imports `faiss.contrib.torch_utils` replaces FAISS's search by one without parameters
+            search = getattr(self.index, "search_numpy", self.index.search)
+            scores, rows = search(queries, fetch, params=within)
         return scores, rows
 
 
