@@ -38,6 +38,7 @@ READABLE_VERSIONS = (1, 2)  # 1 gave MNIST and plain drawings the same pixels; o
 DIGIT = ImageInput("digit", PREPROCESSING_VERSION, SIDE, SIDE, 1, (MEAN,), (STD,))
 
 _MIN_SIDE = 4  # a picture narrower than this shows no digit
+_FORCED = "leave out --invert/--no-invert, or choose the other"
 _CONTENT = "pass one digit with a margin around it, clearly darker or lighter than its paper"
 _SEVERAL = "cut the picture to one of them"
 _CROSSED_OUT = "write it again, without lines through it"
@@ -139,11 +140,9 @@ def _digit_on_page(
         gray = hidden
         watch("color", gray)
         notes.append("ink and paper of one gray: told apart by color")
-    if np.ptp(gray) < MIN_CONTRAST:
-        raise _no_digit(name)
-    found = find_on_page(gray, dark=dark, steps=steps)
+    found = None if np.ptp(gray) < MIN_CONTRAST else find_on_page(gray, dark=dark, steps=steps)
     if found is None:
-        raise _no_digit(name)
+        raise _no_digit(name, is_forced=dark is not None)
     if watch is not _unwatched:
         _show(found, watch)
     if found.choice.several and steps.several:
@@ -197,8 +196,8 @@ def png_bytes(pixels: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def _no_digit(name: str) -> BadImageError:
-    return BadImageError(f"no digit found in {name}", hint=_CONTENT)
+def _no_digit(name: str, *, is_forced: bool = False) -> BadImageError:
+    return BadImageError(f"no digit found in {name}", hint=_FORCED if is_forced else _CONTENT)
 
 
 def _read(source: Source, name: str, notes: list[str], steps: Steps) -> Canvas:

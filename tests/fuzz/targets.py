@@ -52,13 +52,12 @@ def onnx(data: bytes) -> bool:
 
 def faiss(data: bytes) -> bool:
     """An index that is accepted can be searched, and gives ids of its own."""
-    descriptor = os.memfd_create("index")
-    with os.fdopen(descriptor, "w+b") as file:
-        file.write(data)
-        file.flush()
-        file.seek(0)
+    raw = os.fdopen(os.memfd_create("index"), "w+b", buffering=0)
+    raw.write(data)
+    raw.seek(0)
+    with io.BufferedReader(raw) as file:
         try:
-            index = parse_index(io.BufferedReader(file.raw), dim=DIM, count=COUNT)
+            index = parse_index(file, dim=DIM, count=COUNT)
         except ValueError:
             return False
         set_search_effort(index)  # as the store does: a file may say that no list is to be looked at

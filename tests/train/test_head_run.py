@@ -225,7 +225,7 @@ def test_an_index_of_what_the_model_was_trained_on_keeps_the_models_calibration(
     found = calibration_of(pictures, model, tmp_path / "own")
     assert found == replace(TOY_CALIBRATION, gallery="not checked: the model was trained on these images")
     other = write_shapes(tmp_path / "shapes", 26, seed=5)
-    assert calibration_of(other, model, tmp_path / "other").gallery.startswith("the model's did not hold: ")
+    assert calibration_of(other, model, tmp_path / "other") is None  # it does not hold, and a fit neither
 
 
 def test_the_command_says_what_was_gained_and_shows_every_way(encoder, pictures, tmp_path):

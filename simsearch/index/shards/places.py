@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simsearch.errors import BadDatasetError, require
+from simsearch.files import replace_file
 
 
 class Place(NamedTuple):
@@ -79,4 +80,4 @@ def write_whole(place: Place, path: str, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    Path(aside).replace(path)
+    replace_file(Path(aside), Path(path))
