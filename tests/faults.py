@@ -132,7 +132,7 @@ def train(folder: Path, *, resume: bool = False, **_: object) -> None:
     from simsearch.train import run
     from simsearch.train.recipes import SIAMESE_PAIRS
 
-    def digest(network: Any) -> bytes:
+    def digest(network: Any, *_: Any, **__: Any) -> bytes:
         values = [value.numpy().tobytes() for value in network.state_dict().values()]
         return hashlib.sha256(b"".join(values)).digest()
 

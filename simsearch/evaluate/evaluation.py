@@ -286,12 +286,13 @@ def _verify(bundle: Bundle, queries: Queries, seed: int) -> Verification | None:
     """Verify pairs of queries whose classes the gallery knows."""
     known = queries.labels >= 0
     manifest = bundle.manifest
-    if manifest.pair_scaling is None:  # nothing says from which cosine on a pair is of one class
+    line = manifest.pair_scaling or manifest.projection  # the network's own is measured, though not shown
+    if line is None:  # nothing says from which cosine on a pair is of one class
         return None
     return verify_pairs(
         queries.vectors[known],
         queries.labels[known],
-        manifest.pair_scaling,
+        line,
         learned=manifest.projection,
         seed=seed,
     )

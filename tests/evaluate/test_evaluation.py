@@ -58,7 +58,8 @@ def test_every_figure_of_a_gallery_worked_by_hand(build_toy: Callable[..., Path]
     assert report.per_query.query == ("toy/0", "toy/1", "toy/2", "toy/3", "toy/4")
     assert report.per_query.nearest.tolist() == [1, 0, 3, 2, 5]
     assert report.confusion == ((2, 1, 0), (1, 0, 1), (0, 0, 0))
-    assert report.verification is None  # class c has a single item: no balanced pairs
+    assert report.verification is not None  # class c has a single item, which is paired with others only
+    assert report.verification.pairs == 100_000
     assert report.approximation is None
     assert (report.index, report.model, report.protocol) == ("toy", "toy", "gallery leave-one-out")
     assert (report.seed, report.command, report.query_set) == (7, "by hand", "toy")
