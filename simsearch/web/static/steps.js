@@ -26,6 +26,7 @@ export class Steps {
     if (!this.#ask || !element("steps-part").open || element("steps").children.length) return;
     const number = ++this.#number;
     const { parameters, makeBlob } = this.#ask;
+    setText(element("steps-said"), "Reading it…");
     let said;
     try {
       const reading = await this.#client.steps(await makeBlob(), parameters);
