@@ -255,6 +255,16 @@ def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_its_screen(
     assert page.evaluate("scrollY") == 0  # the finger drew, and did not scroll
 
 
+def test_nothing_runs_past_the_edge_at_any_width(open_page: Callable[..., Page]) -> None:
+    page = open_page("/#id=5")
+    expect(page.locator("#hits li")).to_have_count(12)
+    for width in (320, 700, 768, 1087, 1088, 1200, 1279, 1280, 1599, 1600, 1839, 1840, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        edges = "[...document.querySelectorAll('#hits button')].map((e) => e.getBoundingClientRect().right)"
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert max(page.evaluate(edges)) <= width - 15  # of the margin
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_axe_scan_finds_nothing(open_page: Callable[..., Page], scheme: str) -> None:
     for options in ({"viewport": {"width": 1280, "height": 800}}, PHONE):
