@@ -269,7 +269,7 @@ def test_the_class_ranking_is_brute_force_s_and_agrees_with_the_hits(
             assert found == wanted[:k]
 
 
-@pytest.mark.parametrize("factory", ["HNSW8", "IVF64,Flat", "IVF64,SQ8"])
+@pytest.mark.parametrize("factory", ["HNSW32", "IVF64,Flat", "IVF64,SQ8"])
 def test_candidates_name_the_class_that_all_items_name(
     mnist_test: Split, tmp_path: Path, factory: str
 ) -> None:
