@@ -27,6 +27,7 @@ def make_index(vectors: Vectors, factory: str) -> faiss.Index:
     if vectors.ndim != 2 or vectors.dtype != np.float32 or not is_unit(vectors):
         raise ValueError("vectors must be float32 rows of length 1")
     check_factory(factory, vectors.shape[1])
+    vectors = np.asarray(vectors)  # mapped ones too: `faiss.contrib.torch_utils` knows no others
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for

@@ -364,6 +364,6 @@ def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
     record = StoreRecord("milvus", "http://127.0.0.1:19530", "toy", 0, 5, (0, 1, 2), True)
     served = structs.replace(manifest, files={"encoder": manifest.files["encoder"]}, store=record)
     commit(folder, served)
-    with pytest.raises(BadInputError, match="the items of toy are held by a server"):
+    with pytest.raises(BadInputError, match="the index toy is on a Milvus server"):
         Index.open(folder, threads=1).remove([0])
     assert read_manifest(folder) == served

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import faiss
 import numpy as np
 import pytest
+from conftest import ROOT
 from numpy.testing import assert_array_equal
 
 from simsearch.index.stores.base import Hits
@@ -259,3 +262,26 @@ def test_an_index_with_product_codes_reads_back(factory: str, tmp_path: Path) ->
     again = FaissStore(read_index(tmp_path / "index", dim=32, count=900), store.ids, None, vectors)
     asked, expected = again.search(vectors[:50], 7), store.search(vectors[:50], 7)
     assert_hits(asked, expected.scores, expected.ids)
+
+
+def test_a_mapped_file_is_indexed_and_searched_where_torch_utils_have_replaced_faiss_s_methods(
+    tmp_path: Path,
+) -> None:
+    """`faiss.contrib.torch_utils` is imported by other packages, and takes nothing but plain arrays."""
+    code = """if True:
+        import sys
+        import numpy as np
+        import faiss.contrib.torch_utils
+        from simsearch.index.stores.faiss import FaissStore
+        from simsearch.index.stores.faiss_index import make_index
+
+        vectors = np.eye(8, dtype=np.float32)[np.arange(400) % 8]
+        np.save(sys.argv[1], vectors)
+        index = make_index(np.load(sys.argv[1], mmap_mode="r"), "IVF2,Flat")
+        store = FaissStore(index, np.arange(400), np.arange(400) % 2, vectors)
+        print(store.search(vectors[:1], 2, classes=[0]).ids.tolist())
+    """
+    pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+    command = [sys.executable, "-c", code, str(tmp_path / "vectors.npy")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "[[0, 8]]\n"), done.stderr
