@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -149,8 +149,11 @@ def behind_proxy(url: str, path: str, *, strip: bool = True) -> Iterator[str]:
         def do_GET(self) -> None:
             if not self.path.startswith(f"{path}/"):
                 return self.send_error(404)
+            with closing(http.client.HTTPConnection(url.removeprefix("http://"))) as connection:
+                return self._pass_on(connection)
+
+        def _pass_on(self, connection: http.client.HTTPConnection) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
-            connection = http.client.HTTPConnection(url.removeprefix("http://"))
             headers = {name: value for name, value in self.headers.items() if name != "Content-Length"}
             wanted = self.path.removeprefix(path) if strip else self.path
             connection.request(self.command, wanted, body, headers)
@@ -161,8 +164,6 @@ def behind_proxy(url: str, path: str, *, strip: bool = True) -> Iterator[str]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
-            connection.close()
-            return None
 
         do_POST = do_GET  # noqa: N815
 

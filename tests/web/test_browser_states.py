@@ -264,6 +264,7 @@ def test_a_gallery_that_is_not_calibrated_says_no_percentage(open_page: Callable
 def test_hits_say_scores_and_only_classes_have_probabilities(page: Page) -> None:
     draw(page, DIGITS["7"])
     expect(page.locator("#classes .top .chance")).to_have_text(re.compile(r"^\d+\.\d\s%$"))
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")  # no other answer comes
     chance = page.locator("#classes .top .chance").inner_text()
     expect(page.locator("#reason")).to_have_text(f"probability {chance}")
     expect(page.locator("#hits")).not_to_contain_text("%")
