@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = (
@@ -53,8 +53,8 @@ def open_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]]) -> None:
-    """Draw with the mouse."""
+def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]], *, is_answered: bool = True) -> None:
+    """Draw with the mouse; wait for the last answer (a stroke has several), unless none is to come."""
     page.locator("#pad").scroll_into_view_if_needed()
     box = page.locator("#pad").bounding_box()
     assert box is not None
@@ -68,3 +68,5 @@ def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]]) -> None:
         for point in stroke[1:]:
             page.mouse.move(*place(point), steps=6)
         page.mouse.up()
+    if is_answered:
+        expect(page.locator("#main")).to_have_attribute("aria-busy", "false")

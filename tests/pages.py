@@ -92,6 +92,15 @@ def paste(page: Page, data: bytes, kind: str = "image/png", event: str = "paste"
     )
 
 
+def until(page: Page, holds: Callable[[], object]) -> None:
+    """Wait until something holds, for as long as `expect` would."""
+    for _ in range(400):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("it never came")
+
+
 def violations(page: Page) -> list[tuple[str, str]]:
     """What an axe scan finds."""
     found = Axe().run(page).response["violations"]

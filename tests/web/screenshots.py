@@ -117,7 +117,7 @@ def failed(page: Page) -> None:
 def waiting(page: Page) -> None:
     """A drawing that is not answered yet."""
     page.route("**/api/search?*", lambda _: None)
-    draw(page, THREE)
+    draw(page, THREE, is_answered=False)
 
 
 STATES: dict[str, Callable[[Page], None]] = {
