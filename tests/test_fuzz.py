@@ -32,7 +32,7 @@ from simsearch.prepare.prepare import prepare_image
 
 SEED = 20_26
 GROWN = 40
-SHARES = {"bundle": 600, "model": 200, "checkpoint": 200, "image": 1_000}
+SHARES = {"bundle": 300, "model": 150, "checkpoint": 150, "image": 600}
 
 
 @pytest.fixture(scope="module")

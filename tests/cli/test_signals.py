@@ -196,7 +196,7 @@ def test_a_rebuild_leaves_the_old_index(start, gallery, build_toy, toy_gallery, 
     assert open_bundle(folder).manifest.count == len(toy_gallery)
 
 
-@every_signal
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS[:1])  # the start of torch costs seconds
 def test_training_leaves_only_whole_files(start, gallery, tmp_path, number, code, word) -> None:
     pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
     options = ("--set", "epochs=200", "--recipe", "siamese-pairs", "--threads", 1)
