@@ -42,11 +42,24 @@ class Evidence:
 
     def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
         """How well a choice explains a page: what is large, ends at paper, and leaves little over."""
-        top, bottom, left, right = choice.box
-        side = max(bottom - top, right - left) / max(shape)
-        usual = (1.2 if dark else 1.0) * (0.7 if choice.cut else 1.0)  # dark ink, away from the edge
         around = max(self.goes_on, _LEAST_AROUND)
-        return float(self.paper**2 * choice.explained * np.sqrt(side) * self.support**8 * around * usual)
+        return _most(choice, self.paper, shape, dark) * self.support**8 * around
+
+
+def may_suffice(choice: Choice, paper: float, shape: tuple[int, int], dark: bool) -> bool:
+    """Whether a choice is worth gathering evidence for."""
+    return choice.pieces <= _PIECES and _most(choice, paper, shape, dark) >= _SCORE
+
+
+def _most(choice: Choice, paper: float, shape: tuple[int, int], dark: bool) -> float:
+    """The score of a choice for which all speaks that lies around it.
+
+    :param paper: Share of the page that is not ink.
+    """
+    top, bottom, left, right = choice.box
+    side = max(bottom - top, right - left) / max(shape)
+    usual = (1.2 if dark else 1.0) * (0.7 if choice.cut else 1.0)  # dark ink, away from the edge
+    return float(paper**2 * choice.explained * np.sqrt(side) * usual)
 
 
 def weigh(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,14 @@ from PIL import Image
 from simsearch.prepare.paper.choose import Choice, Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.evidence import Evidence, lighter_beside, supported, weigh
+from simsearch.prepare.paper.evidence import Evidence, lighter_beside, may_suffice, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border, is_drawing, is_filled
 from simsearch.prepare.paper.steps import ALL, Steps
-from simsearch.prepare.paper.tophat import Gray, Layer, lay_paper, mean_of_9
+from simsearch.prepare.paper.tophat import Gray, Layer, Share, lay_paper, mean_of_9
 
 _WIDTHS = (0.13, 0.22, 0.36, 0.6, 1.0)  # of the closing's square, as shares of the shorter side
 _LARGE = 560  # pixels of the longer side: larger pages are reduced
@@ -35,6 +35,7 @@ _IN_SHADOW, _GOOD = 0.42, 0.25  # the same where paper in a shadow is no lighter
 _DARK_PAGE = 96  # gray: where half of the page is darker, light ink is looked for first
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
+_DIFFERENT = 0.02  # of the ink: so little of it changes nothing
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
 FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
 
@@ -93,19 +94,22 @@ def find_on_page(gray: Gray, *, dark: bool | None = None, steps: Steps = ALL) ->
     :param gray: uint8 (H, W), of any size.
     :param dark: Whether the ink is darker than the paper, if that is known.
     """
+    widths = _WIDTHS
     if steps.coarse and max(gray.shape) > _COARSE:
-        found = _find_either(_to_size(gray, _COARSE), dark, steps)
+        found = _find_either(_to_size(gray, _COARSE), dark, steps, widths)
         if found and found.sure and max(found.ink.shape) >= _ENOUGH:
             return found
-    return _find_either(_to_size(gray, _LARGE), dark, steps)
+        if not found:  # thick strokes would have been: what is left are fine ones
+            widths = _WIDTHS[:1]
+    return _find_either(_to_size(gray, _LARGE), dark, steps, widths)
 
 
-def _find_either(gray: Gray, dark: bool | None, steps: Steps) -> Found | None:
+def _find_either(gray: Gray, dark: bool | None, steps: Steps, widths: Sequence[float]) -> Found | None:
     """Of both polarities, the one that explains the page better."""
     light_first = steps.polarity and median(gray[::4, ::4]) < _DARK_PAGE
     found = []
     for inked in ((False, True) if light_first else (True, False)) if dark is None else (dark,):
-        one = _find(gray, inked, steps)
+        one = _find(gray, inked, steps, widths)
         if one and (one.sure or not steps.polarity):
             return one
         found += [one] if one else []
@@ -121,13 +125,20 @@ def _to_size(gray: Gray, most: int) -> Gray:
     return np.asarray(Image.fromarray(gray).reduce(factor)) if factor > 1 else gray
 
 
-def _find(gray: Gray, dark: bool, steps: Steps) -> Found | None:
+def _find(gray: Gray, dark: bool, steps: Steps, widths: Sequence[float]) -> Found | None:
     """With wider and wider closings, until one is wide enough for the stroke."""
     best: Found | None = None
-    for width in _WIDTHS if steps.closing else _WIDTHS[-1:]:
+    in_vain: Mask | None = None  # the ink in which nothing was found
+    for width in widths if steps.closing else _WIDTHS[-1:]:
         side = max(3, round(width * min(gray.shape))) | 1
-        found = _look(lay_paper(gray, side, dark), steps)
+        layer = lay_paper(gray, side, dark)
+        strength = mean_of_9(layer.share)
+        mask = _strongest(layer, strength)
+        if mask is None or (in_vain is not None and _are_alike(mask, in_vain)):
+            continue
+        found = _look(layer, strength, mask, steps)
         if found is None:
+            in_vain = mask
             continue
         if best is None or found.score > best.score * 1.05:
             best = found
@@ -136,23 +147,31 @@ def _find(gray: Gray, dark: bool, steps: Steps) -> Found | None:
     return best
 
 
-def _look(layer: Layer, steps: Steps) -> Found | None:
+def _are_alike(mask: Mask, other: Mask) -> bool:
+    """Whether two masks differ in next to nothing."""
+    return np.count_nonzero(mask ^ other) <= _DIFFERENT * np.count_nonzero(other)
+
+
+def _strongest(layer: Layer, strength: Share) -> Mask | None:
+    """The strongest ink, bool (H, W); None where all is paper."""
+    peak, least = float(strength.max()), max(_FAINTEST, _NOISES * layer.noise)
+    return strength > max(least, _STRONG * peak) if peak >= least else None
+
+
+def _look(layer: Layer, strength: Share, mask: Mask | None, steps: Steps) -> Found | None:
     """Look for a digit in the strongest ink; where it is a frame or the like, in what is left over."""
-    strength = mean_of_9(layer.share)
-    least = max(_FAINTEST, _NOISES * layer.noise)
     left, gone = strength, np.zeros(strength.shape, bool)
     for _ in range(_LOOKS):
-        peak = float(left.max())
-        if peak < least:
+        if mask is None:
             return None
-        mask = left > max(least, _STRONG * peak)
         lines, cleared, pieces = 0.0, mask, [Pieces(mask, strength)]
         first = choose(pieces[0], parts=steps.parts)
         if steps.rulings and (first.mask is None or first.edge or first.alone < _MOST):
             cleared, lines = remove_rulings(mask)
             pieces += [Pieces(cleared, strength)] if lines else []
+        tried: set[tuple[object, ...]] = set()
         for cut in (False, True):
-            choices = (choose(one, cut=cut, parts=steps.parts) for one in pieces)
+            choices = _new((choose(one, cut=cut, parts=steps.parts) for one in pieces), tried)
             found = max(
                 _seen(layer, choices, mask, cleared, gone, lines, steps),
                 key=lambda one: one.score,
@@ -162,15 +181,28 @@ def _look(layer: Layer, steps: Steps) -> Found | None:
                 return found
         gone |= grown(mask, 3)
         left = np.where(gone, 0, left)
+        mask = _strongest(layer, left)
     return None
 
 
+def _new(choices: Iterable[Choice], tried: set[tuple[object, ...]]) -> Iterator[Choice]:
+    """Those that were not tried before, which they are then."""
+    for choice in choices:
+        key = (*choice.box, choice.pieces, choice.explained, np.count_nonzero(choice.mask))
+        if key not in tried:
+            tried.add(key)
+            yield choice
+
+
 def _seen(
-    layer: Layer, choices: Iterator[Choice], mask: Mask, cleared: Mask, gone: Mask, lines: float, steps: Steps
+    layer: Layer, choices: Iterable[Choice], mask: Mask, cleared: Mask, gone: Mask, lines: float, steps: Steps
 ) -> Iterator[Found]:
     """Those choices that look like a digit, and for which there is evidence."""
+    paper = 1 - float(mask.mean())
     for choice in choices:
         if choice.mask is None:
+            continue
+        if steps.support and not may_suffice(choice, paper, mask.shape, layer.dark):
             continue
         if steps.shapes and not _is_drawn(choice.mask, choice, steps):
             continue
