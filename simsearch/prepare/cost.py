@@ -17,7 +17,9 @@ from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
 # Every limit lies far above what cameras, phones and editors write: a progressive JPEG has about ten scans.
 MAX_SCANS = 100
 MAX_SCANNED_PIXELS = 2**28  # scans times pixels: a second's work
+MAX_BUFFERED_PIXELS = 16_000_000  # of a JPEG whose coefficients are all kept: six bytes a pixel, or eight
 MAX_SEGMENTS = 1_000  # of a JPEG, before its first scan and between scans
+MAX_EXIF_PARTS = 100  # of them, 6 MB; each is joined to those before
 MAX_CHUNKS = 20_000  # of a PNG or a WebP: 10 MB in parts of 512 bytes
 MAX_SIDE_CHUNKS = 200  # of a PNG that hold neither pixels nor frames; each may unpack to a megabyte
 MAX_BLOCKS = 100_000  # of a GIF: 10 MB have 40,000 of full size
@@ -32,6 +34,7 @@ MAX_RUN_LENGTH_BYTES = 2**21  # of a run-length coded BMP, which Pillow unpacks 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed byte nor a restart
 _SCAN, _END, _START = 0xDA, 0xD9, 0xD8
 _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # start of frame
+_APP1 = 0xE1
 _PNG_PICTURE = frozenset({b"IDAT", b"fdAT", b"fcTL"})
 
 
@@ -49,7 +52,8 @@ def check_cost(data: bytes) -> None:
 
 def _check_jpeg(data: bytes) -> None:
     """Walk from marker to marker, as a decoder does, and count scans."""
-    at, scans, segments, pixels = 2, 0, 0, 0
+    at, scans, segments, exif = 2, 0, 0, 0
+    pixels = components = 0
     while (match := _MARKER.search(data, at)) is not None:
         if not scans and match.start() - at > MAX_SEGMENTS:  # Pillow steps over each byte between
             raise ValueError("it has too much between its parts")
@@ -63,11 +67,17 @@ def _check_jpeg(data: bytes) -> None:
         if marker in _SIZES:
             height, width = (int.from_bytes(data[at + row : at + row + 2], "big") for row in (3, 5))
             pixels = max(pixels, height * width)
+            components = max((components, *data[at + 7 : at + 8]))
         scans += marker == _SCAN
-        if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS > pixels:
+        if scans > MAX_SCANS or (scans > 1 and scans * pixels > MAX_SCANNED_PIXELS):
             raise ValueError(f"it has more than {scans - 1} scans")
-        if segments > MAX_SEGMENTS:
-            raise ValueError(f"it has more than {MAX_SEGMENTS:,} parts")
+        apart = marker == _SCAN and scans == 1 and data[at + 2 : at + 3] < bytes([components])
+        if apart and pixels > MAX_BUFFERED_PIXELS:
+            raise ValueError(f"it keeps its colors apart, and has more than {MAX_BUFFERED_PIXELS:,} pixels")
+        exif += marker == _APP1 and data[at + 2 : at + 6] == b"Exif"
+        if segments > MAX_SEGMENTS or exif > MAX_EXIF_PARTS:
+            what = f"{MAX_EXIF_PARTS} parts of EXIF" if exif > MAX_EXIF_PARTS else f"{MAX_SEGMENTS:,} parts"
+            raise ValueError(f"it has more than {what}")
         at += max(size, 2)
 
 

@@ -14,13 +14,13 @@ from PIL import Image
 
 from simsearch.errors import BadImageError
 from simsearch.files import read_small_file
-from simsearch.prepare.cost import check_cost
-from simsearch.prepare.formats import SUPPORTED, pillow_formats, tile_of
+from simsearch.prepare.cost import MAX_BUFFERED_PIXELS, check_cost
+from simsearch.prepare.formats import HEAD_BYTES, SUPPORTED, kind_of, pillow_formats, tile_of
 from simsearch.prepare.large_png import png_size, reduce_png
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
-MAX_PROGRESSIVE = 16_000_000  # libjpeg keeps all coefficients of these: three bytes a pixel
+MAX_JPEG_PIXELS = 64 * MAX_PIXELS  # an eighth of each side is the least that a JPEG is reduced to
 DRAFT_SIDE = 512  # pixels a side that a JPEG keeps
 _SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
@@ -87,15 +87,31 @@ def decode_image(
     with pillow_errors(name):
         if reduce and math.prod(png_size(data) or ()) > MAX_PIXELS:
             return _reduced(data, name)
-        image = Image.open(io.BytesIO(data), formats=pillow_formats(data, name))
-        if image.format in ("JPEG", "MPO"):
-            if image.info.get("progressive") and image.width * image.height > MAX_PROGRESSIVE:
-                size = f"{image.width} x {image.height} pixels, more than {MAX_PROGRESSIVE:,}"
-                raise BadImageError(f"{name} is a progressive JPEG of {size}", _SHRINK)
-            image.draft(None, (side, side))
+        if kind_of(data[:HEAD_BYTES]) == "JPEG":
+            image = _open_jpeg(data, name, side)
+        else:
+            image = Image.open(io.BytesIO(data), formats=pillow_formats(data, name))
         check_size(image, name)
         image.load()
         return image
+
+
+def _open_jpeg(data: bytes, name: str, side: int) -> Image.Image:
+    """A JPEG that will be decoded at a part of its size, if both sides keep so many pixels.
+
+    It is opened past `Image.open`, which refuses 179 megapixels, whatever is decoded of them.
+    """
+    from PIL.JpegImagePlugin import jpeg_factory
+
+    image: Image.Image = jpeg_factory(io.BytesIO(data))
+    progressive = bool(image.info.get("progressive"))
+    most = MAX_BUFFERED_PIXELS if progressive else MAX_JPEG_PIXELS
+    if image.width * image.height > most:
+        kind = "is a progressive JPEG of" if progressive else "has"
+        size = f"{image.width} x {image.height} pixels, more than {most:,}"
+        raise BadImageError(f"{name} {kind} {size}", _SHRINK)
+    image.draft(None, (side, side))
+    return image
 
 
 def _reduced(data: bytes, name: str) -> Image.Image:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import get_args
@@ -16,9 +18,12 @@ from PIL import Image
 from simsearch.errors import BadImageError
 from simsearch.prepare import cost, decode, formats
 from simsearch.prepare.cost import check_cost
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import prepare_image
 
 DIGIT = Image.fromarray(np.pad(np.full((28, 8), 255, np.uint8), ((6, 6), (16, 16))))
+PHOTO = ImageInput("photo", 1, 32, 32, 3, (0.5,) * 3, (0.5,) * 3)
 AT_MOST_S = 1.5  # of the processor
 
 
@@ -53,6 +58,18 @@ def bmp(compression: int, data: bytes) -> bytes:
     return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + header + bytes(1024) + data
 
 
+def exif_part(content: bytes) -> bytes:
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 8) + b"Exif\0\0" + content
+
+
+def colors_apart(width: int, height: int) -> bytes:
+    """A JPEG that says it is so large, and has its first color alone in its first scan."""
+    data = encoded(DIGIT.convert("RGB"), "JPEG", subsampling=0)
+    frame, scan = data.index(b"\xff\xc0") + 5, data.index(b"\xff\xda")
+    sized = data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 : scan]
+    return sized + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + data[scan + 14 :]
+
+
 DEAR: dict[str, Callable[[], bytes]] = {
     "JPEG of 4,000 scans": lambda: PROGRESSIVE[:-2] + REFINEMENT * 4_000 + PROGRESSIVE[-2:],
     "JPEG of scans with restarts in them": lambda: (
@@ -65,6 +82,8 @@ DEAR: dict[str, Callable[[], bytes]] = {
     "JPEG of half a million EXIF parts": lambda: (
         JPEG[:2] + b"\xff\xe1\0\x10Exif\0\0MM\0*\0\0\0\x08" * 500_000 + JPEG[2:]
     ),
+    "JPEG of 900 parts of EXIF": lambda: JPEG[:2] + exif_part(bytes(10_000)) * 900 + JPEG[2:],
+    "JPEG whose colors come one after the other": lambda: colors_apart(21_824, 8_192),
     "JPEG of nine million fill bytes": lambda: JPEG[:2] + b"\xff" * 9_000_000 + JPEG[2:],
     "PNG of 800,000 empty chunks": lambda: PNG[:33] + chunk(b"prVt", b"") * 800_000 + PNG[33:],
     "PNG of empty pixel chunks": lambda: PNG[:33] + chunk(b"IDAT", b"") * 800_000 + PNG[33:],
@@ -122,6 +141,32 @@ def test_what_is_let_through_at_the_limits_takes_about_a_second() -> None:
     started = time.process_time()
     decode.decode_image(data)
     assert time.process_time() - started < 3 * AT_MOST_S  # on a machine that does other things too
+
+
+def tags(count: int, blob: int) -> bytes:
+    """The inside of a TIFF whose tags each name the same bytes."""
+    start = 14 + 12 * count
+    entries = b"".join(struct.pack(">HHII", 0x9000 + tag, 7, blob, start) for tag in range(count))
+    return b"MM\0*\0\0\0\x08" + struct.pack(">H", count) + entries + bytes(4 + blob)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
+def test_tags_that_name_the_same_bytes_again_and_again_cost_them_once(kind: str) -> None:
+    """With Pillow 12.3 these 8 MB took 32 GB."""
+    many = tags(4_000, 8_000_000)
+    size = struct.pack(">HHIHHHHI", 256, 3, 1, 40, 0, 257, 3, 1) + struct.pack(">HH", 28, 0)
+    data = {
+        "TIFF": many[:8] + struct.pack(">H", 4_002) + size + many[10:],
+        "PNG": PNG[:33] + chunk(b"eXIf", many) + PNG[33:],
+        "WEBP": encoded(DIGIT.convert("RGB"), "WEBP", exif=many),
+    }[kind]
+    tracemalloc.start()
+    started = time.process_time()
+    with contextlib.suppress(BadImageError):
+        prepare_picture(data, PHOTO)
+    assert time.process_time() - started < AT_MOST_S
+    assert tracemalloc.get_traced_memory()[1] < 10 * len(data)
+    tracemalloc.stop()
 
 
 def test_every_kind_that_is_decoded_is_counted() -> None:

@@ -1,4 +1,5 @@
 import io
+import struct
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -66,3 +67,16 @@ def test_a_progressive_photograph_of_many_megapixels_is_refused_for_its_memory()
     assert caught.value.message == (
         "the picture is a progressive JPEG of 5000 x 4000 pixels, more than 16,000,000"
     )
+
+
+def test_a_photograph_of_200_megapixels_is_decoded_at_an_eighth() -> None:
+    """As the largest sensors of telephones make them; `Image.open` itself refuses 179 megapixels."""
+    assert decode_image(photograph(16_320, 12_240)).size == (2_040, 1_530)
+
+
+def test_a_jpeg_that_is_too_large_even_at_an_eighth_is_refused() -> None:
+    data = bytearray(photograph(64, 64))
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", 20_000, 30_000)
+    with pytest.raises(BadImageError, match=r"^the picture has 30000 x 20000 pixels, more than 268,435,456$"):
+        decode_image(bytes(data))

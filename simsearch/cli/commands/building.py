@@ -105,6 +105,7 @@ def build_index(
     from simsearch.data.datasets import image_folder, split_name
     from simsearch.files import check_target
     from simsearch.show.terminal import terminal
+    from simsearch.text import printable
 
     if source.skipped is not None:
         check_target(source.skipped)
@@ -126,7 +127,7 @@ def build_index(
         )
     seconds = time.perf_counter() - started
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
-    about = f"{manifest.count:,} images{classes} by model {manifest.model} in {seconds:.1f} s"
+    about = f"{manifest.count:,} images{classes} by model {printable(manifest.model)} in {seconds:.1f} s"
     typer.echo(f"{folder}: {about}")
 
 

@@ -139,6 +139,7 @@ def import_vectors(
     from simsearch.index.importing import import_index
     from simsearch.show.terminal import terminal
     from simsearch.show.terminal.progress import progress
+    from simsearch.text import printable
 
     folder = index_folder(index_dir, name or file.stem)
     if not replace:
@@ -159,6 +160,5 @@ def import_vectors(
             on_progress=advance,
         )
     classes = f", {len(manifest.classes):,} classes" if manifest.classes else ""
-    typer.echo(
-        f"{folder}: {manifest.count:,} vectors of {manifest.model}{classes}; ask with --id or --vector"
-    )
+    about = f"{manifest.count:,} vectors of {printable(manifest.model)}{classes}"
+    typer.echo(f"{folder}: {about}; ask with --id or --vector")

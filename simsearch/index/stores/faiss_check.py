@@ -22,6 +22,7 @@ def check_structure(index: faiss.Index) -> None:
 
     :raises ValueError: At the first thing that does not fit.
     """
+    _require(bool(index.is_trained), "it is not trained")
     for kind, check in _CHECKS:
         if isinstance(index, kind):
             check(index)
@@ -95,6 +96,7 @@ def _check_transforms(index: Any) -> None:
     for number in range(index.chain.size()):
         step: Any = faiss.downcast_VectorTransform(index.chain.at(number))
         _require(step.d_in == dim and step.d_out > 0, "its transforms do not fit each other")
+        _require(bool(step.is_trained), "a transform is not trained")
         if isinstance(step, faiss.LinearTransform):
             _require(step.A.size() == step.d_in * step.d_out, "a transform has another size")
             _require(not step.have_bias or step.b.size() == step.d_out, "a transform has another size")
@@ -120,7 +122,6 @@ def _check_inside(outer: Any, inner: Any, count: int, dim: int | None = None) ->
     inner = faiss.downcast_index(inner)
     dim = outer.d if dim is None else dim
     _require(inner.ntotal == count and inner.d == dim, "a part of it has another size")
-    _require(bool(inner.is_trained), "a part of it is not trained")
     check_structure(inner)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from simsearch.show.terminal.thumbnails import Canvas, Rendering
+from simsearch.text import printable
 
 ENDLESS = 10_000  # columns: no line is folded
 
@@ -45,7 +46,7 @@ def print_json(value: Any) -> None:
 
 def note(message: str) -> None:
     """Print one line to stderr, however long it is."""
-    notes().print(Text(message, style="dim"), soft_wrap=True)
+    notes().print(Text(printable(message), style="dim"), soft_wrap=True)
 
 
 def canvas(images: str) -> Canvas:

@@ -35,6 +35,7 @@ _CLASS_COLUMNS = ("P@1", "R-precision", "MAP@R", "MAP")
 def similarity_view(first: str, second: str, result: Similarity) -> RenderableType:
     """The comparison of two images."""
     table = _facts()
+    first, second = printable(first), printable(second)
     table.add_row("images", Text(f"{first}  {second}"))
     table.add_row("cosine", f"{result.score:.4f}")
     if result.known is not None and not all(result.known):
@@ -54,9 +55,10 @@ def similarity_view(first: str, second: str, result: Similarity) -> RenderableTy
 
 def report_view(report: Report) -> RenderableType:
     """Every figure with its interval, a row a class, and the most frequent confusions; fits 80 columns."""
-    about = f"{report.queries:,} queries ({report.query_set}), {report.gallery:,} items"
+    about = f"{report.queries:,} queries ({printable(report.query_set)}), {report.gallery:,} items"
+    made = printable(f"  {report.protocol}, model {report.model}")
     parts: list[RenderableType] = [
-        Text.assemble((report.index, "bold"), f"  {report.protocol}, model {report.model}"),
+        Text.assemble((printable(report.index), "bold"), made),
         Text(about + _left_out(report)),
         "",
         _figures_table(report),
@@ -65,7 +67,7 @@ def report_view(report: Report) -> RenderableType:
     ]
     confusions = _confusions(report)
     if confusions:
-        parts += ["", Text(f"nearest item of another class, most often: {confusions}")]
+        parts += ["", Text(f"nearest item of another class, most often: {printable(confusions)}")]
     if report.verification:
         parts += ["", *_verification_lines(report.verification)]
     if report.approximation:
@@ -95,22 +97,22 @@ def comparison_view(names: tuple[str, str], rows: Sequence[Comparison]) -> Rende
             f"{row.p_value:.4f}",
             row.better or "not sure",
         )
-    return Group(Text(f"A  {names[0]}"), Text(f"B  {names[1]}"), "", table)
+    return Group(Text(f"A  {printable(names[0])}"), Text(f"B  {printable(names[1])}"), "", table)
 
 
 def facts_view(facts: dict[str, str]) -> RenderableType:
     """Names and values in two columns."""
     table = _facts()
     for name, value in facts.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     return table
 
 
 def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> dict[str, str]:
     """What an index is, for people; `counts` is how many items each class has."""
     size = sum(entry.size for entry in manifest.all_files)
-    root = f" in {printable(manifest.root)}" if manifest.root else ""
-    classes = listed((f"{printable(name)} ({count:,})" for name, count in counts.items()), most=20)
+    root = f" in {manifest.root}" if manifest.root else ""
+    classes = listed((f"{name} ({count:,})" for name, count in counts.items()), most=20)
     return {
         "index": f"{manifest.name} in {folder}",
         "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
@@ -160,7 +162,7 @@ def checks_view(checks: list[tuple[bool | None, str, str]]) -> RenderableType:
     marks = {True: Text("✓", "green"), False: Text("✗", "red"), None: Text("-", "dim")}
     table = _facts()
     for passed, name, detail in checks:
-        table.add_row(marks[passed], name, Text(detail))
+        table.add_row(marks[passed], name, Text(printable(detail)))
     return table
 
 
@@ -190,7 +192,9 @@ def _per_class_table(report: Report) -> Table:
         table.add_column(name, justify="right")
     for row in report.per_class:
         table.add_row(
-            Text(row.label), f"{row.queries:,}", *(f"{row.metrics[name]:.4f}" for name in _CLASS_COLUMNS)
+            Text(printable(row.label)),
+            f"{row.queries:,}",
+            *(f"{row.metrics[name]:.4f}" for name in _CLASS_COLUMNS),
         )
     return table
 

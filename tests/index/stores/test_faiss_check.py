@@ -142,6 +142,24 @@ def test_an_index_inside_another_is_checked() -> None:
         check_structure(index)
 
 
+def test_what_was_not_trained_is_refused_however_deep() -> None:
+    """FAISS reads it, and refuses to search: found by guided fuzzing."""
+    for factory, reach in {
+        "PCA4,Flat": lambda index: index,
+        "OPQ2,IVF4,PQ2x4": lambda index: index.index,
+        "SQ8": lambda index: index,
+        "IVF4,SQ8,RFlat": lambda index: index.base_index,
+    }.items():
+        index = built(factory)
+        reach(index).is_trained = False
+        with pytest.raises(ValueError, match=r"^it is not trained$"):
+            check_structure(index)
+    index = built("PCA4,Flat")
+    index.chain.at(0).is_trained = False
+    with pytest.raises(ValueError, match=r"^a transform is not trained$"):
+        check_structure(index)
+
+
 FASTSCAN = {
     "ntotal2": (2**48, "its codes do not fit its vectors"),
     "bbs": (33, "its codes are in blocks of another size"),
