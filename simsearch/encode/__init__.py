@@ -11,7 +11,7 @@ imported.py            an ONNX file that others made -> a model folder
 ray.py                 work in units on a Ray cluster
 model_folder.py        a model folder: encoder, checkpoint, card
 checkpoint.py          a torch checkpoint, read without torch
-reference.py           EmbeddingNet in numpy, to check an encoder against its checkpoint
+reference.py           the networks in numpy, to check an encoder against its checkpoint
 stored_calibration.py  a calibration as cards and manifests store it
 inside.py              the maps inside a network, for whoever asks
 history.py             one record a training epoch

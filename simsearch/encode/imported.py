@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from simsearch.documents import installed_versions
-from simsearch.encode.encoder import MAX_MODEL_BYTES, VectorOutput
+from simsearch.encode.encoder import MAX_MODEL_BYTES, VectorOutput, Vectors
 from simsearch.encode.graph.external import merge_external_data
 from simsearch.encode.model_folder import ENCODER, MODEL_CARD, FileRecord, ModelCard, write_model_card
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.errors import BadInputError, BrokenModelError
+from simsearch.errors import BadImageError, BadInputError, BrokenModelError
 from simsearch.files import folder_lock, read_small_file, write_atomically
-from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.inputs import ImageInput, Pictures
 
 _PICTURES = 7
 _SAME = 1e-4  # between a picture alone and in a batch
 _CONSTANT = 1e-5  # vectors that differ by less say nothing of their pictures
+_LEAST_DIM = 2
 _LIBRARIES = ("numpy", "onnxruntime")
+_OTHER_OUTPUT = "is --output the one that holds the features?"
 
 
 def read_encoder(path: Path) -> bytes:
@@ -94,21 +96,31 @@ def import_encoder(
 def check_encoder(encoder: OnnxEncoder, seed: int = 0) -> None:
     """Run an encoder on random pictures, alone and in a batch.
 
-    :raises BrokenModelError: If a vector is not finite or not of length 1, if all are the same, or if one
-        depends on its batch.
+    :raises BrokenModelError: If vectors have one number, or one cannot be brought to length 1, if all are the
+        same, or if one depends on its batch.
     """
+    if encoder.dim < _LEAST_DIM:
+        raise BrokenModelError(
+            "its vectors have one number, which is nothing but its sign at length 1", hint=_OTHER_OUTPUT
+        )
     shape = (_PICTURES, *encoder.input.picture_shape)
     pictures = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     pictures[0], pictures[1] = 20, 235  # and two flat ones
-    vectors = encoder.encode(pictures)
+    vectors = _encoded(encoder, pictures, "in a batch")
     if float(np.abs(vectors - vectors[:1]).max()) < _CONSTANT:
-        raise BrokenModelError(
-            "its vectors are the same for all pictures", hint="is --output the one that holds the features?"
-        )
-    alone = np.concatenate([encoder.encode(picture[None]) for picture in pictures])
+        raise BrokenModelError("its vectors are the same for all pictures", hint=_OTHER_OUTPUT)
+    alone = np.concatenate([_encoded(encoder, picture[None], "alone") for picture in pictures])
     difference = float(np.abs(alone - vectors).max())
     if not difference <= _SAME:
         raise BrokenModelError(
             f"a picture alone has another vector than in a batch (difference {difference:.2g})",
             hint="export it in evaluation mode: batch normalization must not look at the batch",
         )
+
+
+def _encoded(encoder: OnnxEncoder, pictures: Pictures, how: str) -> Vectors:
+    """Their vectors; what is said of a picture that has none is said to one who imports the encoder."""
+    try:
+        return encoder.encode(pictures)
+    except (BadImageError, BrokenModelError) as error:
+        raise BrokenModelError(f"run on pictures {how}: {error.message}", hint=_OTHER_OUTPUT) from error

@@ -31,6 +31,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Posterior(msgspec.Struct, frozen=True):
     weight: Finite
+    lapse: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrations of before had none
 
 
 class _Familiarity(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ def _restored(stored: _Calibration) -> Calibration:
     line, test = stored.pairs, stored.familiarity
     return Calibration(
         pairs=PlattScaling(line.weight, line.bias),
-        classes=ClassPosterior(stored.classes.weight),
+        classes=ClassPosterior(stored.classes.weight, stored.classes.lapse),
         novelty=NoveltyTest(test.weights, test.bias, test.levels, test.values),
         thresholds={name: Threshold(kept.value, kept.target) for name, kept in stored.thresholds.items()},
         fitted_on=stored.fitted_on,
@@ -110,4 +111,6 @@ def _restored(stored: _Calibration) -> Calibration:
 def store_calibration(calibration: Calibration) -> dict[str, Any]:
     """The calibration as an object for JSON."""
     fields: dict[str, Any] = msgspec.to_builtins(calibration)
+    if not calibration.classes.lapse:
+        del fields["classes"]["lapse"]  # as before there was one
     return {_STORED_NAMES.get(name, name): value for name, value in fields.items()}

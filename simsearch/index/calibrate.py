@@ -35,6 +35,7 @@ from simsearch.stats.calibration import (
     NoveltyTest,
     Threshold,
 )
+from simsearch.stats.checking import check_posterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
 from simsearch.stats.pairs import draw_pairs
@@ -45,8 +46,9 @@ PAIRS = 200_000
 OUTLIERS = 200  # of each kind
 PRECISION = 0.99
 FALSE_REJECT = 0.01
-_MOST_POSTERIOR_ECE = 0.05  # of a thousand images, some of it chance
-_GALLERY_SAMPLE = 2_000
+_MOST_POSTERIOR_ECE = 0.02  # beyond what chance alone makes of so many images
+_GALLERY_SAMPLE = 2_000  # items that are queried, at least; of small galleries more
+_MOST_SAMPLE, _MOST_SCORES = 10_000, 30_000_000  # items, and cosines of these
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
 _LEVELS = (
@@ -206,8 +208,8 @@ def suit_gallery(
 
     The model's holds if no more than twice the targeted share of the gallery's items is unknown when queried
     against the others, and its probabilities of pairs are right to an ECE of 0.02. Otherwise all but the
-    weights of the features is fitted to one half of the gallery and checked on the other; without a model's,
-    novelty rests on the best cosine.
+    weights of the features is fitted to the gallery, and checked: pairs on others, the posterior on each half
+    of the items as the other half has it; without a model's, novelty rests on the best cosine.
 
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     :return: None where the labeled images are too few, or no calibration holds: then nothing may be claimed.
@@ -219,7 +221,8 @@ def suit_gallery(
         pictures = None
     nearest = NearestPerClass(store, pictures)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
-    rows = order[:_GALLERY_SAMPLE]
+    few = min(_MOST_SAMPLE, _MOST_SCORES // len(labels)) if pictures is None else 0
+    rows = order[: max(_GALLERY_SAMPLE, few)]
     asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
     if calibration is None:
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
@@ -233,7 +236,7 @@ def suit_gallery(
         if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
             return replace(calibration, gallery=f"holds: {found}")
         because = f"the model's did not hold: {found}; its own"
-    return _fit_half(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
+    return _fit_checked(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
 
 
 def fit_vectors(
@@ -250,7 +253,7 @@ def fit_vectors(
     return fitted and replace(fitted, fitted_on=said, gallery="")
 
 
-def _fit_half(
+def _fit_checked(
     vectors: Vectors,
     labels: Labels,
     asked: Asked,
@@ -259,20 +262,16 @@ def _fit_half(
     because: str,
     seed: int,
 ) -> Calibration | None:
-    """A calibration of the first half of the rows, if it holds on the other half and on other pairs."""
-    half = len(rows) // 2
-    fitted_on = f"the gallery itself: {half:,} images, each against the others"
-    first = Asked(asked.means[:half], {name: column[:half] for name, column in asked.features.items()})
-    fitted = _fit_to(vectors, labels, first, test, fitted_on, seed, rows[:half])
+    """A calibration of the rows, if it holds on other pairs, and what each half says of the other half."""
+    fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
+    fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
     scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
-    columns = np.unique(labels, return_inverse=True)[1][rows[half:]]
-    chances = fitted.classes.probability(asked.means[half:])  # (R, C)
-    right = chances.argmax(axis=1) == columns
-    classes = measure_reliability(chances.max(axis=1), right).ece
-    if pairs > _MOST_ECE or classes > _MOST_POSTERIOR_ECE:
+    classes = check_posterior(asked.means, np.unique(labels, return_inverse=True)[1][rows], seed)
+    if pairs > _MOST_ECE or classes.ece - classes.by_chance > _MOST_POSTERIOR_ECE:
         return None
-    return replace(fitted, gallery=f"{because}: ECE of pairs {pairs:.4f}, of classes {classes:.4f}")
+    said = f"ECE of pairs {pairs:.4f}, of classes {classes.ece:.4f}, {classes.by_chance:.4f} by chance alone"
+    return replace(fitted, gallery=f"{because}: {said}")
 
 
 def _fit_to(

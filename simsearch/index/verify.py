@@ -26,7 +26,7 @@ from simsearch.encode.model_folder import (
     read_model_file,
 )
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.encode.reference import SHAPES, embed
+from simsearch.encode.reference import EMBEDDING_NET, KNOWN, RESIDUAL, embed, shapes_of
 from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
 from simsearch.files import read_small_file
 from simsearch.index.bundle import REBUILD, Bundle, open_bundle, open_checked, read_manifest
@@ -43,6 +43,8 @@ Rows = NDArray[np.int64]
 SAMPLE = 256  # items that are encoded and searched for again
 _SAME_VECTOR = 1e-4  # onnxruntime's kernels differ a little from processor to processor
 _COMPARED = 16  # pictures that are encoded from the checkpoint
+_MOST_PIXELS = 2**16  # of each; numpy takes too long for more
+_NAMES = {EMBEDDING_NET: "EmbeddingNet", RESIDUAL: "the residual network"}
 _SAME_WEIGHTS = 1e-5  # what `export` holds its encoder to
 _BLOCK = 4096  # rows looked at together
 _USABLE_RECALL = 0.5  # of stored vectors that an approximate index finds when asked for them
@@ -104,7 +106,8 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
     except SimsearchError as error:
         yield failed("card", error)
         return
-    yield Check("card", True, f"{card.name}, {card.parameters:,} parameters, projection finite")
+    line = "no projection" if card.projection is None else "projection finite"
+    yield Check("card", True, f"{card.name}, {card.parameters:,} parameters, {line}")
     others = [name for name in card.files if name != ENCODER]  # one that is no file's is refused when read
     files = [guarded(name, partial(_check_model_file, folder, name, card)) for name in others]
     yield from files
@@ -116,8 +119,9 @@ def _verify_model(folder: Path, random: np.random.Generator, threads: int) -> It
     yield Check(ENCODER, True, f"{len(content):,} bytes, SHA-256 right")
     yield guarded("vectors", partial(_check_model, content, card, random, threads))
     if BEST_CHECKPOINT in card.files and all(check.passed for check in files):
-        if card.training.get("network") is None:
-            yield guarded("weights", partial(_check_weights, folder, content, card, random, threads))
+        network = card.training.get("network", EMBEDDING_NET)
+        if network in KNOWN and card.input.width * card.input.height <= _MOST_PIXELS:
+            yield guarded("weights", partial(_check_weights, network, folder, content, card, random, threads))
         else:
             detail = "not compared with the encoder: that needs torch; `simsearch export` does it"
             yield Check("weights", None, detail)
@@ -201,18 +205,20 @@ def _decode_pictures(bundle: Bundle) -> str:
 
 
 def _check_weights(
-    folder: Path, content: bytes, card: ModelCard, random: np.random.Generator, threads: int
+    network: str, folder: Path, content: bytes, card: ModelCard, random: np.random.Generator, threads: int
 ) -> str:
     """The encoder and the card's projection are those of the checkpoint."""
-    if card.input != DIGIT:
+    if "network" not in card.training and card.input != DIGIT:
         raise BrokenModelError(f"{BEST_CHECKPOINT} is of a network for digits, and {ENCODER} takes others")
+    shapes = shapes_of(network, card.input)
     try:
-        weights = read_weights(read_model_file(folder, BEST_CHECKPOINT, card), SHAPES)
+        weights = read_weights(read_model_file(folder, BEST_CHECKPOINT, card), shapes)
     except ValueError as error:
-        raise BrokenModelError(f"{BEST_CHECKPOINT} holds no weights of EmbeddingNet: {error}") from error
+        what = f"{BEST_CHECKPOINT} holds no weights of {_NAMES[network]}: {error}"
+        raise BrokenModelError(what) from error
     encoder = OnnxEncoder(content, input=card.input, output=card.output, threads=threads)
     images: Pictures = random.integers(0, 256, (_COMPARED, *card.input.picture_shape)).astype(np.uint8)
-    found, expected = encoder.encode(images), embed(weights, card.input.to_batch(images))
+    found, expected = encoder.encode(images), embed(network, weights, card.input.to_batch(images))
     difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not difference <= _SAME_WEIGHTS:
         raise BrokenModelError(

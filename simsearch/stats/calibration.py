@@ -53,10 +53,14 @@ class ClassPosterior:
     """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
 
     `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-    It assumes equal priors of the classes, and that the picture shows one of them.
+    `lapse` is the share of pictures of which the scores say nothing: of these any class is as likely, so that
+    no class ever has more than 1 - `lapse` to itself (as in psychometric functions: Wichmann and Hill, "The
+    psychometric function I", Perception & Psychophysics 2001). The order of the classes stays that of their
+    means. It assumes equal priors of the classes, and that the picture shows one of them.
     """
 
     weight: float
+    lapse: float = 0.0
 
     def probability(self, means: ArrayLike) -> NDArray[np.float64]:
         """Posterior of each class.
@@ -67,7 +71,7 @@ class ClassPosterior:
         logits = self.weight * np.asarray(means, np.float64)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         posterior: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
-        return posterior
+        return (1 - self.lapse) * posterior + self.lapse / posterior.shape[-1]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from simsearch.stats.calibration import ClassPosterior, PlattScaling
 
 _STEPS = 100  # of Newton's method, which needs about ten
 _MOST_WEIGHT = 1_000.0  # of a class posterior whose every top class is right
+_FIRST_LAPSE = 0.02
+_ROUNDS = 50
+_SETTLED = 1e-5  # of the lapse from round to round
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +71,46 @@ def fit_platt_scaling(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> P
 
 
 def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> ClassPosterior:
-    """The temperature under which the true classes are most likely; the likelihood has one maximum.
+    """The temperature and the lapse under which the true classes are most likely.
+
+    By expectation and maximization (Dempster, Laird and Rubin 1977): a picture counts as lapsed as far as its
+    class is likely by the lapse alone. n right answers of n are no certainty: as with the targets of Platt
+    ("Probabilistic Outputs for Support Vector Machines", 1999), one answer beside those is of any class.
 
     :param means: Mean score of each class's five nearest items, float64 (Q, C).
     :param labels: The true class's column, int64 (Q,).
     """
-    true = means[np.arange(len(labels)), labels].mean()
+    count, classes = means.shape
+    targets = np.full(means.shape, 1 / (count + 1) / classes)  # (Q, C)
+    targets[np.arange(count), labels] += count / (count + 1)
+    weight, lapse = _fit_temperature(means, targets, 0.0), _FIRST_LAPSE
+    for _ in range(_ROUNDS):
+        lapsed = targets * (lapse / classes) / ClassPosterior(weight, lapse).probability(means)  # (Q, C)
+        before, lapse = lapse, float(lapsed.sum() / count)
+        weight = _fit_temperature(means, targets - lapsed, weight)
+        if abs(lapse - before) < _SETTLED:
+            break
+    return ClassPosterior(weight, lapse)
+
+
+def _fit_temperature(means: NDArray[np.float64], targets: NDArray[np.float64], weight: float) -> float:
+    """The weight under which the targets (Q, C), how much each class counts as the true one, are likeliest.
+
+    The likelihood has one maximum: Newton's method finds it from a weight, between bounds that close in.
+    """
+    wanted, shares = float((targets * means).sum()), targets.sum(axis=1)
     low, high = 0.0, _MOST_WEIGHT
-    for _ in range(60):  # where the expected mean equals the true one, the derivative is 0
-        middle = (low + high) / 2
-        expected = (ClassPosterior(middle).probability(means) * means).sum(axis=1).mean()
-        low, high = (middle, high) if expected < true else (low, middle)
-    return ClassPosterior(low)
+    for _ in range(_STEPS):
+        chances = ClassPosterior(weight).probability(means)
+        expected = (chances * means).sum(axis=1)  # (Q,)
+        slope = wanted - float(shares @ expected)
+        low, high = (weight, high) if slope > 0 else (low, weight)
+        curvature = float(shares @ ((chances * means**2).sum(axis=1) - expected**2))
+        step = weight + slope / max(curvature, 1e-12)
+        before, weight = weight, step if low < step < high else (low + high) / 2
+        if abs(weight - before) < 1e-9 * max(1.0, weight):
+            break
+    return weight
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simsearch.stats.significance import Interval
 
 BINS = 15
+_DRAWS = 100
 _Z = 1.959964  # 97.5 % of a normal distribution lie below
 
 
@@ -52,6 +53,18 @@ def measure_reliability(probabilities: NDArray[np.float64], truth: NDArray[np.bo
         predicted=_without_nan(predicted),
         observed=_without_nan(observed),
     )
+
+
+def ece_by_chance(probabilities: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """The ECE that probabilities show on average though they are right: each bin of few deviates by chance.
+
+    By consistency resampling (Broecker and Smith, "Increasing the Reliability of Reliability Diagrams",
+    Weather and Forecasting 2007): truth is drawn from the probabilities themselves.
+
+    :param probabilities: In [0, 1], float64 (P,), at least one.
+    """
+    drawn = (rng.random(len(probabilities)) < probabilities for _ in range(_DRAWS))
+    return float(np.mean([measure_reliability(probabilities, truth).ece for truth in drawn]))
 
 
 def share_interval(share: float, count: int) -> Interval:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 class Step:
     """One operation of the network in the order in which they ran, with what came out of it.
 
-    `name` is the layer's own ("conv1"), empty for an operation without weights. `shape` leaves the batch out.
+    `name` is the layer's own ("conv1", "block1.conv1"), empty for an operation without weights. `shape`
+    leaves the batch out.
     """
 
     operation: str  # "Conv2d", "relu", "max_pool2d"
@@ -29,10 +30,12 @@ class Step:
 class Anatomy:
     """A SimilarityModel as two images ran through it.
 
-    `towers` are the steps of both images; `shared` says whether both went through the same layers.
+    `network` is the name of the class that both towers are of; `towers` are the steps of both images;
+    `shared` says whether both went through the same layers.
     """
 
-    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (H, W) each
+    network: str
+    images: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (H, W) or (H, W, 3) each
     towers: tuple[tuple[Step, ...], tuple[Step, ...]]
     head: tuple[Step, ...]  # after both towers have met
     shared: bool

@@ -18,27 +18,33 @@ from simsearch.encode.model_folder import (
     read_model_file,
 )
 from simsearch.errors import BadInputError
-from simsearch.prepare.prepare import to_batch
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.prepare import DIGIT
 from simsearch.train.anatomy import Anatomy, Step
 from simsearch.train.checkpoints import load_model
 from simsearch.train.model import SimilarityModel
-from simsearch.train.networks import DIGIT_NETWORK, network_of
+from simsearch.train.networks import EMBEDDING_NET, NETWORKS, network_of
 
 
-def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Anatomy:
+def dissect(
+    model: SimilarityModel,
+    first: NDArray[np.uint8],
+    second: NDArray[np.uint8],
+    input: ImageInput = DIGIT,
+) -> Anatomy:
     """Run two images through a model and record every operation, its shapes and its values.
 
     Nothing is told of the model that its own `forward` did not do: `torch.fx` traces it, an interpreter
     runs the trace.
 
-    :param first: uint8 (H, W); and `second`.
+    :param first: uint8 of `input.picture_shape`; and `second`.
     :raises ValueError: If what was traced is not two towers that meet in one cosine.
     """
     model = model.eval()
     traced = fx.symbolic_trace(model)
     recorder = _Recorder(traced)
     device = next(model.parameters()).device
-    images = [torch.from_numpy(to_batch(pixels[None])).to(device) for pixels in (first, second)]
+    images = [torch.from_numpy(input.to_batch(pixels[None])).to(device) for pixels in (first, second)]
     with torch.inference_mode():
         recorder.run(*images)
     inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
@@ -49,6 +55,7 @@ def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np
     if not left or not right or not head or "cosine" not in recorder.steps[head[0]].operation:
         raise ValueError("this is not two towers that meet in a cosine")
     return Anatomy(
+        network=type(model.embedding).__name__,
         images=(first, second),
         towers=(
             tuple(recorder.steps[node] for node in left),
@@ -62,17 +69,19 @@ def dissect(model: SimilarityModel, first: NDArray[np.uint8], second: NDArray[np
     )
 
 
-def check_dissectable(folder: Path) -> None:
-    """Refuse models whose checkpoint is no EmbeddingNet of digits, which alone is taken apart.
+def input_of_dissectable(folder: Path) -> ImageInput:
+    """What the network of a model folder takes, refusing models that were not trained from scratch here.
 
     :raises MissingModelError: If the folder holds no model.
-    :raises BadInputError: If it is another network.
+    :raises BadInputError: If its network is not known: an imported encoder, or one with a head.
     """
     card = read_model_card(folder)
-    if network_of(card) != DIGIT_NETWORK:
+    if BEST_CHECKPOINT not in card.files or card.training.get("network", EMBEDDING_NET) not in NETWORKS:
         raise BadInputError(
-            f"{card.name} is another network than an EmbeddingNet of digits, which alone can be drawn"
+            f"{card.name} holds no network that was trained from scratch, which alone can be drawn",
+            hint="`simsearch train --network residual` trains one",
         )
+    return card.input
 
 
 def dissect_folder(
@@ -86,7 +95,7 @@ def dissect_folder(
     card = read_model_card(folder)
     checkpoint = read_model_file(folder, BEST_CHECKPOINT, card)
     model = load_model(folder / BEST_CHECKPOINT, network_of(card), sha256=FileRecord.of(checkpoint).sha256)
-    return card, dissect(model, first, second)
+    return card, dissect(model, first, second, card.input)
 
 
 class _Recorder(fx.Interpreter):
@@ -101,12 +110,13 @@ class _Recorder(fx.Interpreter):
         value = super().run_node(n)
         if n.op in ("call_module", "call_function", "call_method"):
             layer = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+            parameters = 0 if layer is None else sum(p.numel() for p in layer.parameters())
             output = value[0] if isinstance(value, Tensor) and value.ndim else value
             self.steps[n] = Step(
                 operation=_operation(n, layer),
-                name="" if layer is None else str(n.target).rpartition(".")[2],
+                name=str(n.target).partition(".")[2] or str(n.target) if parameters else "",
                 detail=_detail(n, layer),
-                parameters=0 if layer is None else sum(p.numel() for p in layer.parameters()),
+                parameters=parameters,
                 shape=tuple(output.shape),
                 output=output.float().cpu().numpy(),
             )

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from simsearch.encode.checkpoint import open_archive, read_state, read_weights
 from simsearch.encode.model_folder import BEST_CHECKPOINT, PRETRAINED
-from simsearch.encode.reference import SHAPES, embed
+from simsearch.encode.reference import EMBEDDING_NET, KNOWN, embed, shapes_of
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.prepare import DIGIT
 
 
 def packed(*parts: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
@@ -107,6 +109,7 @@ def test_a_compressed_part_is_refused() -> None:
         open_archive(packed(("a/data.pkl", b"}."), compression=zipfile.ZIP_DEFLATED))
 
 
+SHAPES = shapes_of(EMBEDDING_NET, DIGIT)
 SHIPPED = (PRETRAINED / BEST_CHECKPOINT).read_bytes()
 
 
@@ -148,9 +151,44 @@ def test_a_checkpoint_that_is_not_as_it_should_be_is_refused(name: str) -> None:
         read_weights(BROKEN[name], SHAPES)
 
 
+INPUTS = {
+    "digits": DIGIT,
+    "small grays": ImageInput("photo", 1, 13, 30, 1, (0.5,), (0.25,)),
+    "colors, halved twice": ImageInput("photo", 1, 70, 41, 3, (0.5,) * 3, (0.25,) * 3),
+}
+
+
+@pytest.mark.parametrize("input", INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("name", KNOWN)
+def test_numpy_and_torch_compute_the_same_vectors(name: str, input: ImageInput) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
+    from simsearch.train.checkpoints import checkpoint_bytes
+    from simsearch.train.loop import seeded
+    from simsearch.train.model import SimilarityModel
+    from simsearch.train.networks import ImageNetwork
+
+    with seeded(3):
+        model = SimilarityModel(embedding=ImageNetwork(name, input).build())
+        with torch.no_grad():
+            for part in model.embedding.modules():  # or batch normalization changes nothing
+                if hasattr(part, "running_mean"):
+                    part.running_mean.normal_(0, 0.2)
+                    part.running_var.uniform_(0.5, 2)
+                    part.weight.uniform_(0.5, 2)
+                    part.bias.normal_(0, 0.2)
+        images = torch.randn(3, *input.tensor_shape)
+    state = {key: value for key, value in model.state_dict().items() if "num_batches" not in key}
+    shapes = shapes_of(name, input)
+    assert {key: tuple(value.shape) for key, value in state.items()} == shapes
+    with torch.inference_mode():
+        expected = model.eval().embedding(images).numpy()
+    found = embed(name, read_weights(checkpoint_bytes(model.state_dict()), shapes), images.numpy())
+    assert np.abs(found - expected).max() < 2e-6
+
+
 def test_numpy_torch_and_onnxruntime_compute_the_same_vectors() -> None:
     images = np.random.default_rng(4).normal(size=(5, 1, 28, 28)).astype(np.float32)
-    expected = embed(read_weights(SHIPPED, SHAPES), images)
+    expected = embed(EMBEDDING_NET, read_weights(SHIPPED, SHAPES), images)
     torch = pytest.importorskip("torch", reason="needs the extra: pip install 'simsearch[train]'")
     from simsearch.train.checkpoints import load_model
 

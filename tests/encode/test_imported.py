@@ -95,10 +95,35 @@ def test_an_imported_encoder_gives_what_its_graph_says(tmp_path: Path) -> None:
             3,
             "a picture alone has another vector than in a batch",
         ),
+        (
+            [
+                helper.make_node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
+                helper.make_node("Sqrt", ["means"], ["vectors"]),
+            ],
+            3,
+            "run on pictures in a batch: the encoder gave no unit vector for image 0",
+        ),
+        (
+            [
+                helper.make_node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
+                helper.make_node("ReduceMean", ["means"], ["of batch"], axes=[0], keepdims=1),
+                helper.make_node("Sub", ["means", "of batch"], ["vectors"]),
+            ],
+            3,
+            "run on pictures alone: the encoder gave no unit vector for image 0",
+        ),
+        (
+            [
+                helper.make_node("ReduceMean", ["images"], ["means"], axes=[2, 3], keepdims=0),
+                helper.make_node("ReduceMean", ["means"], ["vectors"], axes=[1], keepdims=1),
+            ],
+            1,
+            "its vectors have one number",
+        ),
         ([helper.make_node("Shape", ["images"], ["vectors"])], 3, "its output"),
         ([helper.make_node("Identity", ["images"], ["vectors"])], 3, "its output"),
     ],
-    ids=["constant", "looks at its batch", "no pictures", "pictures"],
+    ids=["constant", "looks at its batch", "nan", "zero alone", "one number", "no pictures", "pictures"],
 )
 def test_what_is_no_encoder_is_refused_by_the_check_that_failed(nodes, width, reason, tmp_path) -> None:
     with pytest.raises(BadInputError, match=reason) as caught:

@@ -2,12 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from toys import TOY_CALIBRATION
 
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
-from simsearch.stats.calibration import PlattScaling
+from simsearch.stats.calibration import ClassPosterior, PlattScaling
 
 
 def stored(**changes):
@@ -37,6 +38,17 @@ def test_the_stored_form_is_this():
         "fitted_on": "nothing",
         "gallery": "",
     }
+
+
+def test_a_lapse_is_stored_where_there_is_one_and_is_a_share():
+    lapsing = replace(TOY_CALIBRATION, classes=ClassPosterior(10.0, 0.25))
+    assert store_calibration(lapsing)["classes"] == {"weight": 10.0, "lapse": 0.25}
+    fields = {"calibration": store_calibration(lapsing)}
+    restore_calibration(fields)
+    assert fields == {"calibration": lapsing}
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match=r"classes\.lapse"):
+            restore_calibration({"calibration": stored(classes={"weight": 10.0, "lapse": wrong})})
 
 
 def test_a_document_gets_its_records_back():

@@ -29,7 +29,7 @@ from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.search.searcher import Searcher
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration
+from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, ClassPosterior
 from simsearch.stats.pairs import roc_auc, verify_pairs
 
 
@@ -109,7 +109,8 @@ def test_a_gallery_on_which_the_calibration_does_not_hold_gets_one_of_its_own(mo
 
     assert own.gallery.startswith("the model's did not hold: ")
     assert "; its own: ECE of pairs 0.00" in own.gallery
-    assert own.fitted_on == "the gallery itself: 300 images, each against the others"
+    assert own.gallery.endswith(" by chance alone")
+    assert own.fitted_on == "the gallery itself: 600 images, each against the others"
     assert own.novelty.weights == fitted.novelty.weights
     after = verify_pairs(gather(store).vectors, held_out.labels, own.pairs, count=20_000)
     assert after.calibration.ece < 0.01
@@ -170,20 +171,20 @@ def test_a_class_of_one_image_keeps_no_gallery_from_a_calibration(model, held_ou
     )
 
 
-def test_a_gallery_of_a_model_without_a_calibration_gets_one_that_holds_on_its_other_half(
+def test_a_gallery_of_a_model_without_a_calibration_gets_one_that_holds_across_its_halves(
     model, held_out, tmp_path
 ):
     uncalibrated = model._replace(card=structs.replace(model.card, calibration=None))
     own = build_index(held_out, uncalibrated, tmp_path / "own").calibration
     assert own is not None
-    assert own.fitted_on == "the gallery itself: 300 images, each against the others"
+    assert own.fitted_on == "the gallery itself: 600 images, each against the others"
     assert own.gallery.startswith("fitted to it: ECE of pairs 0.00")
     assert own.novelty.weights == {"best": 1.0}
     few = held_out.take(np.arange(LEAST_IMAGES - 1))
     assert build_index(few, uncalibrated, tmp_path / "few").calibration is None
 
 
-def test_a_fit_that_does_not_hold_on_the_other_half_is_not_shown(monkeypatch):
+def test_a_fit_that_does_not_hold_on_other_pairs_or_the_other_half_is_not_shown(monkeypatch):
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(4), 100)
     vectors = (np.eye(4)[labels] + rng.normal(size=(400, 4)) / 3).astype(np.float32)
@@ -192,7 +193,10 @@ def test_a_fit_that_does_not_hold_on_the_other_half_is_not_shown(monkeypatch):
     fitted = suit_gallery(None, store, None)
     assert fitted.gallery.startswith("fitted to it: ")
     wrong = replace(fitted.pairs, bias=fitted.pairs.bias + 3)
-    monkeypatch.setattr("simsearch.index.calibrate.fit_platt_scaling", lambda *_: wrong)
+    with monkeypatch.context() as patched:
+        patched.setattr("simsearch.index.calibrate.fit_platt_scaling", lambda *_: wrong)
+        assert suit_gallery(None, store, None) is None
+    monkeypatch.setattr("simsearch.stats.checking.fit_posterior", lambda *_: ClassPosterior(2.0))
     assert suit_gallery(None, store, None) is None
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from simsearch.stats.calibration import ClassPosterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 
 
@@ -57,21 +58,53 @@ def test_separable_scores_still_have_a_finite_fit():
     assert projection.probability([0.0])[0] < 0.5 < projection.probability([1.0])[0]
 
 
-def test_the_temperature_worked_by_hand():
-    # The top class lies 0.5 above the other and is right four times in five: weight x 0.5 = log 4.
-    means = np.tile([0.75, 0.25], (10, 1))
-    labels = np.array([0] * 8 + [1] * 2)
+def test_the_posterior_worked_by_hand():
+    # The top class lies 0.5 above the other, and is right four times in five: so is the posterior, but for
+    # the one answer more that is of either class.
+    means = np.tile([0.75, 0.25], (1_000, 1))
+    labels = np.array([0] * 800 + [1] * 200)
 
     posterior = fit_posterior(means, labels)
-    assert posterior.weight == pytest.approx(2 * math.log(4))
-    assert posterior.probability(means[0]) == pytest.approx([0.8, 0.2])
+    expected = (800 * 1_000 / 1_001 + 0.5 * 1_000 / 1_001) / 1_000
+    assert posterior.probability(means[0]) == pytest.approx([expected, 1 - expected], abs=1e-4)
 
 
-def test_means_that_are_always_right_are_certain_and_means_that_never_are_say_nothing():
-    means = np.tile([0.75, 0.25], (10, 1))
+def test_a_lapse_is_told_from_a_temperature():
+    # Pictures far from any doubt and yet wrong three times in a hundred: no temperature alone can say so.
+    rng = np.random.default_rng(0)
+    means = rng.uniform(0.2, 0.9, (20_000, 6))
+    truth = ClassPosterior(15.0, 0.08)
+    chances = truth.probability(means)
+    labels = (rng.random(20_000)[:, None] > chances.cumsum(axis=1)).sum(axis=1).clip(0, 5)
 
-    assert fit_posterior(means, np.zeros(10, int)).probability(means[0]) == pytest.approx([1, 0])
-    assert fit_posterior(means, np.ones(10, int)).weight == 0
+    found = fit_posterior(means, labels)
+    assert found.weight == pytest.approx(15.0, rel=0.03)
+    assert found.lapse == pytest.approx(0.08, abs=0.01)
+    without = fit_posterior(means, (rng.random(20_000)[:, None] > ClassPosterior(15.0).probability(means)
+                                    .cumsum(axis=1)).sum(axis=1).clip(0, 5))  # fmt: skip
+    assert without.lapse < 0.005
+
+
+def test_the_temperature_is_that_of_a_reference_where_nothing_lapses():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(1)
+    means = rng.uniform(0, 1, (3_000, 2))
+    labels = (rng.random(3_000) > ClassPosterior(4.0).probability(means)[:, 0]).astype(int)
+    reference = linear_model.LogisticRegression(C=1e9, fit_intercept=False, tol=1e-10).fit(
+        means[:, [1]] - means[:, [0]], labels
+    )
+    found = fit_posterior(means, labels)
+    assert found.weight == pytest.approx(reference.coef_[0, 0], rel=0.05)
+    assert found.lapse < 0.03
+
+
+@pytest.mark.parametrize("count", [10, 120])
+def test_answers_that_were_always_right_are_no_certainty_and_those_that_never_were_say_nothing(count):
+    means = np.tile([0.75, 0.25], (count, 1))
+
+    always = fit_posterior(means, np.zeros(count, int)).probability(means[0])
+    assert always[1] == pytest.approx(0.5 / (count + 1), rel=1e-2)
+    assert fit_posterior(means, np.ones(count, int)).weight == 0
 
 
 def test_cuts_by_hand():

@@ -12,15 +12,16 @@ from toys import quadrant_image
 
 from simsearch.encode.model_folder import PRETRAINED, ModelCard, write_model_card
 from simsearch.errors import BadInputError
-from simsearch.prepare.prepare import to_batch
+from simsearch.prepare.prepare import DIGIT, to_batch
 from simsearch.search.searcher import Searcher
 from simsearch.show.figures.architecture import architecture_figure
 from simsearch.show.figures.sheet import Style
 from simsearch.show.figures.theme import DARK
 from simsearch.stats.calibration import PlattScaling
 from simsearch.train.anatomy import Anatomy, blocks
-from simsearch.train.dissect import check_dissectable, dissect, dissect_folder
+from simsearch.train.dissect import dissect, dissect_folder, input_of_dissectable
 from simsearch.train.model import SimilarityModel
+from simsearch.train.networks import ImageNetwork, photo_input
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_another_network_has_another_anatomy_and_another_figure(
     written = texts(figure)
     assert {"first 3x7", "max pool 4x4", "8 x 28 x 28", "8 x 7 x 7", "50 values"} <= set(written)
     assert "conv1 5x5" not in written
-    assert written[0] == f"EmbeddingNet: {8 * 21 + 8 + 392 * 50 + 50:,} parameters"
+    assert written[0] == f"Wider: {8 * 21 + 8 + 392 * 50 + 50:,} parameters"
     assert untidy(figure) == []
 
 
@@ -178,7 +179,23 @@ def test_the_shipped_model_can_be_dissected_and_its_card_comes_along() -> None:
     assert anatomy.logit == pytest.approx(float(card.projection.logit(anatomy.cosine)), abs=1e-4)
 
 
-def test_a_network_of_other_pictures_is_not_drawn(tmp_path):
+def test_a_residual_network_of_colors_is_drawn_with_what_it_adds() -> None:
+    input = photo_input((40, 24), 3)
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 256, (2, 24, 40, 3)).astype(np.uint8)
+    model = SimilarityModel(embedding=ImageNetwork("residual", input).build())
+    anatomy = dissect(model, first, second, input)
+    added = [step.shape for step in anatomy.towers[0] if step.operation == "add"]
+    assert added == [(56, 6, 10), (96, 3, 5)]
+    figure = architecture_figure(anatomy)
+    assert untidy(figure) == []
+    written = texts(figure)
+    assert written[0] == f"ResidualNet: {anatomy.parameters:,} parameters"
+    assert {"3 x 24 x 40", "stem.0.0 3x3", "block1.conv2 3x3", "56 x 6 x 10", "128 values"} <= set(written)
+    assert written.count("+ what went in") == 2
+
+
+def test_what_was_not_trained_from_scratch_is_not_drawn(tmp_path):
     card = ModelCard(
         name="photos",
         created="",
@@ -187,9 +204,9 @@ def test_a_network_of_other_pictures_is_not_drawn(tmp_path):
         preprocessing=1,
         projection=None,
         files={},
-        training={"network": "residual"},
+        training={"network": "head"},
     )
     write_model_card(tmp_path, card)
-    with pytest.raises(BadInputError, match=r"^photos is another network than an EmbeddingNet of digits"):
-        check_dissectable(tmp_path)
-    check_dissectable(PRETRAINED)
+    with pytest.raises(BadInputError, match=r"^photos holds no network that was trained from scratch"):
+        input_of_dissectable(tmp_path)
+    assert input_of_dissectable(PRETRAINED) == DIGIT

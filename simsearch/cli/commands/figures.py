@@ -115,15 +115,15 @@ def architecture(
     require("torch", "train")
     from simsearch.encode.model_folder import PRETRAINED
     from simsearch.index.bundle import open_bundle
-    from simsearch.prepare.prepare import prepare_image
+    from simsearch.prepare.pictures import prepare_picture
     from simsearch.show.figures.architecture import architecture_figure, example_images
-    from simsearch.train.dissect import check_dissectable, dissect_folder
+    from simsearch.train.dissect import dissect_folder, input_of_dissectable
 
-    check_dissectable(model or PRETRAINED)
+    takes = input_of_dissectable(model or PRETRAINED)
     if images:
-        first, second = (prepare_image(path).pixels for path in images)
+        first, second = (prepare_picture(path, takes).pixels for path in images)
     else:
-        first, second = example_images(open_bundle(index.folder()))
+        first, second = example_images(open_bundle(index.folder()), takes)
     card, anatomy = dissect_folder(model or PRETRAINED, first, second)
     about = f"model {card.name}; all blocks to one scale, each front the channel of most contrast"
     drawing.save(architecture_figure(anatomy, drawing.style, about=about))

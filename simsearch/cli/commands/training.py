@@ -52,8 +52,11 @@ class TrainedNetwork:
         ),
     ] = None
     network: Annotated[
-        str, typer.Option(help="From scratch: embedding-net, or residual.", rich_help_panel=_MODEL)
-    ] = "embedding-net"
+        str | None,
+        typer.Option(
+            help="From scratch: embedding-net, which is the default, or residual.", rich_help_panel=_MODEL
+        ),
+    ] = None
     size: Annotated[
         str | None,
         typer.Option(
@@ -152,6 +155,11 @@ def _train_head(
     from simsearch.train.head_run import train_head
     from simsearch.train.recipes import configure
 
+    if model.network is not None:
+        raise BadInputError(
+            "on an encoder a head is trained, not a network from scratch",
+            hint="leave --network out, or --encoder",
+        )
     if model.size is not None or model.channels is not None:
         raise BadInputError(
             "an encoder says itself what pictures it takes", hint="leave --size and --channels out"
@@ -191,14 +199,15 @@ def _network(model: TrainedNetwork) -> ImageNetwork:
     """
     from simsearch.prepare.inputs import parse_size
     from simsearch.prepare.prepare import DIGIT
-    from simsearch.train.networks import ImageNetwork, check_network, photo_input
+    from simsearch.train.networks import EMBEDDING_NET, ImageNetwork, check_network, photo_input
 
-    check_network(model.network)
+    name = model.network or EMBEDDING_NET
+    check_network(name)
     if model.size is None:
         if model.channels is not None:
             raise BadInputError("--channels goes with --size", hint="such as --size 64 --channels 1")
-        return ImageNetwork(model.network, DIGIT)
-    return ImageNetwork(model.network, photo_input(parse_size(model.size), model.channels or 3))
+        return ImageNetwork(name, DIGIT)
+    return ImageNetwork(name, photo_input(parse_size(model.size), model.channels or 3))
 
 
 def _find(data: TrainingData, recipe: Recipe) -> TrainingSet:

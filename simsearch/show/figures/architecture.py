@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from simsearch.index.bundle import Bundle
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.show.figures.sheet import HEADER, MARGIN, PLAIN, Sheet, Style
 from simsearch.stats.calibration import PlattScaling
 from simsearch.text import percent
@@ -29,6 +31,7 @@ _PLAIN_NAMES = {
     "normalize": "to length 1",
     "flatten": "flatten",
     "cosine_similarity": "cosine",
+    "add": "+ what went in",
 }
 
 
@@ -49,7 +52,7 @@ def architecture_figure(anatomy: Anatomy, style: Style = PLAIN, *, about: str = 
     width = max(2 * MARGIN + sum(widths) + (len(widths) - 1) * _GAP, _LEAST_WIDTH)
     blocks_height = tallest + lines * _LINE + 0.55
     sheet = Sheet(style, width, HEADER + blocks_height + _TOWERS)
-    sheet.header(f"EmbeddingNet: {anatomy.parameters:,} parameters", about)
+    sheet.header(f"{anatomy.network}: {anatomy.parameters:,} parameters", about)
     middle = HEADER + 0.1 + tallest / 2
     gap = (sheet.width - 2 * MARGIN - sum(widths)) / (len(widths) - 1)
     x = end = MARGIN
@@ -70,18 +73,25 @@ def architecture_figure(anatomy: Anatomy, style: Style = PLAIN, *, about: str = 
     return sheet.figure
 
 
-def example_images(bundle: Bundle) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The first item of a gallery and the next one of its class, or the first again if it has no other."""
+def example_images(bundle: Bundle, input: ImageInput) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first item of a gallery and the next one of its class, or the first again if it has no other.
+
+    :param input: What a network takes: small pictures of another gallery are prepared for it.
+    """
     other = 0
     if bundle.labels is not None:
         others = np.flatnonzero(bundle.labels[1:] == bundle.labels[0]) + 1
         other = int(others[0]) if len(others) else 0
-    return np.array(bundle.thumbnails[0]), np.array(bundle.thumbnails[other])
+    found = [np.array(bundle.thumbnails[row]) for row in (0, other)]
+    if bundle.manifest.input != input or not bundle.keeps_input:
+        found = [prepare_picture(pixels, input).pixels for pixels in found]
+    return found[0], found[1]
 
 
 def _input_block(pixels: NDArray[np.uint8]) -> Block:
-    """The picture as a block of one channel."""
-    return Block((Step("image", "", "", 0, (1, *pixels.shape), pixels[None].astype(np.float32)),))
+    """The picture as a block of its channels."""
+    values = np.atleast_3d(pixels).transpose(2, 0, 1).astype(np.float32)  # (C, H, W)
+    return Block((Step("image", "", "", 0, values.shape, values),))
 
 
 def _label(block: Block) -> tuple[str, ...]:
@@ -174,7 +184,7 @@ def _draw_towers(sheet: Sheet, top: float, anatomy: Anatomy) -> None:
         sheet.picture(MARGIN, y - side / 2, side, pixels)
         sheet.arrow((MARGIN + side + 0.06, y), (at_net - 0.05, y))
         sheet.box(at_net, y - 0.3, net, 0.6, fill=theme.panel, edge=theme.blue, line=1.6, rounding=0.08)
-        sheet.text(at_net + net / 2, y, "EmbeddingNet", weight="bold", ha="center", va="center")
+        sheet.text(at_net + net / 2, y, anatomy.network, weight="bold", ha="center", va="center")
         sheet.arrow((at_net + net + 0.05, y), (at_strip - 0.05, y))
         _draw_strip(sheet, at_strip, y, strip, tower[-1].output)
         sheet.arrow((at_strip + strip + 0.06, y), (at_cosine - 0.05, meet + (0.12 if y > meet else -0.12)))

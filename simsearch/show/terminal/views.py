@@ -23,6 +23,7 @@ from simsearch.stats.calibration import (
     MATCH,
     UNKNOWN,
     Calibration,
+    ClassPosterior,
     PlattScaling,
 )
 from simsearch.stats.pairs import Verification
@@ -263,7 +264,7 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
         "calibration": f"{_projection(calibration.pairs)}",
         "fitted on": calibration.fitted_on,
         "on the gallery": calibration.gallery,
-        "posterior": f"softmax of {calibration.classes.weight:.3f} x mean cosine of a class's five nearest",
+        "posterior": _posterior(calibration.classes),
         **{
             meanings[name]: f"{limit.value:.4f}: {limit.target}"
             for name, limit in calibration.thresholds.items()
@@ -271,6 +272,11 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
         },
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _posterior(classes: ClassPosterior) -> str:
+    softmax = f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"
+    return softmax if not classes.lapse else f"{softmax}, with a lapse of {classes.lapse:.4f}"
 
 
 def _versions(versions: Mapping[str, str]) -> str:
