@@ -36,6 +36,7 @@ from simsearch.files import (
     sync_folder,
     write_atomically,
 )
+from simsearch.index.checked import checked_by_block
 from simsearch.index.columns import Arrays, Columns
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
 from simsearch.index.rows import JoinedRows
@@ -57,7 +58,7 @@ _CHUNK = 2**20  # bytes
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """An open index; every file has been verified. Columns are in order of id, row by row."""
+    """An open index; what is read of it has been verified. Columns are in order of id, row by row."""
 
     folder: Path
     manifest: Manifest
@@ -124,6 +125,8 @@ class Bundle:
 
 def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES) -> Bundle:
     """Open an index, verifying size and checksum of each file before it is parsed.
+
+    Of large files that are mapped, each block is verified before it is first used; `verify` looks at all.
 
     :param private: Files of vectors and pictures of at most so many bytes are read, larger ones mapped. A
         mapped file opens sooner and shares its memory, and kills this process if it is cut short in place: 0
@@ -292,8 +295,14 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
 def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundle:
     with contextlib.ExitStack() as held:
         shared, *parts = (
-            {role: held.enter_context(open_checked(folder, entry)) for role, entry in files.items()}
-            for files in (manifest.shared, *(part.files for part in manifest.parts))
+            {
+                role: held.enter_context((open_sized if role in by_block else open_checked)(folder, entry))
+                for role, entry in files.items()
+            }
+            for files, by_block in (
+                (manifest.shared, ()),
+                *((part.files, checked_by_block(part, private)) for part in manifest.parts),
+            )
         )
         with consistent(folder):
             return _parse(folder, manifest, shared, parts, threads, private)
@@ -327,7 +336,7 @@ def _parse(
         return Bundle(folder, manifest, served, encoder, columns)
     removed = load_removed(shared, manifest)
     parts = [
-        open_part(opened, segment.count, manifest, removed, private)
+        open_part(opened, segment, manifest, removed, private)
         for opened, segment in zip(files, manifest.parts, strict=True)
     ]
     store, arrays = _joined(parts, removed) if manifest.is_changed else _alone(parts[0])
@@ -374,15 +383,39 @@ def open_checked(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
     :raises FileNotFoundError: If it is not there.
     :raises BrokenBundleError: If it cannot be read, or is another.
     """
+    with open_sized(folder, entry) as file:
+        try:
+            damaged = checksum(file) != entry.xxh3_128
+        except OSError as error:
+            raise _unreadable(folder / entry.name, error) from error
+        if damaged:
+            raise _damaged(folder / entry.name)
+        yield file
+
+
+@contextlib.contextmanager
+def open_sized(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
+    """Open one of an index's files, whose blocks are checked before they are used, its size compared.
+
+    :raises FileNotFoundError, BrokenBundleError: As `open_checked`.
+    """
     path = folder / entry.name
     with contextlib.ExitStack() as held:
         try:
             file = held.enter_context(open_regular(path))
-            damaged = size_of(file) != entry.size or checksum(file) != entry.xxh3_128
+            damaged = size_of(file) != entry.size
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD) from error
+            raise _unreadable(path, error) from error
         if damaged:
-            raise BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)
+            raise _damaged(path)
         yield file
+
+
+def _unreadable(path: Path, error: OSError) -> BrokenBundleError:
+    return BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD)
+
+
+def _damaged(path: Path) -> BrokenBundleError:
+    return BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)

@@ -43,6 +43,7 @@ ROLES = {
     "vectors": "npy",
     "stamps": "npy",
     "removed": "npy",
+    "blocks": "npy",
 }
 _SHARED_ROLES = frozenset({"encoder", "removed"})  # of the whole index, not of a segment
 _REQUIRED_ROLES = frozenset({"index", "ids", "sources", "source_ends"})
@@ -177,7 +178,7 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
             }
         )
         if any(getattr(self, name) != default for name, default in _SEGMENTS_FIELDS.items()) or (
-            self.files.keys() & {"stamps", "removed"}
+            self.files.keys() & {"stamps", "removed", "blocks"}
         ):
             return with_checksum({"format": SEGMENTS_FORMAT, **fields})
         for name in _SEGMENTS_FIELDS:

@@ -29,8 +29,8 @@ class _Packed:
 
     _UNCOVERED: str
 
-    def __init__(self, content: bytes, ends: NDArray[np.int64]) -> None:
-        """Wrap content whose entry i ends before byte ends[i].
+    def __init__(self, content: Any, ends: NDArray[np.int64]) -> None:
+        """Wrap content whose entry i ends before byte ends[i]: bytes, or what gives the bytes of a stretch.
 
         :raises ValueError: If the ends do not cover the content.
         """
@@ -44,7 +44,8 @@ class _Packed:
     def _entry(self, row: int) -> bytes:
         row = range(len(self))[row]
         start = int(self.ends[row - 1]) if row else 0
-        return self.content[start : int(self.ends[row])]
+        entry: bytes = self.content[start : int(self.ends[row])]
+        return entry
 
 
 class Sources(_Packed, Sequence[str]):

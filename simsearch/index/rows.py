@@ -46,7 +46,7 @@ class JoinedRows(Sequence[Any]):
 
     def _several(self, rows: Rows) -> Any:
         part_of = np.searchsorted(self._ends, rows, "right")
-        if isinstance(self._parts[0], np.ndarray):
+        if hasattr(self._parts[0], "dtype"):
             found = np.empty((len(rows), *self._parts[0].shape[1:]), self._parts[0].dtype)
             for number in np.unique(part_of):
                 chosen = part_of == number

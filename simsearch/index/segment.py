@@ -13,12 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.files import size_of
-from simsearch.index.manifest import Manifest
+from simsearch.index.checked import (
+    BLOCKS,
+    Blocks,
+    CheckedArray,
+    CheckedBytes,
+    CheckedVectors,
+    block_count,
+    map_blocks,
+)
+from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.reading import STAMP
 from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit, positions
-from simsearch.index.stores.opening import open_store
-from simsearch.prepare.inputs import Pictures
+from simsearch.index.stores.flat import FlatStore
+from simsearch.index.stores.opening import flat_start, open_store
 
 Files = Mapping[str, io.BufferedReader]
 
@@ -50,7 +59,7 @@ class Part:
 
     items: Items
     store: VectorStore
-    thumbnails: Pictures | SmallPictures  # n
+    thumbnails: Any  # n pictures by row: an array, or read when they are asked for
 
 
 def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> Items:
@@ -68,19 +77,30 @@ def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> It
     return Items(ids, kept, _load_labels(files, count, manifest, kept), sources, stamps)
 
 
-def open_part(files: Files, count: int, manifest: Manifest, removed: Ids, private: int) -> Part:
-    """Parse a segment of `count` rows from files whose sizes and checksums are right.
+def open_part(files: Files, segment: Segment, manifest: Manifest, removed: Ids, private: int) -> Part:
+    """Parse a segment from files whose sizes are right, and checksums, but for what is checked by block.
 
     :param private: Files of arrays of at most so many bytes are read, larger ones mapped.
     :raises ValueError: As `open_items`.
     """
+    count, shape = segment.count, (segment.count, manifest.dim)
     items = open_items(files, count, manifest, removed)
-    vectors = None
-    if "vectors" in files:
-        vectors = load_array(files["vectors"], np.float32, (count, manifest.dim), private)
-    thumbnails = _load_thumbnails(files, count, manifest, private)
+    blocks: dict[str, Blocks] = {}
+    if BLOCKS in files:
+        sums = load_array(files[BLOCKS], np.uint64, (block_count(segment.files),))
+        blocks = map_blocks(files, segment, sums, private)
+    vectors: Any = None
+    if "vectors" in blocks:
+        vectors = CheckedVectors(blocks["vectors"], array_start(files["vectors"], np.float32, shape), shape)
+    elif "vectors" in files:
+        vectors = load_array(files["vectors"], np.float32, shape, private)
+    thumbnails = _load_thumbnails(files, count, manifest, private, blocks)
+    if "index" in blocks:
+        start = flat_start(files["index"], *shape[::-1])
+        vectors = CheckedVectors(blocks["index"], start, shape)
+        return Part(items, FlatStore(items.ids, items.labels, vectors), thumbnails)
     store = open_store(files["index"], items.ids, items.labels, vectors, dim=manifest.dim)
-    if not all(is_unit(block.vectors) for block in store.scan()):
+    if "vectors" not in blocks and not all(is_unit(block.vectors) for block in store.scan()):
         raise ValueError("a stored vector is not finite and of length 1")
     return Part(items, store, thumbnails)
 
@@ -165,8 +185,14 @@ def _load_labels(
 
 
 def _load_thumbnails(
-    files: Files, count: int, manifest: Manifest, private: int
-) -> NDArray[np.uint8] | SmallPictures:
+    files: Files, count: int, manifest: Manifest, private: int, blocks: Mapping[str, Blocks]
+) -> Any:
+    """The pictures, uint8 (count, H, W) or (count, H, W, 3), or small ones."""
     if "thumbnails" in files:
-        return load_array(files["thumbnails"], np.uint8, (count, *manifest.input.picture_shape), private)
-    return SmallPictures(files["pictures"].read(), load_array(files["picture_ends"], np.int64, (count,)))
+        shape = (count, *manifest.input.picture_shape)
+        if "thumbnails" not in blocks:
+            return load_array(files["thumbnails"], np.uint8, shape, private)
+        start = array_start(files["thumbnails"], np.uint8, shape)
+        return CheckedArray(blocks["thumbnails"], start, np.uint8, shape)
+    content = CheckedBytes(blocks["pictures"]) if "pictures" in blocks else files["pictures"].read()
+    return SmallPictures(content, load_array(files["picture_ends"], np.int64, (count,)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import Writer, write_array, write_data_file
-from simsearch.index.manifest import Segment
+from simsearch.index.checked import BLOCKS, block_sums
+from simsearch.index.manifest import FileEntry, Segment
 from simsearch.index.packed import SmallPictures, Sources, keeps_pixels
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
@@ -70,7 +71,16 @@ def write_segment(folder: Path, store: FaissStore, described: Described, *, fact
     if not store.is_exact:
         writers["vectors"] = write_array(gather(store).vectors)
     files = {role: write_data_file(folder, role, write) for role, write in writers.items()}
-    return Segment(len(store), factory, files)
+    return Segment(len(store), factory, with_block_sums(folder, files))
+
+
+def with_block_sums(folder: Path, files: Mapping[str, FileEntry]) -> Mapping[str, FileEntry]:
+    """A segment's files, and one with the checksums of the blocks of those that are large; see `checked.py`.
+
+    :raises BrokenBundleError: If one is not what it was when it was written.
+    """
+    sums = block_sums(folder, files)
+    return files if sums is None else {**files, BLOCKS: write_data_file(folder, BLOCKS, write_array(sums))}
 
 
 def write_bytes(path: Path, data: bytes) -> None:

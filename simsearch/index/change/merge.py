@@ -23,7 +23,7 @@ from simsearch.index.segment import array_start, kept_rows, load_array
 from simsearch.index.stores.base import Ids
 from simsearch.index.stores.faiss_index import FLAT, make_index, write_index
 from simsearch.index.stores.opening import flat_start, write_flat
-from simsearch.index.writing import check_written, explained
+from simsearch.index.writing import check_written, explained, with_block_sums
 
 _BLOCK_BYTES = 2**22
 _PACKED = {"sources": "source_ends", "pictures": "picture_ends"}
@@ -82,7 +82,7 @@ def merge_segments(
             files["index"] = write_data_file(
                 folder, "index", lambda path: _train(path, folder / stored.name, factory)
             )
-    return Segment(count, factory, files)
+    return Segment(count, factory, with_block_sums(folder, files))
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ _PARTS = 4  # times k, into which rows are divided to find a bound of the k best
 _PART, _MOST_PARTS = 256, 512  # rows of a part where there are many, and parts
 _ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
 _ROW_BY_ROW = 4  # queries
+_STRETCH = 2**14  # vectors that are read at once, where they are not in memory
 _WIDE = 8  # queries for each class, from which on a class at a time is quicker
 
 Rows = NDArray[np.int64]
@@ -155,6 +156,8 @@ def _products(queries: Vectors, vectors: Vectors) -> Scores:
     """Rough inner products, float32 (N, Q): of few queries row by row, which is quicker than BLAS; of small
     galleries in parts that BLAS does with one thread.
     """
+    if not isinstance(vectors, np.ndarray):
+        return _read_products(queries, vectors)
     if len(queries) > _ROW_BY_ROW and len(queries) * vectors.size >= SMALL:
         return vectors @ queries.T
     products = np.empty((len(vectors), len(queries)), np.float32)
@@ -165,6 +168,15 @@ def _products(queries: Vectors, vectors: Vectors) -> Scores:
     step = max(1, _ONE_THREAD // max(1, queries.size))
     for start in range(0, len(vectors), step):
         np.matmul(vectors[start : start + step], queries.T, out=products[start : start + step])
+    return products
+
+
+def _read_products(queries: Vectors, vectors: Vectors) -> Scores:
+    """The same of vectors that are read when they are asked for: a stretch of them after the other."""
+    products = np.empty((len(vectors), len(queries)), np.float32)
+    for start in range(0, len(vectors), _STRETCH):
+        part = slice(start, start + _STRETCH)
+        products[part] = _products(queries, vectors[part])
     return products
 
 
