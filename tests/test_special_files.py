@@ -28,6 +28,7 @@ from simsearch.encode.history import HISTORY, read_history
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, MODEL_CARD, Model, open_model
 from simsearch.errors import SimsearchError
 from simsearch.evaluate.saved_report import read_report
+from simsearch.index import checked
 from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
 from simsearch.index.manifest import ROLES
 from simsearch.index.verify import verify
@@ -93,8 +94,10 @@ def _at_once_and_in_little_memory() -> Iterator[None]:
 @every_kind
 @pytest.mark.parametrize("role", ["manifest", *FILES_OF_AN_INDEX])
 def test_no_file_of_an_index_may_be_special(
-    put: Put, role: str, build_toy, toy_gallery, tmp_path: Path
+    put: Put, role: str, build_toy, toy_gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if role == "blocks":
+        monkeypatch.setattr(checked, "LARGE", 1)
     if role in CHANGED:
         index = shutil.copytree(ROOT / "tests" / "fixtures" / "format-3" / "flat", tmp_path / "changed")
     else:

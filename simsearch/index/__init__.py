@@ -19,6 +19,7 @@ catalog.py    which indexes there are: listed, renamed, deleted
 calibrate.py  validation images -> a model's calibration
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check
+checked.py    large files, checked block by block
 change/       how an index changes
 stored_map.py a layout of the items, kept beside the index
 originals.py  the files behind the items

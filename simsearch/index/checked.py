@@ -26,6 +26,7 @@ BLOCKS = "blocks"  # the role of the file of checksums
 LARGE = 2**24  # bytes of a file from which on blocks have checksums
 _ROLES = ("index", "vectors", "thumbnails", "pictures")  # in this order in the file of checksums
 _BLOCK = 2**16  # bytes
+_FEW = 64  # rows that lie apart and are read at once
 _REBUILD = "build it again with `simsearch build-index`"
 
 
@@ -37,6 +38,11 @@ def block_sums(folder: Path, files: Mapping[str, FileEntry]) -> NDArray[np.uint6
     if all(files[role].size < LARGE for role in _roles(files)):
         return None
     return np.concatenate([_sums_of(folder, files[role]) for role in _roles(files)])
+
+
+def most_read(private: int) -> int:
+    """The bytes of a FAISS index from which on it is mapped, though it was checked as a whole."""
+    return private or LARGE
 
 
 def block_count(files: Mapping[str, FileEntry]) -> int:
@@ -96,7 +102,9 @@ class Blocks:
         for number in np.unique(numbers[~self._right[numbers]]).tolist():
             block = self.content[number * _BLOCK : (number + 1) * _BLOCK]
             if xxhash.xxh3_64_intdigest(block.data) != self._sums[number]:
-                raise BrokenBundleError(f"{self._name} is damaged: its size or checksum is wrong", hint=_REBUILD)
+                raise BrokenBundleError(
+                    f"{self._name} is damaged: its size or checksum is wrong", hint=_REBUILD
+                )
             self._right[number] = True
 
     def check_bytes(self, start: int, stop: int) -> None:
@@ -156,6 +164,16 @@ class CheckedArray:
 
     def _some(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         rows = np.where(rows < 0, rows + len(self), rows)
+        if not self._blocks.once or len(rows) <= _FEW:
+            return self._read(rows)
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for start in range(0, len(rows), _FEW):  # much is mapped around each
+            found[start : start + _FEW] = self._read(rows[start : start + _FEW])
+            self._blocks.forget(0, len(self._blocks.content))
+        return found
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """These rows, their blocks checked."""
         found = self._rows[rows]  # refuses those that are not there
         starts = self._start + rows * self._width
         first, last = starts // _BLOCK, (starts + self._width - 1) // _BLOCK
@@ -222,5 +240,7 @@ def _sums_of(folder: Path, entry: FileEntry) -> NDArray[np.uint64]:
                 whole.update(block)
                 sums[number] = xxhash.xxh3_64_intdigest(block)
     if whole.hexdigest() != entry.xxh3_128:
-        raise BrokenBundleError(f"{folder / entry.name} is damaged: its size or checksum is wrong", hint=_REBUILD)
+        raise BrokenBundleError(
+            f"{folder / entry.name} is damaged: its size or checksum is wrong", hint=_REBUILD
+        )
     return sums

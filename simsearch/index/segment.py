@@ -21,6 +21,7 @@ from simsearch.index.checked import (
     CheckedVectors,
     block_count,
     map_blocks,
+    most_read,
 )
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.packed import SmallPictures, Sources
@@ -99,7 +100,9 @@ def open_part(files: Files, segment: Segment, manifest: Manifest, removed: Ids, 
         start = flat_start(files["index"], *shape[::-1])
         vectors = CheckedVectors(blocks["index"], start, shape)
         return Part(items, FlatStore(items.ids, items.labels, vectors), thumbnails)
-    store = open_store(files["index"], items.ids, items.labels, vectors, dim=manifest.dim)
+    store = open_store(
+        files["index"], items.ids, items.labels, vectors, dim=manifest.dim, most_read=most_read(private)
+    )
     if "vectors" not in blocks and not all(is_unit(block.vectors) for block in store.scan()):
         raise ValueError("a stored vector is not finite and of length 1")
     return Part(items, store, thumbnails)

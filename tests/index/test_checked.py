@@ -1,8 +1,7 @@
-"""Large files are checked block by block when they are used: damage is refused there, and found by `verify`."""
+"""Large files are checked block by block when they are used: damage is refused, and found by `verify`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +126,15 @@ def test_a_vector_that_is_no_unit_vector_is_refused_when_it_is_read(index: Path)
     for _ in range(2):
         with pytest.raises(BrokenBundleError, match="is not finite and of length 1"):
             store.vectors(np.array([4, 5]))
+
+
+@pytest.mark.parametrize(
+    "factory",
+    ["HNSW8", "SQ8", "IVF2,PQ2x4fs", "PCA2,IVF2,Flat", "IVF2,PQ2x4,RFlat", "HNSW8_SQ8", "PQ2x4"],
+    indirect=True,
+)
+def test_a_mapped_faiss_index_answers_as_one_that_was_read(index: Path) -> None:
+    mapped, read = (open_bundle(index, threads=1, private=private).store for private in (0, 2**20))
+    queries = gather(read).vectors
+    for found, expected in zip(mapped.search(queries, 5), read.search(queries, 5), strict=True):
+        assert_array_equal(found, expected, strict=True)

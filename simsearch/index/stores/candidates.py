@@ -20,6 +20,7 @@ _OVERFETCH = 16  # proposals beyond these, so that ties at the cut are usually s
 _TIMES = 4  # k, because an index's own scores are approximate
 _PROPOSED = 128  # at least: two classes that are near have their nearest items among so many
 _SAMPLED, _SAMPLED_IN_ALL = 256, 8_192  # items of a class, and of all together
+_PLACES = 16  # at which a class's sample is drawn, at least
 _NEAR_OF_SAMPLE = 24  # of each class: more than any question asks for
 _FEW = 8_192  # rows that are compared one by one sooner than an index is asked for them
 
@@ -77,20 +78,25 @@ def proposals(k: int) -> int:
 
 
 def draw_samples(vectors: Vectors, rows: Sequence[Rows]) -> Samples:
-    """Some rows of each class, always the same.
+    """Some rows of each class, always the same: neighbors of its, at random places, which are quickly read.
 
     :param rows: Of each class, ascending.
     """
     most = max(1, min(_SAMPLED, _SAMPLED_IN_ALL // max(1, len(rows))))
     random = np.random.default_rng(0)
-    drawn = [
-        own if len(own) <= most else np.sort(random.choice(own, most, replace=False, shuffle=False))
-        for own in rows
-    ]
+    drawn = [own if len(own) <= most else _some_of(own, most, random) for own in rows]
     every = np.concatenate([np.empty(0, np.int64), *drawn])
     ends = np.cumsum([len(sample) for sample in drawn]).tolist()
     groups = tuple(np.arange(end - len(own), end) for own, end in zip(drawn, ends, strict=True))
     return Samples(every, vectors[every], groups)
+
+
+def _some_of(rows: Rows, count: int, random: np.random.Generator) -> Rows:
+    """So many rows, in runs of neighbors."""
+    run = max(1, count // _PLACES)
+    places = np.sort(random.choice(len(rows) // run, count // run, replace=False, shuffle=False))
+    some: Rows = rows[(places[:, None] * run + np.arange(run)).ravel()]
+    return some
 
 
 class Candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from pathlib import Path
 
@@ -73,18 +74,22 @@ def read_index(path: Path, *, dim: int, count: int) -> faiss.Index:
         return parse_index(file, dim=dim, count=count)
 
 
-def parse_index(file: io.BufferedReader, *, dim: int, count: int) -> faiss.Index:
+def parse_index(file: io.BufferedReader, *, dim: int, count: int, most_read: float = math.inf) -> faiss.Index:
     """The index in an open file; see `read_index`.
 
+    :param most_read: An index of more bytes than that is mapped: what a query does not look at is not read.
     :raises ValueError: If it is no inner-product index of `count` vectors of length `dim`.
     """
     size = size_of(file)
     faiss.set_deserialization_vector_byte_limit(size + size // 20 + 2**16)
     faiss.set_deserialization_loop_limit(max(count, 2**16))
     try:
-        reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
         # The table of IVF,PQ serves Euclidean distance alone, and can be larger than the limit.
-        index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
+        if size > most_read:
+            index = faiss.read_index(file.name, faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
+        else:
+            reader = faiss.PyCallbackIOReader(file.read)  # type: ignore[attr-defined]
+            index = faiss.read_index(reader, faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
     except (RuntimeError, MemoryError) as error:
         raise ValueError(f"FAISS cannot read it: {reason_of(error)}") from error
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,13 +21,20 @@ _KIND, _INNER_PRODUCT = b"IxFI", 0
 
 
 def open_store(
-    file: io.BufferedReader, ids: Ids, labels: Labels | None, vectors: Vectors | None, *, dim: int
+    file: io.BufferedReader,
+    ids: Ids,
+    labels: Labels | None,
+    vectors: Vectors | None,
+    *,
+    dim: int,
+    most_read: float = math.inf,
 ) -> VectorStore:
     """The store in an index file, whose checksum is right.
 
     :param ids: Strictly ascending, int64 (N,).
     :param labels: The number of each item's class, int64 (N,); None without labels.
     :param vectors: The exact vectors, float32 (N, D), where they lie in a file of their own.
+    :param most_read: A FAISS index of more bytes than that is mapped, where it is not flat.
     :raises ValueError: If it is no inner-product index of N vectors of this length.
     """
     if vectors is None and (flat := read_flat(file, dim=dim, count=len(ids))) is not None:
@@ -34,7 +42,7 @@ def open_store(
     from simsearch.index.stores.faiss import FaissStore
     from simsearch.index.stores.faiss_index import parse_index
 
-    return FaissStore(parse_index(file, dim=dim, count=len(ids)), ids, labels, vectors)
+    return FaissStore(parse_index(file, dim=dim, count=len(ids), most_read=most_read), ids, labels, vectors)
 
 
 def read_flat(file: io.BufferedReader, *, dim: int, count: int) -> Vectors | None:
