@@ -15,6 +15,7 @@ import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import xxhash
@@ -154,6 +155,8 @@ def _bundle(random: Random, materials: Materials) -> Made:
             content = mutate(random, files.pop(name))
             _describe(manifest, role, content)
             files[manifest["files"][role]["name"]] = content
+            if "blocks" in manifest["files"] and role != "blocks":
+                _seal_blocks(files, manifest)
             return origin, f"{role} changed and sealed", True, _resealed(files, manifest)
 
 
@@ -238,6 +241,20 @@ def _describe(manifest: Any, role: str, content: bytes) -> None:
         manifest["encoder"] = hashlib.sha256(content).hexdigest()
 
 
+def _seal_blocks(files: dict[str, bytes], manifest: Any) -> None:
+    """Make the checksums of blocks right."""
+    sums, block = [], 2**16
+    for role in ("index", "vectors", "thumbnails", "pictures"):
+        content = files[manifest["files"][role]["name"]] if role in manifest["files"] else b""
+        starts = range(0, len(content), block)
+        sums += [xxhash.xxh3_64_intdigest(content[start : start + block]) for start in starts]
+    packed = io.BytesIO()
+    np.save(packed, np.array(sums, np.uint64))
+    del files[manifest["files"]["blocks"]["name"]]
+    _describe(manifest, "blocks", packed.getvalue())
+    files[manifest["files"]["blocks"]["name"]] = packed.getvalue()
+
+
 def _resealed(files: dict[str, bytes], manifest: Any) -> dict[str, bytes]:
     return {**files, MANIFEST: _resealed_card(manifest)}
 
@@ -256,10 +273,13 @@ _EXAMPLES = ((60, 180, 0, 0), (0, 0, 120, 120), (1, 60, 0, 240))
 def _ask_bundle(folder: Path) -> Any:
     from toys import quadrant_image
 
+    from simsearch.index import checked
     from simsearch.prepare.prepare import PreparedImage
     from simsearch.search.searcher import Searcher
 
-    searcher = Searcher.open(folder, threads=1)
+    by_block = any(_role(path.name) == "blocks" for path in folder.iterdir())
+    with mock.patch.object(checked, "LARGE", 1):
+        searcher = Searcher.open(folder, threads=1, **({"private": 0} if by_block else {}))
     answers = searcher.query_prepared([PreparedImage(quadrant_image(*grays)) for grays in _EXAMPLES], k=7)
     answers.append(searcher.query_item(0, k=3, labels=searcher.bundle.manifest.classes[:1]))
     pictures = [_hash(searcher.thumbnail(hit.id)) for hit in answers[0].hits]

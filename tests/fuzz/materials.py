@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from simsearch.encode.model_folder import (
     ModelCard,
 )
 from simsearch.encode.onnx import OnnxEncoder
+from simsearch.index import checked
 from simsearch.index.build import build_index
 from simsearch.prepare.prepare import PREPROCESSING_VERSION
 from simsearch.stats.calibration import PlattScaling
@@ -35,6 +37,7 @@ FACTORIES = (
     *("PCA2,Flat", "SQ8,RFlat", "IVF4,SQfp16", "L2norm,HNSW4", "PQ2x4fs", "IVF4,PQ2x4fs"),
     *("OPQ2,IVF4,PQ2x4", "RQ2x4", "IVF4,RaBitQ", "PCAR3,SQ8", "HNSW4,SQ8,RFlat"),
 )
+BY_BLOCK = ("Flat", "SQ8", "IVF4,SQfp16", "HNSW4_SQ8")  # also as if their files were large: mapped
 ITEMS = 300
 
 
@@ -57,6 +60,10 @@ def make_materials(folder: Path) -> Materials:
         if row % 2:
             calibrate_index(folder / f"bundle{row}")
     bundles = {factory: read_folder(folder / f"bundle{row}") for row, factory in enumerate(FACTORIES)}
+    with mock.patch.object(checked, "LARGE", 1):
+        for row, factory in enumerate(BY_BLOCK):
+            build_index(gallery(), toy, folder / f"blocks{row}", factory=factory)
+            bundles[f"{factory} by block"] = read_folder(folder / f"blocks{row}")
     toy_files = {ENCODER: toy.encoder.model, MODEL_CARD: toy.card.to_json(), BEST_CHECKPOINT: b"none"}
     shipped = read_folder(PRETRAINED)
     return Materials(
