@@ -79,7 +79,7 @@ def _check_index(folder: Path) -> str:
         return f"{len(searcher):,} items in {folder}"
     vector = bundle.encoder.encode(bundle.pictures(bundle.ids[:1]))
     difference = float(np.abs(vector - bundle.store.vectors(bundle.ids[:1])).max())
-    if not difference < 1e-4:
+    if not difference < bundle.manifest.tolerance:
         raise SimsearchError(
             f"the encoder in {folder} gives another vector for item 0 than the stored one",
             hint="this processor or onnxruntime computes differently; rebuild with `simsearch build-index`",

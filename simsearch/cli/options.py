@@ -21,6 +21,7 @@ from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_ind
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
+    from simsearch.index.manifest import Manifest
     from simsearch.index.serving import Target
 
 WHERE = "Where things are"  # panels of --help
@@ -375,6 +376,10 @@ class StoreOptions:
             help="FAISS factory string, such as HNSW32 or IVF100,Flat; of a Milvus store Flat or HNSW32."
         ),
     ] = "Flat"
+    precision: Annotated[
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="Of stored vectors in files: less takes less memory, and scores come from them."),
+    ] = "float32"
     store: Annotated[
         Literal["faiss", "milvus"], typer.Option(help="FAISS files in the index, or a Milvus server.")
     ] = "faiss"
@@ -392,11 +397,38 @@ class StoreOptions:
 
     def target(self) -> Target | None:
         """The server that is to hold the items; None for files."""
-        from simsearch.errors import require
+        from simsearch.errors import BadInputError, require
         from simsearch.index.serving import Target
         from simsearch.index.stores.milvus.address import check_uri
 
         if self.store == "faiss":
             return None
+        if self.precision != "float32":
+            raise BadInputError(f"a Milvus store keeps float32 vectors, not {self.precision}")
         require("pymilvus", "scale")
         return Target(check_uri(self.uri), self.factory, self.shards, self.replicas)
+
+    @property
+    def first_factory(self) -> str:
+        """The factory string of what is built first; see `finish`."""
+        return self.factory if self.precision == "float32" else "Flat"
+
+    def check(self) -> None:
+        """Refuse an index type that has not this precision, before the work of encoding.
+
+        :raises BadInputError: If there is none.
+        """
+        if self.precision != "float32":
+            from simsearch.index.retype import IndexKind
+            from simsearch.index.writing import explained
+
+            with explained():
+                _ = IndexKind(self.factory, self.precision).full_factory
+
+    def finish(self, folder: Path, manifest: Manifest) -> Manifest:
+        """Store the vectors of an index that was built in this precision."""
+        if self.precision == "float32":
+            return manifest
+        from simsearch.index.retype import IndexKind, retype
+
+        return retype(folder, IndexKind(self.factory, self.precision))

@@ -10,6 +10,8 @@ migrate.py    files to a server, and back
 serving.py    an index on a server, written
 shards/       galleries too large for one process
 segment.py    one segment's files, opened
+retype.py     an index of another kind: factory, precision, effort
+tune.py       which kind suits a gallery, measured
 writing.py    one segment's files, written
 reading.py    one file -> pixels, small picture and stamp
 rows.py       rows of several segments as one sequence

@@ -25,6 +25,9 @@ from simsearch.stats.calibration import Calibration, PlattScaling
 SEGMENTS_FORMAT = 3  # the first of indexes that have changed since they were built
 _FORMATS = (1, FORMAT_VERSION, SEGMENTS_FORMAT)
 MAX_MANIFEST_BYTES = 2**20
+_MOST_EFFORT = 2**16
+# onnxruntime's kernels differ a little from processor to processor, and a code is not its number.
+_TOLERANCE = {"float32": 1e-4, "float16": 1.1e-3, "int8": 2e-2}
 _NPY_HEADER = 2**12
 _TRAINED = 2**28  # of a FAISS index: centroids, codebooks, rotations
 _MOST_BYTES_AN_ITEM = 2**16  # of its picture, or of its path
@@ -115,7 +118,7 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     classes: tuple[str, ...]  # that have an item, in natural order
     versions: Mapping[str, str]
     files: Mapping[str, FileEntry]  # of the whole index, and of its first segment
-    dtype: str = "float32"
+    dtype: str = "float32"  # of stored vectors; less: the index's codes
     metric: str = "inner_product"
     calibration: Calibration | None = None  # absent in indexes from before there was one
     input: ImageInput = DIGIT
@@ -128,6 +131,7 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     labeling: str | None = None  # where classes come from, as `data/labels.py` takes it
     changed: int = 0  # items added and removed since the calibration was checked
     model_calibration: Calibration | None = None  # the model's own, where the gallery got another
+    effort: int | None = None  # lists or candidates that an approximate search looks at; None for the usual
     store: StoreRecord | None = None  # where a server holds the items; the index has then no segments
 
     @property
@@ -162,6 +166,16 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     def all_files(self) -> tuple[FileEntry, ...]:
         """Every file of the index."""
         return (*self.files.values(), *(entry for part in self.segments for entry in part.files.values()))
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether vectors are stored in a lower precision, as the codes of FAISS's index."""
+        return self.dtype != "float32"
+
+    @property
+    def tolerance(self) -> float:
+        """How far a number of a stored vector may be from the encoder's."""
+        return _TOLERANCE[self.dtype]
 
     @property
     def is_changed(self) -> bool:
@@ -222,6 +236,7 @@ _SEGMENTS_FIELDS: Mapping[str, object] = {
     "labeling": None,
     "changed": 0,
     "model_calibration": None,
+    "effort": None,
     "store": None,
 }
 
@@ -267,8 +282,10 @@ def _check(manifest: Manifest) -> None:
         value = getattr(manifest, field)
         if not 0 < value < 2**40:
             raise ValueError(f"{field} is {value!r}")
-    if (manifest.dtype, manifest.metric) != ("float32", "inner_product"):
+    if manifest.dtype not in _TOLERANCE or manifest.metric != "inner_product":
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
+    if manifest.effort is not None and not 0 < manifest.effort <= _MOST_EFFORT:
+        raise ValueError(f"effort is {manifest.effort!r}")
     if manifest.store is not None:
         _check_store(manifest, manifest.store)
         return

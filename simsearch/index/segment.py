@@ -101,9 +101,17 @@ def open_part(files: Files, segment: Segment, manifest: Manifest, removed: Ids, 
         vectors = CheckedVectors(blocks["index"], start, shape)
         return Part(items, FlatStore(items.ids, items.labels, vectors), thumbnails)
     store = open_store(
-        files["index"], items.ids, items.labels, vectors, dim=manifest.dim, most_read=most_read(private)
+        files["index"],
+        items.ids,
+        items.labels,
+        vectors,
+        dim=manifest.dim,
+        most_read=most_read(private),
+        coded=manifest.is_coded,
+        effort=manifest.effort,
     )
-    if "vectors" not in blocks and not all(is_unit(block.vectors) for block in store.scan()):
+    # Vectors that are read when they are asked for are looked at then.
+    if isinstance(store.matrix, np.ndarray) and not all(is_unit(block.vectors) for block in store.scan()):
         raise ValueError("a stored vector is not finite and of length 1")
     return Part(items, store, thumbnails)
 

@@ -188,7 +188,7 @@ def _check_pictures(bundle: Bundle, rows: Rows) -> str:
         vectors = bundle.encoder.encode(bundle.pictures(bundle.ids[part]))
         differences = np.abs(vectors - bundle.store.vectors(bundle.ids[part])).max(axis=1)
         worst = max(worst, float(differences.max()))
-        if wrong := np.flatnonzero(~(differences <= _SAME_VECTOR)).tolist():
+        if wrong := np.flatnonzero(~(differences <= bundle.manifest.tolerance)).tolist():
             item = bundle.ids[part[wrong[0]]]
             raise BrokenBundleError(
                 f"the picture of item {item} gives another vector than the stored one "

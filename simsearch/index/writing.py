@@ -68,7 +68,7 @@ def write_segment(folder: Path, store: FaissStore, described: Described, *, fact
         writers["labels"] = write_array(store.labels)
     if described.stamps is not None:
         writers["stamps"] = write_array(described.stamps)
-    if not store.is_exact:
+    if not store.is_exact and not store.is_coded:
         writers["vectors"] = write_array(gather(store).vectors)
     files = {role: write_data_file(folder, role, write) for role, write in writers.items()}
     return Segment(len(store), factory, with_block_sums(folder, files))

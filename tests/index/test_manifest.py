@@ -15,7 +15,7 @@ from simsearch.index.manifest import ROLES, FileEntry, Manifest, Segment, is_dat
 from simsearch.stats.calibration import PlattScaling
 
 FILES = [
-    role for role in ROLES if not role.startswith(("picture", "stamps", "removed"))
+    role for role in ROLES if not role.startswith(("picture", "stamps", "removed", "blocks"))
 ]  # of an index that keeps exact pixels
 MANIFEST = Manifest(
     name="toy",
@@ -159,7 +159,15 @@ def test_a_manifest_of_an_index_that_has_changed_is_of_the_third_format_and_read
 
 
 @pytest.mark.parametrize(
-    "change", [{"next_id": 9}, {"labeling": "none"}, {"changed": 1}, {"class_numbers": (0, 1, 5)}]
+    "change",
+    [
+        {"next_id": 9},
+        {"labeling": "none"},
+        {"changed": 1},
+        {"class_numbers": (0, 1, 5)},
+        {"effort": 8},
+        {"files": {**MANIFEST.files, "blocks": FileEntry.of("blocks", 200, "7" * 32)}},
+    ],
 )
 def test_what_the_earlier_formats_cannot_say_is_said_in_the_third(change):
     manifest = replace(MANIFEST, **change)
@@ -177,6 +185,8 @@ def test_an_earlier_format_has_no_segments():
         (changed("count", 10), "its counts do not fit each other"),
         (changed("count", 9), "its counts do not fit what was removed"),
         (changed("rows", 0), "its counts do not fit each other"),
+        (changed("effort", 0), "effort is 0"),
+        (changed("effort", 2**16 + 1), "effort is 65537"),
         (changed("segments", 0, "count", 0), "its counts do not fit each other"),
         (
             changed("segments", 0, "count", "2"),

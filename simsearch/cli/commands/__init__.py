@@ -7,6 +7,7 @@ report_figures.py  figure, of an evaluation
 building.py     build-index
 changing.py     add, remove, sync, compact
 importing.py    import-model
+tuning.py       tune
 calibrating.py  calibrate
 training.py     train
 exchanging.py   export, import
@@ -118,6 +119,7 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         "compact": Listed(
             "changing:compact", "Merge what was added to an index, and free what was removed from it."
         ),
+        "tune": Listed("tuning:tune", "Choose an index type by measuring, and make the index one of it."),
         "map": Listed(
             "building:lay_out",
             "Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.",

@@ -110,6 +110,7 @@ def build_index(
     if source.skipped is not None:
         check_target(source.skipped)
     target = storing.target()
+    storing.check()
     opened = open_chosen_model(model, threads)
     place, chosen = (source.dataset, source.split) if source.split else split_name(source.dataset)
     images = image_folder(place, chosen, note=terminal.note) if encoding.engine == "here" else None
@@ -123,12 +124,32 @@ def build_index(
         )
     else:
         folder, manifest = _of_a_folder(
-            source, images, opened, name, index_dir, factory=storing.factory, replace=replace, threads=threads
+            source,
+            images,
+            opened,
+            name,
+            index_dir,
+            factory=storing.first_factory,
+            replace=replace,
+            threads=threads,
         )
+    manifest = storing.finish(folder, manifest)
     seconds = time.perf_counter() - started
+    _suggest_tuning(folder, manifest)
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
     about = f"{manifest.count:,} images{classes} by model {printable(manifest.model)} in {seconds:.1f} s"
     typer.echo(f"{folder}: {about}")
+
+
+def _suggest_tuning(folder: Path, manifest: Manifest) -> None:
+    """Say of a large index that is compared as a whole that there are quicker ones."""
+    from simsearch.index.tune import SUGGESTED
+    from simsearch.show.terminal import terminal
+
+    if manifest.store is None and manifest.count >= SUGGESTED and manifest.factory == "Flat":
+        terminal.note(
+            f"a search compares all {manifest.count:,}: `simsearch tune {folder}` finds a quicker way"
+        )
 
 
 def _of_a_dataset(
@@ -162,7 +183,12 @@ def _of_a_dataset(
         check_source(folder, gallery.name, gallery.root)
     with progress("Encoding", len(gallery)) as advance:
         built = build(
-            gallery, model, folder, factory=storing.factory, target=storing.target(), on_progress=advance
+            gallery,
+            model,
+            folder,
+            factory=storing.first_factory,
+            target=storing.target(),
+            on_progress=advance,
         )
         return folder, built
 
@@ -270,7 +296,7 @@ def _in_shards(
             shards=shards,
             engine=engine,
             target=storing.target(),
-            factory=storing.factory,
+            factory=storing.first_factory,
             on_progress=advance,
         )
     skipped = [Skipped(name, reason) for unit in done for name, reason in unit.skipped]

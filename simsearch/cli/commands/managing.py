@@ -77,7 +77,9 @@ def migrate(
         if target is not None:
             manifest = to_server(folder, target, on_progress=advance)
         else:
-            manifest = to_files(folder, storing.factory, on_progress=advance)
+            storing.check()
+            manifest = to_files(folder, storing.first_factory, on_progress=advance)
+            manifest = storing.finish(folder, manifest)
     typer.echo(f"{folder}: {manifest.count:,} images in {manifest.engine}")
 
 

@@ -136,6 +136,7 @@ def _merge(folder: Path, manifest: Manifest, start: int, end: int) -> Manifest:
                 shape,
                 removed=removed,
                 factory=manifest.factory if start == 0 else FLAT,
+                coded=manifest.is_coded and start == 0,
                 renumber=renumber,
             )
         ]

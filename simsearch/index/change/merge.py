@@ -21,8 +21,9 @@ from simsearch.index.manifest import Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.segment import array_start, kept_rows, load_array
 from simsearch.index.stores.base import Ids
-from simsearch.index.stores.faiss_index import FLAT, make_index, write_index
-from simsearch.index.stores.opening import flat_start, write_flat
+from simsearch.index.stores.coded import CodedVectors
+from simsearch.index.stores.faiss_index import FLAT, make_index, parse_index, write_index
+from simsearch.index.stores.opening import flat_start, is_flat, write_flat
 from simsearch.index.writing import check_written, explained, with_block_sums
 
 _BLOCK_BYTES = 2**22
@@ -44,6 +45,7 @@ def merge_segments(
     *,
     removed: Ids,
     factory: str = FLAT,
+    coded: bool = False,
     renumber: Mapping[int, int] | None = None,
 ) -> Segment:
     """Write one segment of the items of several that are not removed.
@@ -51,6 +53,7 @@ def merge_segments(
     :param source: The folder where they lie.
     :param folder: The index's folder, whose lock is held.
     :param removed: Ids that are left out, ascending; among those of these segments and others.
+    :param coded: Whether the codes of that FAISS index are what is stored of the vectors.
     :param renumber: New numbers of the classes; None keeps them.
     :raises BadInputError: If FAISS cannot build such an index.
     :raises BrokenBundleError: If a file is damaged.
@@ -82,6 +85,8 @@ def merge_segments(
             files["index"] = write_data_file(
                 folder, "index", lambda path: _train(path, folder / stored.name, factory)
             )
+            if coded:
+                (folder / files.pop("vectors").name).unlink()
     return Segment(count, factory, with_block_sums(folder, files))
 
 
@@ -122,7 +127,16 @@ class _Part:
         if "vectors" in self.files:
             return self.array("vectors", np.float32, (dim,))
         file = self.files["index"]
+        if not is_flat(file, dim, self.count):
+            return self._decoded(file, dim)
         return self._blocks(file, flat_start(file, dim, self.count), np.dtype(np.float32), (dim,))
+
+    def _decoded(self, file: io.BufferedReader, dim: int) -> Iterator[NDArray[Any]]:
+        vectors = CodedVectors(parse_index(file, dim=dim, count=self.count))
+        file.seek(0)
+        step = max(1, _BLOCK_BYTES // (4 * dim))
+        for first in range(0, len(self.kept), step):
+            yield vectors[self.kept[first : first + step]]
 
     def ends(self, role: str) -> NDArray[np.int64]:
         """Where entries end, with a 0 before the first."""

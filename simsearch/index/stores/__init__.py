@@ -5,6 +5,7 @@ exact.py        exact scores, whatever the engine
 comparison.py   several questions about the same queries
 candidates.py   what an approximate index proposes, and classes ranked by it
 flat.py         every vector compared, without an engine
+coded.py        vectors of lower precision: the codes of a FAISS index
 faiss.py        candidates of a FAISS index, ordered exactly
 opening.py      an index file -> a store
 milvus/         vectors on a Milvus server

@@ -21,9 +21,17 @@ from numpy.typing import NDArray
 from simsearch.errors import BrokenBundleError
 from simsearch.index.stores.base import Hits, Ids, Labels, Vectors, check_queries
 from simsearch.index.stores.candidates import Candidates, Samples, draw_samples, proposals
+from simsearch.index.stores.coded import CodedVectors
 from simsearch.index.stores.comparison import Comparison
-from simsearch.index.stores.exact import SMALL, Rows, rank_rows, reaches
-from simsearch.index.stores.faiss_index import FLAT, make_index, reason_of, set_search_effort, write_index
+from simsearch.index.stores.exact import Rows, rank_rows, reaches
+from simsearch.index.stores.faiss_index import (
+    FLAT,
+    few_threads,
+    make_index,
+    reason_of,
+    set_search_effort,
+    write_index,
+)
 from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.hits import leave_out
 
@@ -38,13 +46,21 @@ class FaissStore(FlatStore):
     """Vectors in a FAISS index under inner product; rows of the index are in ascending order of id."""
 
     def __init__(
-        self, index: faiss.Index, ids: Ids, labels: Labels | None = None, vectors: Vectors | None = None
+        self,
+        index: faiss.Index,
+        ids: Ids,
+        labels: Labels | None = None,
+        vectors: Vectors | None = None,
+        *,
+        effort: int | None = None,
     ) -> None:
         """Wrap an index whose row i holds the vector of ids[i].
 
         :param ids: Strictly ascending, int64 (N,).
         :param labels: The number of each item's class, int64 (N,); None without labels.
-        :param vectors: The exact vectors, float32 (N, D); a flat index holds them itself.
+        :param vectors: The exact vectors, float32 (N, D); a flat index holds them itself. `CodedVectors` are
+            what the index's own codes give.
+        :param effort: See `set_search_effort`.
         :raises ValueError: If the parts do not fit together.
         """
         if index.metric_type != faiss.METRIC_INNER_PRODUCT or not index.is_trained:
@@ -56,12 +72,21 @@ class FaissStore(FlatStore):
                 f"{index.ntotal} vectors in the index, {len(ids)} ids, {len(vectors)} exact vectors"
             )
         super().__init__(ids, labels, vectors)
-        set_search_effort(index)
+        set_search_effort(index, effort)
         self.index, self._exact = index, isinstance(index, faiss.IndexFlat)
+        self.is_coded = isinstance(vectors, CodedVectors)
+        if self.is_coded and isinstance(index, faiss.IndexScalarQuantizer):
+            self._exact = True  # all codes are decoded and compared, as FAISS does
 
     @classmethod
     def build(
-        cls, vectors: Vectors, ids: Ids, labels: Labels | None = None, *, factory: str = FLAT
+        cls,
+        vectors: Vectors,
+        ids: Ids,
+        labels: Labels | None = None,
+        *,
+        factory: str = FLAT,
+        coded: bool = False,
     ) -> FaissStore:
         """Index vectors.
 
@@ -69,16 +94,21 @@ class FaissStore(FlatStore):
         :param ids: Strictly ascending, int64 (N,).
         :param labels: The number of each item's class, int64 (N,); None without labels.
         :param factory: A FAISS factory string, such as `Flat`, `HNSW32` or `IVF100,Flat`.
+        :param coded: Whether what the index's own codes give is stored, instead of these vectors.
         :raises ValueError: If FAISS cannot build such an index from these vectors.
         """
-        vectors = np.ascontiguousarray(vectors)
         index = make_index(vectors, factory)
-        return cls(index, ids, labels, None if isinstance(index, faiss.IndexFlat) else vectors)
+        held: Any = CodedVectors(index) if coded else vectors
+        return cls(index, ids, labels, None if isinstance(index, faiss.IndexFlat) else held)
 
     @property
     def is_exact(self) -> bool:
         """Whether the index itself looks at every vector."""
         return self._exact
+
+    def set_effort(self, effort: int) -> None:
+        """How much a search looks at from now on; see `set_search_effort`."""
+        set_search_effort(self.index, effort)
 
     def write(self, path: Path) -> None:
         """Write the FAISS index to a file."""
@@ -147,16 +177,12 @@ class FaissStore(FlatStore):
         :return: Rough scores and rows, (Q, fetch); -1 in places for which it found none.
         :raises BrokenBundleError: If FAISS fails, or names a row that does not exist.
         """
-        threads = faiss.omp_get_max_threads()  # of the calling thread alone, as is the limit set here
-        if len(queries) * len(self) * self.dim < SMALL:
-            faiss.omp_set_num_threads(1)
         try:
-            scores, rows = self._search(queries, fetch, within)
+            with few_threads(len(queries) * len(self) * self.dim):
+                scores, rows = self._search(queries, fetch, within)
         except RuntimeError as error:
             reason = f"FAISS cannot search the index: {reason_of(error)}"
             raise BrokenBundleError(reason, _REBUILD) from error
-        finally:
-            faiss.omp_set_num_threads(threads)
         if (rows >= len(self)).any():
             raise BrokenBundleError("the FAISS index answered with a row that does not exist", _REBUILD)
         return scores, rows

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import faiss
@@ -12,32 +14,37 @@ import numpy as np
 
 from simsearch.files import open_regular, size_of
 from simsearch.index.stores.base import Vectors, is_unit
+from simsearch.index.stores.exact import SMALL
 from simsearch.index.stores.faiss_check import check_structure
 
 FLAT = "Flat"
+_ADDED = 2**16  # vectors at once
+_TRAINED = 2**18  # vectors, at most
 _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
 
 
 def make_index(vectors: Vectors, factory: str) -> faiss.Index:
-    """A FAISS index of these vectors under inner product.
+    """A FAISS index of these vectors under inner product, trained on all, or on some of very many.
 
-    :param vectors: Unit rows, float32 (N, D).
+    :param vectors: Unit rows, float32 (N, D); also those that are read when they are asked for.
     :raises ValueError: If FAISS cannot build such an index from these vectors.
     """
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or not is_unit(vectors):
+    parts = [slice(start, start + _ADDED) for start in range(0, len(vectors), _ADDED)]
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not all(is_unit(vectors[part]) for part in parts):
         raise ValueError("vectors must be float32 rows of length 1")
     check_factory(factory, vectors.shape[1])
-    vectors = np.asarray(vectors)  # mapped ones too: `faiss.contrib.torch_utils` knows no others
     try:
         index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for
             raise RuntimeError("it cannot compare by inner product")
         _accept_small_clusters(index)
-        index.train(vectors)
-        index.add(vectors)
+        # As plain arrays, mapped ones too: `faiss.contrib.torch_utils` knows no others.
+        index.train(np.ascontiguousarray(vectors[:: max(1, -(-len(vectors) // _TRAINED))]))
+        for part in parts:
+            index.add(np.ascontiguousarray(vectors[part]))
         set_search_effort(index)
-        index.search(vectors[:1], 1)  # some are built, and then cannot be searched
+        index.search(np.ascontiguousarray(vectors[:1]), 1)  # some are built, and then cannot be searched
     except (RuntimeError, MemoryError) as error:  # FAISS wraps all but a failed allocation
         raise ValueError(f"FAISS cannot build {factory!r}: {reason_of(error)}") from error
     return index
@@ -100,15 +107,35 @@ def parse_index(file: io.BufferedReader, *, dim: int, count: int, most_read: flo
     return index
 
 
-def set_search_effort(index: faiss.Index) -> None:
+def set_search_effort(index: faiss.Index, effort: int | None = None) -> None:
     """Look at enough of an approximate index to be useful, whatever the file says: FAISS's own defaults
     are one list of an inverted file and 16 candidates of a graph. A graph search for more widens itself.
+
+    :param effort: So many lists of an inverted file, or candidates of a graph; None for what is usual.
     """
     inverted = faiss.try_extract_index_ivf(index)
     if inverted is not None:
-        inverted.nprobe = max(1, round(inverted.nlist**0.5))
+        inverted.nprobe = max(1, min(effort or round(inverted.nlist**0.5), inverted.nlist))
     if isinstance(index, faiss.IndexHNSW):
-        index.hnsw.efSearch = _EF_SEARCH
+        index.hnsw.efSearch = effort or _EF_SEARCH
+
+
+@contextlib.contextmanager
+def few_threads(work: int) -> Iterator[None]:
+    """Let FAISS use one thread for so many multiplications, if starting others would take longer."""
+    threads = faiss.omp_get_max_threads()  # of the calling thread alone, as is the limit set here
+    if work < SMALL:
+        faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def holds_vectors(index: faiss.Index) -> bool:
+    """Whether an index keeps a code of each vector that gives it back: what is stored of lower precision."""
+    kinds = (faiss.IndexScalarQuantizer, faiss.IndexIVFScalarQuantizer, faiss.IndexHNSWSQ)
+    return isinstance(index, kinds)
 
 
 def reason_of(error: Exception) -> str:

@@ -7,11 +7,12 @@ import math
 import struct
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simsearch.files import size_of
-from simsearch.index.stores.base import Ids, Labels, Vectors, VectorStore
+from simsearch.index.stores.base import Ids, Labels, Vectors
 from simsearch.index.stores.flat import FlatStore
 
 # What FAISS writes before the vectors of an `IndexFlatIP`: its kind, dimension, number of vectors, two
@@ -28,21 +29,28 @@ def open_store(
     *,
     dim: int,
     most_read: float = math.inf,
-) -> VectorStore:
+    coded: bool = False,
+    effort: int | None = None,
+) -> FlatStore:
     """The store in an index file, whose checksum is right.
 
     :param ids: Strictly ascending, int64 (N,).
     :param labels: The number of each item's class, int64 (N,); None without labels.
     :param vectors: The exact vectors, float32 (N, D), where they lie in a file of their own.
     :param most_read: A FAISS index of more bytes than that is mapped, where it is not flat.
+    :param coded: That the vectors are what the codes of a FAISS index give, where it is not flat.
+    :param effort: How much of an approximate index a search looks at; see `set_search_effort`.
     :raises ValueError: If it is no inner-product index of N vectors of this length.
     """
     if vectors is None and (flat := read_flat(file, dim=dim, count=len(ids))) is not None:
         return FlatStore(ids, labels, flat)
+    from simsearch.index.stores.coded import CodedVectors
     from simsearch.index.stores.faiss import FaissStore
     from simsearch.index.stores.faiss_index import parse_index
 
-    return FaissStore(parse_index(file, dim=dim, count=len(ids), most_read=most_read), ids, labels, vectors)
+    index = parse_index(file, dim=dim, count=len(ids), most_read=most_read)
+    held: Any = CodedVectors(index) if coded and vectors is None else vectors
+    return FaissStore(index, ids, labels, held, effort=effort)
 
 
 def read_flat(file: io.BufferedReader, *, dim: int, count: int) -> Vectors | None:
@@ -68,6 +76,13 @@ def write_flat(path: Path, dim: int, count: int, blocks: Iterable[Vectors]) -> N
         file.write(_header(dim, count))
         for block in blocks:
             file.write(np.ascontiguousarray(block, "<f4").data.cast("B"))
+
+
+def is_flat(file: io.BufferedReader, dim: int, count: int) -> bool:
+    """Whether an open file, at its start, is a flat index of this shape; it is at its start again."""
+    head = file.read(_HEADER.size)
+    file.seek(0)
+    return head == _header(dim, count)
 
 
 def flat_start(file: io.BufferedReader, dim: int, count: int) -> int:

@@ -6,6 +6,7 @@ views.py         results -> tables
 change_view.py    what a change of an index does, and did
 tables.py        tables and bars that views are made of
 catalog_view.py  a list of indexes
+tune_view.py     kinds of index that were measured
 findings_view.py  audits and copies -> a screen
 exam_view.py     what a learned head is worth
 answer_view.py   an answer -> a screen

@@ -119,6 +119,8 @@ def index_facts(folder: Path, manifest: Manifest, counts: Mapping[str, int]) -> 
         "items": f"{manifest.count:,} from {manifest.dataset}{root}, {len(manifest.classes)} classes",
         **({"classes": classes} if counts else {}),
         "vectors": f"{manifest.dim} x {manifest.dtype}, inner product, {manifest.engine}",
+        **({"scores": f"computed from the {manifest.dtype} vectors"} if manifest.is_coded else {}),
+        **({} if manifest.effort is None else {"effort": f"{manifest.effort}, chosen by `simsearch tune`"}),
         "size": f"{size / 1e6:.1f} MB in {len(manifest.all_files)} files",
         **_change_facts(manifest),
         "model": f"{manifest.model}, encoder {manifest.encoder[:12]}",
