@@ -118,6 +118,9 @@ class Pair(NamedTuple):
         print(f"{'':50s} {cpu:7.2f} x  CPU {wall:7.2f} x  wall   (aim: {self.aim})\n")
 
 
+QUERY = ("-m", "simsearch", "query", str(DIGIT), "--index", str(INDEX))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -129,7 +132,7 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES))
     print(f"medians of {settings.rounds} pairs\n")
-    query = ("-m", "simsearch", "query", str(DIGIT), "--index", str(INDEX))
+    query = QUERY
     pairs = [
         Pair("simsearch query digit.png", query, IMPORTS, ("-c", IMPORTS), ROOT, "1.3"),
         Pair(
