@@ -25,6 +25,7 @@ from simsearch.index.stores.base import is_unit
 BLOCKS = "blocks"  # the role of the file of checksums
 LARGE = 2**24  # bytes of a file from which on blocks have checksums
 _ROLES = ("index", "vectors", "thumbnails", "pictures")  # in this order in the file of checksums
+FLAT = "Flat"  # the factory string of an index that is an array
 _BLOCK = 2**16  # bytes
 _FEW = 64  # rows that lie apart and are read at once
 _REBUILD = "build it again with `simsearch build-index`"
@@ -59,7 +60,7 @@ def checked_by_block(segment: Segment, private: int) -> frozenset[str]:
     if BLOCKS not in segment.files:
         return frozenset()
     roles = {role for role in _roles(segment.files) if segment.files[role].size > private}
-    if private or "vectors" in segment.files:
+    if private or segment.factory != FLAT:
         roles.discard("index")
     return frozenset(roles)
 

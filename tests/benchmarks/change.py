@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec import structs
 from PIL import Image
+from start import LAUNCH
 
 from simsearch.index.bundle import commit, open_bundle, read_manifest, write_array, write_data_file
 from simsearch.index.change.merge import array_writer
@@ -32,16 +33,6 @@ from simsearch.index.writing import write_bytes
 SHIPPED = Path(__file__).parents[2] / "indexes" / "mnist-test"
 IMAGES = 100
 _BLOCK = 10_000
-# A small process that starts the command: Linux counts the memory of the one that starts it as its own.
-_LAUNCH = """
-import os, sys, time
-started = time.perf_counter()
-nothing = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=nothing), 0)
-if status:
-    sys.exit("it failed")
-print(usage.ru_utime + usage.ru_stime, time.perf_counter() - started, usage.ru_maxrss / 1024)
-"""
 
 
 class Cost(NamedTuple):
@@ -92,7 +83,7 @@ def write_pictures(folder: Path) -> None:
 
 def cost_of(*arguments: str) -> Cost:
     """Run a command of simsearch and measure it."""
-    command = [sys.executable, "-S", "-c", _LAUNCH, sys.executable, "-m", "simsearch", *arguments]
+    command = [sys.executable, "-S", "-c", LAUNCH, sys.executable, "-m", "simsearch", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(*map(float, done.stdout.split()))
 

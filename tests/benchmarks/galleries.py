@@ -55,8 +55,13 @@ class Made:
         return 0.5 * np.linalg.cholesky(spread).astype(np.float32).T
 
 
-def make_gallery(folder: Path, count: int, factory: str = "Flat", seed: int = 2) -> None:
-    """Write an index of so many items."""
+def make_gallery(
+    folder: Path, count: int, factory: str = "Flat", seed: int = 2, precision: str = "float32"
+) -> None:
+    """Write an index of so many items.
+
+    :param precision: Less than float32: the codes of this factory's index are what is stored.
+    """
     bundle = open_bundle(SHIPPED)
     shipped, made = bundle.manifest, Made(bundle, count, seed)
     folder.mkdir(parents=True)
@@ -79,11 +84,12 @@ def make_gallery(folder: Path, count: int, factory: str = "Flat", seed: int = 2)
         writers["index"] = lambda path: write_flat(path, *shape[::-1], made.vectors())
     else:
         writers["index"] = lambda path: write_index(_indexed(made, shipped.dim, factory), path)
-        writers["vectors"] = array_writer(np.float32, shape, made.vectors())
+        if precision == "float32":
+            writers["vectors"] = array_writer(np.float32, shape, made.vectors())
     files = {role: write_data_file(folder, role, write) for role, write in writers.items()}
     files = dict(with_block_sums(folder, files))
-    manifest = structs.replace(shipped, name=folder.name, count=count, factory=factory, files=files)
-    commit(folder, manifest)
+    about = {"name": folder.name, "count": count, "factory": factory, "dtype": precision}
+    commit(folder, structs.replace(shipped, files=files, **about))
 
 
 def _indexed(made: Made, dim: int, factory: str) -> faiss.Index:
@@ -91,7 +97,7 @@ def _indexed(made: Made, dim: int, factory: str) -> faiss.Index:
     some: list[np.ndarray] = []
     for block in made.vectors():
         some.append(block[:: max(1, len(made.rows) // _TRAINED)])
-    index.train(np.concatenate(some))
+    index.train(np.concatenate(some))  # a part of them, or it would take all memory
     for block in made.vectors():
         index.add(block)
     return index

@@ -21,7 +21,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -67,6 +66,18 @@ for row, score in zip(rows[0], scores[0]):
 """
 
 
+# A small process that starts the command: Linux counts the memory of the one that starts it as its own.
+LAUNCH = """
+import os, sys, time
+started = time.perf_counter()
+nothing = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=nothing), 0)
+if status:
+    sys.exit("it failed")
+print(usage.ru_utime + usage.ru_stime, time.perf_counter() - started, usage.ru_maxrss / 1024)
+"""
+
+
 class Spent(NamedTuple):
     """What one process took."""
 
@@ -78,22 +89,16 @@ class Spent(NamedTuple):
 def run(command: Sequence[str], root: Path = ROOT) -> Spent:
     """Run a process to its end, its output thrown away."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *command],
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCH, sys.executable, *command],
         cwd=root,
         env={**inherited, "PYTHONPATH": str(root)},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
     )
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    if status:
-        raise SystemExit(f"{' '.join(command)[:80]} failed: {said.decode()[-500:]}")
-    return Spent(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)[:80]} failed: {done.stderr.decode()[-500:]}")
+    return Spent(*map(float, done.stdout.split()))
 
 
 class Pair(NamedTuple):

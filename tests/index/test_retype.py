@@ -13,6 +13,7 @@ from toys import quadrant_image, toy_split
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError
+from simsearch.index import checked
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle, read_manifest
 from simsearch.index.retype import IndexKind, retype
@@ -30,8 +31,12 @@ GALLERY = toy_split(
 WORST = {"float32": 0.0, "float16": 5e-4, "int8": 5e-3}  # of a number of a vector of length 1
 
 
-@pytest.fixture
-def index(build_toy: Callable[..., Path]) -> Path:
+@pytest.fixture(params=[checked.LARGE, 1], ids=["read", "mapped"])
+def index(
+    request: pytest.FixtureRequest, build_toy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """An index of 80 items, whose files are also taken for large ones."""
+    monkeypatch.setattr(checked, "LARGE", request.param)
     return build_toy(GALLERY)
 
 
