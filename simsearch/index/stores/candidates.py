@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, Vectors
 from simsearch.index.stores.exact import Products, Rows, Scores, rank_pairs, score_pairs
@@ -60,8 +61,13 @@ class ProposingStore(Protocol):
     def propose(self, queries: Vectors, fetch: int) -> tuple[Scores, Rows]:
         """Rough scores and rows, (Q, fetch); -1 in places for which there is none."""
 
-    def propose_within(self, queries: Vectors, fetch: int, rows: Rows) -> tuple[Scores, Rows] | None:
-        """The same among some rows; None where that cannot be asked, or misses much."""
+    def propose_within(
+        self, queries: Vectors, fetch: int, rows: Rows, *, everywhere: bool
+    ) -> tuple[Scores, Rows] | None:
+        """The same among some rows; None where that cannot be asked, or misses much.
+
+        :param everywhere: That these rows need not lie where the queries lead to.
+        """
 
 
 class _Pool(NamedTuple):
@@ -105,6 +111,7 @@ class Candidates:
     def __init__(self, store: ProposingStore, queries: Vectors) -> None:
         """Ask about unit rows, float32 (Q, D)."""
         self._store, self._queries = store, queries
+        self._found: Rows = np.empty((len(queries), 0), np.int64)  # (Q, proposed)
         self._proposed, self._pool = 0, _Pool(*(np.empty(0, kind) for kind in ("i8", "i8", "f4")))
 
     @property
@@ -118,7 +125,7 @@ class Candidates:
         rows = None if classes is None else store.rows_in(classes)
         total = len(store) if rows is None else len(rows)
         fetch = min(k + (left_out is not None), total)
-        pool = self._candidates(proposals(fetch)) if rows is None else self._among(rows, proposals(fetch))
+        pool = self._candidates(proposals(fetch)) if rows is None else self._among(rows, fetch)
         ranked = rank_pairs(pool.asked, pool.rows, pool.scores, len(self._queries), fetch)
         short = np.flatnonzero((ranked.rows == NOTHING).any(1))
         if len(short):  # too few were proposed: look at every vector
@@ -161,18 +168,36 @@ class Candidates:
         """What the index proposes, at least so many, and the nearest of each class's sample."""
         fetch = min(max(fetch, _PROPOSED), len(self._store))
         if fetch > self._proposed and len(self._queries):
-            rows = self._store.propose(self._queries, fetch)[1]
+            self._found = self._store.propose(self._queries, fetch)[1]
             asked, found = self._near_of_samples()
-            self._proposed, self._pool = fetch, self._scored(rows, asked, found)
+            self._proposed, self._pool = fetch, self._scored(self._found, asked, found)
         return self._pool
 
-    def _among(self, rows: Rows, fetch: int) -> _Pool:
+    def _among(self, rows: Rows, k: int) -> _Pool:
         """What the index proposes among some rows; nothing where they are few, or it cannot be asked."""
-        proposed = None
-        if len(rows) > _FEW:
-            proposed = self._store.propose_within(self._queries, min(fetch, len(rows)), rows)
-        none = np.empty((len(self._queries), 0), np.int64)
-        return self._scored(none if proposed is None else proposed[1], none.ravel(), none.ravel())
+        fetch = min(proposals(k), len(rows))
+        found = np.full((len(self._queries), fetch), NOTHING)
+        if len(rows) > _FEW and len(self._queries):
+            near = self._finds(rows, k)
+            for asked, everywhere in ((np.flatnonzero(near), False), (np.flatnonzero(~near), True)):
+                proposed = None
+                if len(asked):
+                    proposed = self._store.propose_within(
+                        self._queries[asked], fetch, rows, everywhere=everywhere
+                    )
+                if proposed is not None:
+                    found[asked] = proposed[1]
+            found[(found == NOTHING).any(1)] = NOTHING  # it looked in another place than these rows lie in
+        none = np.empty(0, np.int64)
+        return self._scored(found, none, none)
+
+    def _finds(self, rows: Rows, k: int) -> NDArray[np.bool_]:
+        """Whether at least k of these rows are among what the index proposes anyway to each query, (Q,)."""
+        self._candidates()
+        wanted = np.zeros(len(self._store), bool)
+        wanted[rows] = True
+        found: NDArray[np.bool_] = (wanted[self._found] & (self._found != NOTHING)).sum(1) >= k
+        return found
 
     def _near_of_samples(self) -> tuple[Rows, Rows]:
         """Queries and rows that may be among the nearest of a class's sample, (P,) each."""

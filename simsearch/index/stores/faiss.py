@@ -36,6 +36,11 @@ from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.hits import leave_out
 
 _WITHIN = 4  # times the lists of an inverted file that are looked through for items of some classes
+_SELECTING = (
+    faiss.IndexIVF,
+    faiss.IndexHNSW,
+    faiss.IndexScalarQuantizer,
+)  # kinds that are asked for some rows
 _REBUILD = "build the index again with `simsearch build-index`"
 
 if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
@@ -137,18 +142,27 @@ class FaissStore(FlatStore):
         return draw_samples(self.matrix, [self.rows_of(label) for label in self.classes])
 
     def propose_within(
-        self, queries: Vectors, fetch: int, rows: Rows
+        self, queries: Vectors, fetch: int, rows: Rows, *, everywhere: bool
     ) -> tuple[NDArray[np.float32], Rows] | None:
         """Ask FAISS for candidates among these rows; None where it would miss many, or cannot be asked."""
-        if not isinstance(self.index, faiss.IndexIVF):
+        is_graph = isinstance(self.index, faiss.IndexHNSW)  # which is followed from the queries
+        if not isinstance(self.index, _SELECTING) or (is_graph and everywhere):
             return None
         chosen = np.zeros(len(self), bool)
         chosen[rows] = True
         bits: Any = np.packbits(chosen, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg]
-        lists = min(_WITHIN * self.index.nprobe, self.index.nlist)
-        within = faiss.SearchParametersIVF(sel=selector, nprobe=lists)  # type: ignore[call-arg]
-        return self.propose(queries, fetch, within)
+        return self.propose(queries, fetch, self._only(selector, everywhere=everywhere))
+
+    def _only(self, selector: Any, *, everywhere: bool) -> Any:
+        """FAISS's parameters of a search among selected rows."""
+        library: Any = faiss  # whose stubs lack some of its classes
+        if isinstance(self.index, faiss.IndexIVF):
+            lists = self.index.nlist if everywhere else min(_WITHIN * self.index.nprobe, self.index.nlist)
+            return library.SearchParametersIVF(sel=selector, nprobe=lists)
+        if isinstance(self.index, faiss.IndexHNSW):
+            return library.SearchParametersHNSW(sel=selector, efSearch=self.index.hnsw.efSearch)
+        return library.SearchParameters(sel=selector)
 
     def _search_index(self, queries: Vectors, k: int) -> Hits:
         """Ask FAISS for candidates until they hold the k best it can find, and order those exactly."""
