@@ -27,7 +27,7 @@ LARGE = 2**24  # bytes of a file from which on blocks have checksums
 _ROLES = ("index", "vectors", "thumbnails", "pictures")  # in this order in the file of checksums
 FLAT = "Flat"  # the factory string of an index that is an array
 _BLOCK = 2**16  # bytes
-_FEW = 64  # rows that lie apart and are read at once
+_FEW = 8  # rows that lie apart and are read at once
 _REBUILD = "build it again with `simsearch build-index`"
 
 
@@ -165,7 +165,7 @@ class CheckedArray:
 
     def _some(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         rows = np.where(rows < 0, rows + len(self), rows)
-        if not self._blocks.once or len(rows) <= _FEW:
+        if not self._blocks.once:
             return self._read(rows)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for start in range(0, len(rows), _FEW):  # much is mapped around each
