@@ -335,6 +335,15 @@ def test_too_few_items_for_the_index_type_leave_it_as_it_was(
     with pytest.raises(BadInputError, match="FAISS cannot build 'IVF5,Flat'"):
         index.compact()
     assert sorted(held(index.folder)) == [3, 4, 5]
+    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
+    manifest = read_manifest(index.folder)
+    for number in range(5):  # as many come as go, so that there are always too few
+        index.remove([6 + number])
+        index.add([quadrant_image(1, 2, 3, 5 + number)], labels="a")
+        manifest = read_manifest(index.folder)
+        assert [part.count for part in manifest.parts] == [6, 1]
+    assert sorted(held(index.folder)) == [3, 4, 5, 11]
+    assert manifest.factory == "IVF5,Flat"
 
 
 # --- indexes of other kinds
