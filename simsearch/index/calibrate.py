@@ -20,7 +20,7 @@ from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, 
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, outline
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
@@ -49,6 +49,8 @@ _MOST_POSTERIOR_ECE = 0.05  # of a thousand images, some of it chance
 _GALLERY_SAMPLE = 2_000
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
+_PAIRS_AT_ONCE = 2**13  # whose vectors stay in the processor's cache
+_HELD = 2**17  # vectors that are gathered; of more only those are asked for that are looked at
 _LEVELS = (
     0.0,
     0.001,
@@ -62,6 +64,23 @@ _LEVELS = (
     0.075,
     *(tenth / 10 for tenth in range(1, 11)),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class _Gallery:
+    """What is in a store; the vectors of a large one stay there until they are looked at."""
+
+    ids: Ids
+    labels: Labels | None
+    vectors: Callable[[NDArray[np.int64]], Vectors]  # of rows
+
+    @classmethod
+    def of(cls, store: VectorStore) -> _Gallery:
+        if len(store) <= _HELD:
+            ids, labels, vectors = gather(store)
+            return cls(ids, labels, vectors.__getitem__)
+        ids, labels, _ = outline(store)
+        return cls(ids, labels, lambda rows: store.vectors(ids[rows]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +183,7 @@ def fit_calibration(
     )
     untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
     return _fit_to(
-        vectors,
+        _Gallery.of(store),
         labels,
         asked,
         untuned,
@@ -212,7 +231,8 @@ def suit_gallery(
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     :return: None where the labeled images are too few, or no calibration holds: then nothing may be claimed.
     """
-    ids, labels, vectors = gather(store)
+    gallery = _Gallery.of(store)
+    ids, labels = gallery.ids, gallery.labels
     if labels is None or not is_enough(labels, LEAST_CHECKED):
         return None
     if calibration is None or calibration.novelty.weights.keys() <= set(VECTOR_FEATURES):
@@ -220,20 +240,20 @@ def suit_gallery(
     nearest = NearestPerClass(store, pictures)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
     rows = order[:_GALLERY_SAMPLE]
-    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
+    asked = ask(nearest, gallery.vectors(rows), None if pictures is None else pictures(ids[rows]), ids[rows])
     if calibration is None:
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
         test = calibration.novelty
         shares = test.p_value(test.logit(asked.features))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
-        scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
+        scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
         found = f"{rejected / len(rows):.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
         if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
             return replace(calibration, gallery=f"holds: {found}")
         because = f"the model's did not hold: {found}; its own"
-    return _fit_half(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
+    return _fit_half(gallery, labels, asked, test, rows, because, seed) if is_enough(labels) else None
 
 
 def fit_vectors(
@@ -251,7 +271,7 @@ def fit_vectors(
 
 
 def _fit_half(
-    vectors: Vectors,
+    gallery: _Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -263,8 +283,8 @@ def _fit_half(
     half = len(rows) // 2
     fitted_on = f"the gallery itself: {half:,} images, each against the others"
     first = Asked(asked.means[:half], {name: column[:half] for name, column in asked.features.items()})
-    fitted = _fit_to(vectors, labels, first, test, fitted_on, seed, rows[:half])
-    scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
+    fitted = _fit_to(gallery, labels, first, test, fitted_on, seed, rows[:half])
+    scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
     columns = np.unique(labels, return_inverse=True)[1][rows[half:]]
     chances = fitted.classes.probability(asked.means[half:])  # (R, C)
@@ -276,7 +296,7 @@ def _fit_half(
 
 
 def _fit_to(
-    vectors: Vectors,
+    gallery: _Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -285,7 +305,7 @@ def _fit_to(
     rows: NDArray[np.int64] | slice = slice(None),
 ) -> Calibration:
     """Everything but the weights of the features, from pairs of all images and queries of some rows."""
-    scores, same = _score_pairs(vectors, labels, PAIRS, seed)
+    scores, same = _score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
     logits = test.logit(asked.features)
@@ -347,12 +367,17 @@ def _columns(features: Features) -> NDArray[np.float64]:
 
 
 def _score_pairs(
-    vectors: Vectors, labels: Labels, count: int, seed: int
+    gallery: _Gallery, labels: Labels, count: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     rows = np.flatnonzero(has_company(labels))
     table = draw_pairs(labels[rows], count, np.random.default_rng(seed))
     first, second = rows[table.first], rows[table.second]
-    return np.einsum("pd,pd->p", vectors[first], vectors[second]).astype(np.float64), table.same
+    scores = np.empty(count)
+    for start in range(0, count, _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        one, other = gallery.vectors(first[part]), gallery.vectors(second[part])
+        scores[part] = np.einsum("pd,pd->p", one, other)
+    return scores, table.same
 
 
 def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:

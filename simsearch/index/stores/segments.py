@@ -19,6 +19,7 @@ from simsearch.index.stores.base import (
     Vectors,
     VectorStore,
     check_queries,
+    outline,
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, compare
@@ -40,7 +41,7 @@ class SegmentedStore:
         :raises ValueError: If the parts do not fit together, or a removed id is not stored.
         """
         self.parts = tuple(parts)
-        blocks = [_whole(part) for part in self.parts]
+        blocks = [outline(part) for part in self.parts]
         if (
             len({part.dim for part in self.parts}) != 1
             or len({block.labels is None for block in blocks}) != 1
@@ -136,7 +137,7 @@ class SegmentedStore:
         ids = self._ids[rows]
         labels = [
             block.labels[positions(block.ids, _between(ids, int(block.ids[0]), int(block.ids[-1])))]
-            for block in map(_whole, self.parts)
+            for block in map(outline, self.parts)
             if block.labels is not None
         ]
         return Block(ids, np.concatenate(labels) if labels else None, self.vectors(ids))
@@ -223,18 +224,6 @@ def each_of(parts: Sequence[Asked], queries: int, k: int, classes: int, left_out
     if left_out is not None:
         lists = leave_out(lists, left_out.repeat(classes), k)
     return reshape(lists, queries, classes, k)
-
-
-def _whole(part: VectorStore) -> Block:
-    """The ids and class numbers of a store, and no vectors."""
-    blocks = list(part.scan())
-    ids = [block.ids for block in blocks]
-    labels: list[Labels] = [block.labels for block in blocks if block.labels is not None]
-    return Block(
-        np.concatenate([_NO_IDS, *ids]),
-        np.concatenate(labels) if labels else None,
-        np.empty((0, part.dim), np.float32),
-    )
 
 
 def _between(ids: Ids, first: int, last: int) -> Ids:
