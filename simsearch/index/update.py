@@ -24,7 +24,15 @@ from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Taken, encode_files, encode_or_explain
 from simsearch.index.change.paths import AddedFiles, gather_paths
 from simsearch.index.change.revise import Classes
-from simsearch.index.change.sync import Known, Plan, check_loss, known_items, plan_sync, present_sources
+from simsearch.index.change.sync import (
+    Known,
+    Plan,
+    added_source,
+    check_loss,
+    known_items,
+    plan_sync,
+    present_sources,
+)
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.stores.faiss import FaissStore
@@ -228,7 +236,7 @@ class _Writer:
             raise BadInputError(refused[0])
         ids = range(self.next_id, self.next_id + len(pictures))
         described = Described.of(
-            pixels, [f"added/{item}" for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
+            pixels, [added_source(item) for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
         )
         labels = np.array([self._number(name) for name in names], np.int64)
         return self._apply(Change([self._write(np.stack(vectors), labels, described)]))

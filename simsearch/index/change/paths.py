@@ -150,7 +150,8 @@ def chosen_items(
     for item in items:
         named = {source for source, pattern in wanted.items() if _is_named(item.source, pattern)}
         used |= named
-        if named or item.label in labels or (missing and not _place(item.source, manifest).exists()):
+        is_missing = missing and item.is_file and not _place(item.source, manifest).exists()
+        if named or item.label in labels or is_missing:
             yield item
     if unused := sorted(wanted.keys() - used):
         hint = "`simsearch query` prints sources"

@@ -31,6 +31,11 @@ class Known:
     label: str | None
     stamp: Stamp
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it was made of a file, not of pixels that a program had."""
+        return self.stamp != UNKNOWN or self.source != added_source(self.id)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -61,6 +66,11 @@ class Plan:
     def __bool__(self) -> bool:
         """Whether anything is to be done."""
         return bool(self.added or self.removed or self.revised)
+
+
+def added_source(item: int) -> str:
+    """What an item is called whose picture was no file."""
+    return f"added/{item}"
 
 
 def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
@@ -127,7 +137,11 @@ def plan_sync(
             hint="build it again with `simsearch build-index`",
         )
     return _Comparison(root, labeling, _made(manifest)).plan(
-        [known for known in known_items(folder, manifest) if not Path(known.source).is_absolute()],
+        [
+            known
+            for known in known_items(folder, manifest)
+            if known.is_file and not Path(known.source).is_absolute()
+        ],
         list(zip(labeled.items, names, strict=True)),
         labeled.skipped,
     )

@@ -24,6 +24,7 @@ from simsearch.index import reading
 from simsearch.index.build import build_index
 from simsearch.index.bundle import bundle_lock, commit, open_bundle, read_items, read_manifest
 from simsearch.index.catalog import class_counts
+from simsearch.index.change.paths import chosen_items
 from simsearch.index.importing import import_index
 from simsearch.index.manifest import StoreRecord
 from simsearch.index.stores.base import gather
@@ -259,8 +260,11 @@ def test_items_from_elsewhere_stay(index: Index, tmp_path: Path) -> None:
         labels="a",
     )
     (tmp_path / "x.png").unlink()
+    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
     index.sync()
-    assert sorted(held(index.folder)) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert sorted(held(index.folder)) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    missing = chosen_items(index.items(), index.manifest, missing=True)
+    assert [known.source for known in missing] == [str(tmp_path / "x.png")]
 
 
 def test_a_moved_folder_is_found_where_it_is_said_to_be(index: Index, pictures: Path, tmp_path: Path) -> None:
