@@ -26,6 +26,7 @@ from simsearch.text import printable
 
 NOT_FOLLOWED = "a link to a folder, not followed"
 NO_PICTURE = "not a picture"
+UNREADABLE = "cannot be read"  # what such a reason begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +176,4 @@ def _look_at(path: Path, root: Path) -> Item | str | list[Path]:
 
 def _unreadable(error: BaseException | None) -> str:
     reason = (error.strerror if isinstance(error, OSError) else None) or os.strerror(5)
-    return f"cannot be read: {reason.lower()}"
+    return f"{UNREADABLE}: {reason.lower()}"

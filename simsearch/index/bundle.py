@@ -36,13 +36,11 @@ from simsearch.files import (
     sync_folder,
     write_atomically,
 )
-from simsearch.index.columns import Arrays, Columns
+from simsearch.index.columns import Columns
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.index.rows import JoinedRows
-from simsearch.index.segment import Files, Items, Part, load_removed, open_items, open_part
+from simsearch.index.segment import Files, Items, load_removed, open_items, open_segments
 from simsearch.index.served import ServedColumns, open_store
 from simsearch.index.stores.base import Ids, VectorStore, positions
-from simsearch.index.stores.segments import SegmentedStore
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
@@ -326,31 +324,8 @@ def _parse(
         columns = ServedColumns(served, manifest.input, labeled=labeled, exact_pictures=exact)
         return Bundle(folder, manifest, served, encoder, columns)
     removed = load_removed(shared, manifest)
-    parts = [
-        open_part(opened, segment.count, manifest, removed, private)
-        for opened, segment in zip(files, manifest.parts, strict=True)
-    ]
-    store, arrays = _joined(parts, removed) if manifest.is_changed else _alone(parts[0])
+    store, arrays = open_segments(files, manifest, removed, private)
     return Bundle(folder, manifest, store, encoder, arrays)
-
-
-def _alone(part: Part) -> tuple[VectorStore, Arrays]:
-    """An index of one segment, as it was built."""
-    items = part.items
-    return part.store, Arrays(items.ids, items.labels, part.thumbnails, items.sources or ())
-
-
-def _joined(parts: Sequence[Part], removed: Ids) -> tuple[VectorStore, Arrays]:
-    """Several segments read as one, without what was removed."""
-    every, kept = [part.items for part in parts], [part.items.kept for part in parts]
-    labeled = [items.labels[items.rows] for items in every if items.labels is not None]
-    arrays = Arrays(
-        np.concatenate([items.ids[items.rows] for items in every]),
-        np.concatenate(labeled) if labeled else None,
-        JoinedRows([part.thumbnails for part in parts], kept),
-        JoinedRows([items.sources for items in every], kept),
-    )
-    return SegmentedStore([part.store for part in parts], removed), arrays
 
 
 def _open_encoder(shared: Files, manifest: Manifest, threads: int) -> OnnxEncoder | None:

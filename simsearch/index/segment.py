@@ -1,11 +1,12 @@
-"""One segment's files, opened and parsed: vectors under ids, with classes, pictures, sources, and stamps."""
+"""Segments' files, opened and parsed: vectors under ids, with classes, pictures, sources, and stamps."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.files import size_of
+from simsearch.index.columns import Arrays
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.reading import STAMP
+from simsearch.index.rows import JoinedRows
 from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit, positions
-from simsearch.index.stores.opening import open_store
-from simsearch.prepare.inputs import Pictures
+from simsearch.index.stores.opening import join_flat, open_store
+from simsearch.index.stores.segments import SegmentedStore
 
 Files = Mapping[str, io.BufferedReader]
+
+_NO_IDS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +49,6 @@ class Items:
         return len(self.ids) if self.kept is None else len(self.kept)
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """An open segment."""
-
-    items: Items
-    store: VectorStore
-    thumbnails: Pictures | SmallPictures  # n
-
-
 def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> Items:
     """Parse what these files of a segment of `count` rows say of its items; its ids are among them.
 
@@ -68,21 +64,79 @@ def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> It
     return Items(ids, kept, _load_labels(files, count, manifest, kept), sources, stamps)
 
 
-def open_part(files: Files, count: int, manifest: Manifest, removed: Ids, private: int) -> Part:
-    """Parse a segment of `count` rows from files whose sizes and checksums are right.
+def open_segments(
+    files: Sequence[Files], manifest: Manifest, removed: Ids, private: int
+) -> tuple[VectorStore, Arrays]:
+    """Several segments read as one, without what was removed, from files whose checksums are right.
 
+    :param removed: Ids that are not answered, ascending.
     :param private: Files of arrays of at most so many bytes are read, larger ones mapped.
-    :raises ValueError: As `open_items`.
+    :raises ValueError: If they do not fit each other, or the manifest.
     """
-    items = open_items(files, count, manifest, removed)
-    vectors = None
-    if "vectors" in files:
-        vectors = load_array(files["vectors"], np.float32, (count, manifest.dim), private)
-    thumbnails = _load_thumbnails(files, count, manifest, private)
-    store = open_store(files["index"], items.ids, items.labels, vectors, dim=manifest.dim)
+    every = [
+        open_items(opened, segment.count, manifest, removed)
+        for opened, segment in zip(files, manifest.parts, strict=True)
+    ]
+    if any(before.ids[-1] >= after.ids[0] for before, after in pairwise(every)):
+        raise ValueError("the ids of the segments do not ascend")
+    if sum(items.live for items in every) != manifest.count:
+        raise ValueError("a removed id is not stored")
+    thumbnails = [
+        _load_thumbnails(opened, len(items.ids), manifest, private)
+        for opened, items in zip(files, every, strict=True)
+    ]
+    store = _open_store(files, every, manifest, private)
     if not all(is_unit(block.vectors) for block in store.scan()):
         raise ValueError("a stored vector is not finite and of length 1")
-    return Part(items, store, thumbnails)
+    if not manifest.is_changed:
+        return store, Arrays(every[0].ids, every[0].labels, thumbnails[0], every[0].sources or ())
+    kept = [items.kept for items in every]
+    labeled = [items.labels[items.rows] for items in every if items.labels is not None]
+    return store, Arrays(
+        np.concatenate([items.ids[items.rows] for items in every]),
+        np.concatenate(labeled) if labeled else None,
+        JoinedRows(thumbnails, kept),
+        JoinedRows([items.sources for items in every], kept),
+    )
+
+
+def _open_store(
+    files: Sequence[Files], every: Sequence[Items], manifest: Manifest, private: int
+) -> VectorStore:
+    """The vectors: flat segments that follow one another are one array, without what was removed."""
+    stores: list[VectorStore] = []
+    removed = [_NO_IDS]
+    for is_approximate, run in groupby(range(len(files)), lambda row: "vectors" in files[row]):
+        rows = [row for row in run if every[row].live]
+        items, opened = [every[row] for row in rows], [files[row] for row in rows]
+        flat = None if is_approximate or not rows else _join_flat(opened, items, manifest.dim)
+        if flat is not None:
+            stores.append(flat)
+            continue
+        for own, known in zip(opened, items, strict=True):
+            stores.append(_open_alone(own, known, manifest.dim, private))
+            if known.kept is not None:
+                removed.append(np.delete(known.ids, known.kept))
+    gone = np.concatenate(removed)
+    return stores[0] if len(stores) == 1 and not len(gone) else SegmentedStore(stores, gone)
+
+
+def _join_flat(files: Sequence[Files], every: Sequence[Items], dim: int) -> VectorStore | None:
+    labels = [items.labels for items in every if items.labels is not None]
+    return join_flat(
+        [opened["index"] for opened in files],
+        [items.ids for items in every],
+        labels if len(labels) == len(every) else None,
+        [items.kept for items in every],
+        dim=dim,
+    )
+
+
+def _open_alone(files: Files, items: Items, dim: int, private: int) -> VectorStore:
+    vectors = None
+    if "vectors" in files:
+        vectors = load_array(files["vectors"], np.float32, (len(items.ids), dim), private)
+    return open_store(files["index"], items.ids, items.labels, vectors, dim=dim)
 
 
 def load_removed(files: Files, manifest: Manifest) -> Ids:

@@ -24,7 +24,15 @@ from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Taken, encode_files, encode_or_explain
 from simsearch.index.change.paths import AddedFiles, gather_paths
 from simsearch.index.change.revise import Classes
-from simsearch.index.change.sync import Known, Plan, known_items, plan_sync, present_sources
+from simsearch.index.change.sync import (
+    Known,
+    Plan,
+    added_source,
+    check_loss,
+    known_items,
+    plan_sync,
+    present_sources,
+)
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.stores.faiss import FaissStore
@@ -143,20 +151,25 @@ class Index:
         *,
         labels: str = AUTO,
         replace: bool = False,
+        losing_most: bool = False,
         on_plan: Callable[[Plan], None] = lambda _: None,
         bar: Callable[[int], Progress] = lambda _: _silent,
     ) -> Outcome:
         """Make the index hold what lies in its folder now; items of other places stay.
 
         :param root: Where the folder is now; None for where it was.
+        :param losing_most: Also if more than half of the items would go, because their files are not there.
         :param on_plan: Called with what will be done.
         :param bar: Called with the number of files to encode; what it returns, with how many were.
-        :raises BadInputError: If the index was not made from this folder, or that is gone or empty.
+        :raises BadInputError: If the index was not made from this folder, or that is gone or empty, or most
+            items would go.
         """
         place = None if root is None else Path(root)
 
         def follow(writer: _Writer) -> Outcome:
             plan = plan_sync(self.folder, writer.manifest, place, labels, replace=replace)
+            if not losing_most:
+                check_loss(plan, writer.manifest.name)
             on_plan(plan)
             return writer.sync(plan, self._threads, bar(len(plan.added)) if plan.added else _silent)
 
@@ -223,7 +236,7 @@ class _Writer:
             raise BadInputError(refused[0])
         ids = range(self.next_id, self.next_id + len(pictures))
         described = Described.of(
-            pixels, [f"added/{item}" for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
+            pixels, [added_source(item) for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
         )
         labels = np.array([self._number(name) for name in names], np.int64)
         return self._apply(Change([self._write(np.stack(vectors), labels, described)]))

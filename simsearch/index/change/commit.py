@@ -106,8 +106,8 @@ def tidy(folder: Path, manifest: Manifest) -> Manifest:
     if (start == 0 and len(rows) > 1) or live[0] < (1 - _MOST_REMOVED) * rows[0]:
         try:
             return _merge(folder, manifest, 0, len(rows))
-        except BadInputError:  # too few items for the index type, for example: it answers as it is
-            return manifest
+        except BadInputError:  # too few items for the index type, for example: what came later is merged
+            start = max(1, start)
     if start < len(rows) - 1:
         return tidy(folder, _merge(folder, manifest, start, len(rows)))
     for number in range(1, len(rows)):

@@ -133,8 +133,14 @@ def chosen_items(
 
     :param sources: Sources, folders of them, or patterns such as `cat/*.png`.
     :param missing: Also those whose file is not there any more.
-    :raises BadInputError: If one of them names nothing, or nobody knows where the files would be.
+    :raises BadInputError: If one of them names nothing, or nobody knows where the files would be, or their
+        whole folder is gone.
     """
+    if missing and manifest.root is not None and not Path(manifest.root).is_dir():
+        raise BadInputError(
+            f"the folder {manifest.root} is not there, so nothing was changed",
+            hint=f"is its disk mounted? `simsearch sync {manifest.name} FOLDER` says where it is now",
+        )
     for label in labels:
         if label not in manifest.classes:
             hint = f"{did_you_mean(label, manifest.classes)}its classes: {listed(manifest.classes)}"
@@ -144,7 +150,8 @@ def chosen_items(
     for item in items:
         named = {source for source, pattern in wanted.items() if _is_named(item.source, pattern)}
         used |= named
-        if named or item.label in labels or (missing and not _place(item.source, manifest).exists()):
+        is_missing = missing and item.is_file and not _place(item.source, manifest).exists()
+        if named or item.label in labels or is_missing:
             yield item
     if unused := sorted(wanted.keys() - used):
         hint = "`simsearch query` prints sources"

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from simsearch.data.collection import Item, Skipped, scan
+from simsearch.data.collection import UNREADABLE, Item, Skipped, scan
 from simsearch.data.labels import AUTO, FOLDER, NONE, label_items
 from simsearch.errors import BadInputError
 from simsearch.files import open_regular
@@ -18,6 +18,8 @@ from simsearch.index.bundle import read_items
 from simsearch.index.change.revise import Revision
 from simsearch.index.manifest import Manifest
 from simsearch.index.reading import UNKNOWN, Stamp, file_hash
+
+_MOST_GONE, _FEW = 0.5, 10  # of the items, and items, that may go without a word
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Known:
     source: str
     label: str | None
     stamp: Stamp
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it was made of a file, not of pixels that a program had."""
+        return self.stamp != UNKNOWN or self.source != added_source(self.id)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,11 @@ class Plan:
     def __bool__(self) -> bool:
         """Whether anything is to be done."""
         return bool(self.added or self.removed or self.revised)
+
+
+def added_source(item: int) -> str:
+    """What an item is called whose picture was no file."""
+    return f"added/{item}"
 
 
 def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
@@ -125,7 +137,11 @@ def plan_sync(
             hint="build it again with `simsearch build-index`",
         )
     return _Comparison(root, labeling, _made(manifest)).plan(
-        [known for known in known_items(folder, manifest) if not Path(known.source).is_absolute()],
+        [
+            known
+            for known in known_items(folder, manifest)
+            if known.is_file and not Path(known.source).is_absolute()
+        ],
         list(zip(labeled.items, names, strict=True)),
         labeled.skipped,
     )
@@ -187,7 +203,8 @@ class _Comparison:
                 fresh.append((item, label))
             else:
                 self._compare(before, item, label)
-        missing = list(by_source.values())
+        unread = {entry.path for entry in skipped if entry.reason.startswith(UNREADABLE)}
+        missing = [item for item in by_source.values() if not _is_inside(item.source, unread)]
         gone = self._follow(missing, fresh)
         return Plan(
             self.root,
@@ -243,8 +260,28 @@ class _Comparison:
             with open_regular(self.root / item.path) as file:
                 return file_hash(file)
         except OSError as error:
-            self.skipped.append(Skipped(item.path, f"cannot be read: {(error.strerror or '').lower()}"))
+            self.skipped.append(Skipped(item.path, f"{UNREADABLE}: {(error.strerror or '').lower()}"))
             return None
+
+
+def check_loss(plan: Plan, name: str) -> None:
+    """Refuse a plan by which most items would go: part of the folder may be on a disk that is not mounted.
+
+    :raises BadInputError: If it is one.
+    """
+    before = plan.kept + sum(map(len, (plan.changed, plan.gone, plan.renamed, plan.relabeled)))
+    if len(plan.gone) > max(_FEW, _MOST_GONE * before):
+        raise BadInputError(
+            f"{len(plan.gone):,} of {before:,} items of {name} would go, because their files are not there",
+            hint=f"is every disk mounted? `simsearch sync {name} --dry-run` names them, --yes removes them",
+        )
+
+
+def _is_inside(source: str, places: Collection[str]) -> bool:
+    """Whether a source is one of these files, or in one of these folders."""
+    return bool(places) and any(
+        place in places for place in (source, *map(str, PurePosixPath(source).parents))
+    )
 
 
 def _plain(stamp: tuple[int, int, Sequence[int]]) -> Stamp:
