@@ -21,6 +21,7 @@ from simsearch.index.stores.opening import open_store
 from simsearch.prepare.inputs import Pictures
 
 Files = Mapping[str, io.BufferedReader]
+NPY_START = 128  # bytes before the numbers in a small array's `.npy` file, as NumPy writes it
 
 
 @dataclass(frozen=True, eq=False)
