@@ -109,10 +109,13 @@ def build_toy(tmp_path: Path, toy_model: Model) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def milvus(tmp_path_factory) -> Iterator[str]:
-    """The address of Milvus, which holds nothing at first: one server, or a cluster; see `tests/engines`."""
+    """The address of Milvus: one server, a cluster, or what `SIMSEARCH_TEST_MILVUS` says is there already."""
     from engines.cluster import Cluster
     from engines.single import URI, Single
 
+    if there := os.environ.get("SIMSEARCH_TEST_MILVUS"):
+        yield there
+        return
     folder = tmp_path_factory.mktemp("milvus") / "run"
     is_cluster = bool(os.environ.get("SIMSEARCH_TEST_CLUSTER"))
     server = Cluster(folder, query_nodes=4) if is_cluster else Single(folder)

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
@@ -44,6 +44,9 @@ from simsearch.index.stores.base import Ids, VectorStore, positions
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
+
+if TYPE_CHECKING:
+    from simsearch.index.stores.milvus.store import MilvusStore
 
 MANIFEST = "manifest.json"
 BUILDING = "building"  # a folder inside an index's: a build that is not done yet
@@ -137,8 +140,7 @@ def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES)
             # A writer may have committed a new index since the manifest was read.
             current = read_manifest(folder)
             if current == manifest:
-                name = Path(error.filename or "a file").name
-                raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
+                raise _lacks(folder, error) from None
             manifest = current
     raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
 
@@ -149,6 +151,24 @@ def open_as(folder: Path, manifest: Manifest, *, threads: int = 0) -> Bundle:
     :raises BrokenBundleError: If anything about it does not fit.
     """
     return _open(folder, manifest, threads, 0)
+
+
+def open_served(folder: Path, manifest: Manifest, *, timeout: float | None = None) -> MilvusStore:
+    """Open the store alone of an index whose items a server holds; see `open_store`.
+
+    :raises BrokenBundleError: If a file is missing or damaged.
+    """
+    assert manifest.store is not None
+    try:
+        with contextlib.ExitStack() as held, consistent(folder):
+            files = {
+                role: held.enter_context(open_checked(folder, entry))
+                for role, entry in manifest.files.items()
+                if role != "encoder"
+            }
+            return open_store(manifest, manifest.store, files, timeout=timeout)
+    except FileNotFoundError as error:
+        raise _lacks(folder, error) from None
 
 
 def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
@@ -177,8 +197,7 @@ def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
                 for opened, part in zip(files, manifest.parts, strict=True)
             ]
     except FileNotFoundError as error:
-        name = Path(error.filename or "a file").name
-        raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
+        raise _lacks(folder, error) from None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -287,6 +306,11 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
                 raise
 
 
+def _lacks(folder: Path, error: FileNotFoundError) -> BrokenBundleError:
+    name = Path(error.filename or "a file").name
+    return BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD)
+
+
 def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundle:
     with contextlib.ExitStack() as held:
         shared, *parts = (
@@ -319,7 +343,7 @@ def _parse(
     """
     encoder = _open_encoder(shared, manifest, threads)
     if (record := manifest.store) is not None:
-        served = open_store(manifest, record)
+        served = open_store(manifest, record, shared)
         labeled, exact = bool(record.numbers), record.exact_pictures
         columns = ServedColumns(served, manifest.input, labeled=labeled, exact_pictures=exact)
         return Bundle(folder, manifest, served, encoder, columns)

@@ -24,6 +24,7 @@ from simsearch.index.stores.opening import join_flat, open_store
 from simsearch.index.stores.segments import SegmentedStore
 
 Files = Mapping[str, io.BufferedReader]
+NPY_START = 128  # bytes before the numbers in a small array's `.npy` file, as NumPy writes it
 
 _NO_IDS = np.empty(0, np.int64)
 

@@ -13,7 +13,6 @@ from numpy.testing import assert_array_equal
 from toys import toy_split
 
 from simsearch.errors import (
-    BadInputError,
     BrokenBundleError,
     MissingBundleError,
     NotUsableError,
@@ -24,7 +23,6 @@ from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
 from simsearch.index.catalog import class_counts, delete_index
 from simsearch.index.manifest import StoreRecord
 from simsearch.index.serving import Target
-from simsearch.index.update import Index
 from simsearch.index.verify import verify
 from simsearch.prepare.prepare import Preprocess
 from simsearch.search.searcher import Searcher
@@ -172,8 +170,3 @@ def test_a_manifest_that_no_build_writes_is_refused(folders, tmp_path, change):
     with pytest.raises(NotUsableError) as caught:
         open_bundle(copy)
     assert "pw" not in caught.value.message
-
-
-def test_an_index_on_a_server_is_not_changed_item_by_item(folders):
-    with pytest.raises(BadInputError, match="is on a Milvus server, where it cannot be changed"):
-        Index.open(folders[1])

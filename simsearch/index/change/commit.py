@@ -29,7 +29,7 @@ from simsearch.index.stores.base import Ids
 from simsearch.index.stores.faiss_index import FLAT
 
 _MOST_REMOVED = 0.25  # of a segment's rows, until it is written again without them
-_MOST_CHANGED = 0.1  # of the items, until the calibration is checked again
+MOST_CHANGED = 0.1  # of the items, until the calibration is checked again
 _NO_IDS = np.empty(0, np.int64)
 
 
@@ -192,7 +192,7 @@ def _gone(items: Items) -> Ids:
 
 def _finish(folder: Path, manifest: Manifest) -> Manifest:
     """Check the calibration where much has changed, and commit."""
-    if manifest.changed > _MOST_CHANGED * manifest.count:
+    if manifest.changed > MOST_CHANGED * manifest.count:
         manifest = recalibrated(folder, manifest)
     commit(folder, manifest)
     return manifest

@@ -69,7 +69,7 @@ def gather_paths(
             found.append((path, label or _by_root(path, manifest)))
         else:
             raise BadInputError(f"there is no {path}", hint="pass the path of a picture, or of a folder")
-    has_classes = "labels" in manifest.files
+    has_classes = manifest.is_labeled
     if has_classes and (lacking := next((file for file, name in found if name is None), None)):
         raise BadInputError(
             f"{manifest.name} has classes, and {lacking} has none", hint="name one: --label NAME"
@@ -85,7 +85,7 @@ def _in_folder(
     folder: Path, manifest: Manifest, label: str | None, labels: str
 ) -> tuple[list[tuple[Path, str | None]], Sequence[Skipped]]:
     root = Path(manifest.root) if manifest.root else None
-    if label is not None or "labels" not in manifest.files:
+    if label is not None or not manifest.is_labeled:
         collection = scan(folder)
         return [(collection.file(item), label) for item in collection.items], collection.skipped
     if root is not None and labels == AUTO and folder.resolve().is_relative_to(root):

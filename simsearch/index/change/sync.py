@@ -14,10 +14,11 @@ from simsearch.data.collection import UNREADABLE, Item, Skipped, scan
 from simsearch.data.labels import AUTO, FOLDER, NONE, label_items
 from simsearch.errors import BadInputError
 from simsearch.files import open_regular
-from simsearch.index.bundle import read_items
+from simsearch.index.bundle import open_served, read_items
 from simsearch.index.change.revise import Revision
-from simsearch.index.manifest import Manifest
-from simsearch.index.reading import UNKNOWN, Stamp, file_hash
+from simsearch.index.manifest import Manifest, StoreRecord
+from simsearch.index.reading import UNKNOWN, Stamp, file_hash, stamp_of
+from simsearch.index.served import ServedColumns
 
 _MOST_GONE, _FEW = 0.5, 10  # of the items, and items, that may go without a word
 
@@ -77,7 +78,11 @@ def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
     """What an index says of its items, in ascending order of id.
 
     :raises BrokenBundleError: If a file is damaged.
+    :raises UnavailableError: If the server that holds them cannot answer.
     """
+    if manifest.store is not None:
+        yield from _served_items(folder, manifest, manifest.store)
+        return
     for items in read_items(folder, manifest, "labels", "sources", "source_ends", "stamps"):
         assert items.sources is not None
         for row in items.rows.tolist():
@@ -86,11 +91,23 @@ def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
             yield Known(int(items.ids[row]), items.sources[row], label, stamp)
 
 
+def _served_items(folder: Path, manifest: Manifest, record: StoreRecord) -> Iterator[Known]:
+    store = open_served(folder, manifest)
+    columns = ServedColumns(store, manifest.input, labeled=True, exact_pictures=record.exact_pictures)
+    for row in columns.scan("label", "source", *(["stamp"] if record.stamps else [])):
+        label = manifest.classes[row["label"]] if manifest.is_labeled else None
+        yield Known(row["id"], columns.source(row), label, stamp_of(row.get("stamp", "")))
+    store.close()
+
+
 def present_sources(folder: Path, manifest: Manifest, wanted: Collection[str]) -> set[str]:
     """Which of these an index has an item of, without a look at all that it has.
 
     :raises BrokenBundleError: If a file is damaged.
+    :raises UnavailableError: If the server that holds them cannot answer.
     """
+    if manifest.store is not None:
+        return {known.source for known in known_items(folder, manifest)} & set(wanted)
     found = set()
     for items in read_items(folder, manifest, "sources", "source_ends"):
         assert items.sources is not None
@@ -129,7 +146,7 @@ def plan_sync(
             f"{root} holds no pictures, so nothing would be left in {manifest.name}",
             hint="is it the right folder, and mounted? `simsearch delete` deletes an index",
         )
-    if (labeled.names is None) != ("labels" not in manifest.files):
+    if (labeled.names is None) != (not manifest.is_labeled):
         has = "no classes" if labeled.names is None else "classes"
         raise BadInputError(
             f"the pictures in {root} have {has}, those in {manifest.name} "

@@ -21,6 +21,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle, read_manifest
+from simsearch.index.serving import Target
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.update import Index
@@ -58,14 +59,16 @@ class Killing(Watch):
 class World:
     """A folder that somebody works in, and the index of it."""
 
-    def __init__(self, top: Path, model: Model, seed: int, factory: str = "Flat") -> None:
+    def __init__(
+        self, top: Path, model: Model, seed: int, factory: str = "Flat", target: Target | None = None
+    ) -> None:
         self.random, self.model, self.top = random.Random(seed), model, top
         self.pictures, self.count = top / "pictures", 0
         self.seen: set[int] = set()  # all ids that there ever were
         for _ in range(8):
             self.new()
         split = load_image_folder(self.pictures, PLAIN, processes=1)
-        build_index(split, model, top / "index", factory=factory)
+        build_index(split, model, top / "index", factory=factory, target=target)
 
     @property
     def index(self) -> Index:
@@ -184,8 +187,20 @@ def assert_like_rebuilt(world: World, *, evaluated: bool = False) -> None:
 def test_any_changes_lead_to_the_index_of_what_is_there(
     tmp_path: Path, plain_model: Model, seed: int
 ) -> None:
-    world = World(tmp_path, plain_model, seed)
-    for _ in range(CHANGES):
+    assert_changes_lead_to_what_is_there(World(tmp_path, plain_model, seed), CHANGES)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("seed", range(SEQUENCES // 2))
+def test_any_changes_of_an_index_on_a_server_lead_to_the_index_of_what_is_there(
+    tmp_path: Path, plain_model: Model, seed: int, milvus: str
+) -> None:
+    assert_changes_lead_to_what_is_there(World(tmp_path, plain_model, seed, target=Target(milvus)), 6)
+
+
+def assert_changes_lead_to_what_is_there(world: World, changes: int) -> None:
+    tmp_path = world.top
+    for _ in range(changes):
         before = contents(tmp_path / "index")
         world.work()
         kind = world.random.choice(("sync", "sync", "add", "remove", "compact"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from simsearch.data import collection
 from simsearch.data.folders import load_image_folder
 from simsearch.data.vector_tables import VectorTable
 from simsearch.encode.model_folder import Model
-from simsearch.errors import BadInputError, BusyError, MissingBundleError
+from simsearch.errors import BadInputError, BusyError, MissingBundleError, MissingExtraError
 from simsearch.index import reading
 from simsearch.index.build import build_index
 from simsearch.index.bundle import bundle_lock, commit, open_bundle, read_items, read_manifest
@@ -445,7 +446,8 @@ def test_an_index_of_vectors_without_an_encoder_loses_items_and_takes_no_picture
     assert_tidy(index.folder)
 
 
-def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
+@pytest.mark.skipif(importlib.util.find_spec("pymilvus") is not None, reason="its client is installed")
+def test_an_index_whose_items_a_server_holds_is_not_changed_without_its_client(
     build_toy: Callable[..., Path], toy_gallery: object
 ) -> None:
     folder = build_toy(toy_gallery)
@@ -453,6 +455,7 @@ def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
     record = StoreRecord("milvus", "http://127.0.0.1:19530", "toy", 0, 5, (0, 1, 2), True)
     served = structs.replace(manifest, files={"encoder": manifest.files["encoder"]}, store=record)
     commit(folder, served)
-    with pytest.raises(BadInputError, match="the index toy is on a Milvus server"):
+    with pytest.raises(MissingExtraError, match="needs pymilvus") as caught:
         Index.open(folder, threads=1).remove([0])
+    assert caught.value.hint == "pip install 'simsearch[scale]'"
     assert read_manifest(folder) == served

@@ -28,6 +28,7 @@ WRITE_S = 180.0  # a writer's: a single server that was killed is ready again af
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LEAST_S = 0.5  # in less, no answer comes over a network
 _MOST_TEXT = 2**16 - 1  # bytes of a stored text, the server's own limit
+_STAMP = 128  # bytes of what a file was when it was read
 _COLLECTION_NOT_FOUND, _BAD_PARAMETER = 100, 1100
 _REFUSED = ("unauthenticated", "auth check failure", "authorization", "permission", "privilege")
 
@@ -150,6 +151,7 @@ def make_collection(
     schema.add_field("hash", DataType.INT64)
     schema.add_field("source", DataType.VARCHAR, max_length=_MOST_TEXT)
     schema.add_field("picture", DataType.VARCHAR, max_length=_MOST_TEXT)
+    schema.add_field("stamp", DataType.VARCHAR, max_length=_STAMP)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
     parameters = MilvusClient.prepare_index_params()
     parameters.add_index("vector", metric_type="IP", **index)

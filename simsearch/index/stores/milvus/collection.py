@@ -36,6 +36,7 @@ class Items(NamedTuple):
     vectors: Vectors  # (N, D), unit rows
     sources: Sequence[str]  # N; none where nothing is known of them
     pictures: Sequence[bytes]  # N, packed; none where none are kept
+    stamps: Sequence[str] | None = ()  # N; none where they were no files; None where there is no such column
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,9 @@ def chunks(ids: Ids, size: int) -> Iterator[Ids]:
 
 
 def _row(items: Items, hashes: Ids, row: int) -> dict[str, Any]:
+    stamp = None if items.stamps is None else {"stamp": items.stamps[row] if len(items.stamps) else ""}
     return {
+        **(stamp or {}),
         "id": int(items.ids[row]),
         "label": UNLABELLED if items.labels is None else int(items.labels[row]),
         "hash": int(hashes[row]),
