@@ -38,12 +38,15 @@ from simsearch.stats.calibration import (
 from simsearch.stats.checking import check_posterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
+from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
 ByIds: TypeAlias = Callable[[Ids], Images]
 PAIRS = 200_000
 OUTLIERS = 200  # of each kind
+_BANK_SHARE = 4  # as many outliers again are kept as a quarter of those that the weights are fitted to
+_COLUMNS = (*FEATURES, BANK_FEATURE)
 PRECISION = 0.99
 FALSE_REJECT = 0.01
 _MOST_POSTERIOR_ECE = 0.02  # beyond what chance alone makes of so many images
@@ -178,12 +181,13 @@ def fit_calibration(
     asked = ask(nearest, vectors, images, ids)
     made, unlike_vectors = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
     unlike = ask(nearest, unlike_vectors, made, None).features
-    line = fit_logistic(
-        np.concatenate([_columns(asked.features), _columns(unlike)]),
-        np.arange(len(images) + len(made)) < len(images),
-        balanced=True,
-    )
-    untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
+    others = make_outliers(images, labels, max(1, outliers // _BANK_SHARE), seed=seed + 1)
+    bank = OutlierBank.of(encode_some(encoder, others)[1])
+    columns = (_columns(asked.features, vectors, bank), _columns(unlike, unlike_vectors, bank))
+    truth = np.arange(len(images) + len(made)) < len(images)
+    line = fit_logistic(np.concatenate(columns), truth, balanced=True)
+    weights = dict(zip(_COLUMNS, line.weights.tolist(), strict=True))
+    untuned = NoveltyTest(weights, line.bias, (), (), bank)
     return _fit_to(
         _Gallery.of(store),
         labels,
@@ -248,7 +252,7 @@ def suit_gallery(
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
         test = calibration.novelty
-        shares = test.p_value(test.logit(asked.features))
+        shares = test.p_value(test.logit(asked.features, vectors[rows]))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
         scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
@@ -307,7 +311,7 @@ def _fit_to(
     scores, same = _score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
-    logits = test.logit(asked.features)
+    logits = test.logit(asked.features, vectors[rows])
     return Calibration(
         pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
@@ -361,8 +365,9 @@ def _mean(hits: Hits) -> NDArray[np.float64]:
     return mean
 
 
-def _columns(features: Features) -> NDArray[np.float64]:
-    return np.stack([features[name] for name in FEATURES], axis=1).astype(np.float64)
+def _columns(features: Features, vectors: Vectors, bank: OutlierBank) -> NDArray[np.float64]:
+    by_name = {**features, BANK_FEATURE: bank.feature(vectors)}
+    return np.stack([by_name[name] for name in _COLUMNS], axis=1).astype(np.float64)
 
 
 def _score_pairs(
