@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
+from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
     HeldSignals,
     folder_lock,
@@ -265,11 +265,32 @@ def write_array(array: NDArray[Any]) -> Writer:
 
 
 def commit(folder: Path, manifest: Manifest) -> None:
-    """Make the written files the index, in one step, and sweep what no manifest names any more."""
+    """Make the written files the index, in one step, and sweep what no manifest names any more.
+
+    :raises BadInputError: If such an index could not be opened again; the old one is then still there.
+    """
+    content = manifest.to_json()
+    _check_manifest(content)
     sync_folder(folder)
-    write_atomically(folder / MANIFEST, manifest.to_json())
+    write_atomically(folder / MANIFEST, content)
     with contextlib.suppress(OSError):  # it is the index: what cannot be deleted now is swept next time
         sweep(folder, keep=[manifest])
+
+
+def _check_manifest(content: bytes) -> None:
+    """Read a manifest as who opens the index will.
+
+    :raises BadInputError: If that fails.
+    """
+    if len(content) > MAX_MANIFEST_BYTES:
+        size = f"{len(content) / 2**20:.1f} MB, more than {MAX_MANIFEST_BYTES // 2**20}"
+        raise BadInputError(
+            f"the index's description would have {size}", hint="give it fewer classes, or shorter names"
+        )
+    try:
+        Manifest.from_json(content)
+    except ValueError as error:
+        raise BadInputError(f"such an index could not be opened again: {error}") from error
 
 
 def sweep(folder: Path, *, keep: Sequence[Manifest]) -> None:
