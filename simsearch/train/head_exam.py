@@ -17,7 +17,7 @@ from simsearch.train.baselines import Embed, fit_lda, fit_logistic_regression, u
 from simsearch.train.features import Features
 from simsearch.train.retrieval import Retrieval, judge_scores
 
-WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
+WEIGHTS = tuple(twentieth / 20 for twentieth in range(1, 20))
 _LEAST_CLASSES = 5  # of fewer none is kept from the head
 _SHARE_KEPT = 0.2
 _MAY_LOSE = 0.02  # of P@1, on known and on held-out classes, against the encoder alone
