@@ -43,7 +43,8 @@ def lonely(shipped: Searcher) -> tuple[int, Floats, Floats, Floats]:
 def test_long_names_stand_beside_their_points_and_inside_the_map(page: Page) -> None:
     names = page.evaluate(
         """async () => {
-            const { beside } = await import(document.querySelector("script[type=module]").src.replace("page.js", "brush.js"));
+            const page = document.querySelector("script[type=module]").src;
+            const { beside } = await import(page.replace("page.js", "brush.js"));
             const middle = { x: 150, y: 100 };
             return [[40, 100], [260, 100], [150, 20], [20, 100], [285, 100]]
                 .map(([x, y]) => ({ center: { x, y }, at: beside({ x, y }, middle, 35, 14, 300) }));
