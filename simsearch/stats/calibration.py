@@ -71,8 +71,9 @@ class ClassPosterior:
         """
         logits = self.weight * np.asarray(means, np.float64)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        posterior: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
-        return (1 - self.lapse) * posterior + self.lapse / posterior.shape[-1]
+        softmax = weights / weights.sum(axis=-1, keepdims=True)
+        posterior: NDArray[np.float64] = (1 - self.lapse) * softmax + self.lapse / softmax.shape[-1]
+        return posterior
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ HEAD_PAIRS = Recipe(
     schedule="one-cycle",
     choose="map-at-r",
     average_share=0.08,
-    least_steps=400,
+    least_steps=500,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS, PHOTO_PAIRS, HEAD_PAIRS)}
