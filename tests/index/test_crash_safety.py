@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from bundles import assert_tidy
+from bundles import CHANGES, assert_tidy, follow
 from faults import GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
 from test_bundle import assert_holds, held
 
@@ -34,6 +34,7 @@ RUN_FILES = ["best_model.pt", "encoder.onnx", "history.csv", "last.pt", "model.j
 IS_SLOW = bool(os.environ.get("SIMSEARCH_SLOW"))
 LEVELS = 20 if IS_SLOW else 5  # of free space
 KILL_STRIDE = 1 if IS_SLOW else 5  # of the writers that take a second or more
+APART = 1 if IS_SLOW else 23  # steps of a change from one kill to the next
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,44 @@ def kill_everywhere(do: Callable[[int], int], stride: int = 1) -> int:
 
 
 # --- kill -9 at every step
+
+
+def items_of(folder: Path) -> list[tuple[int, str, int, bytes]]:
+    """Id, source, class and picture of each item; opening looks at every file."""
+    bundle = open_bundle(folder, threads=1)
+    assert bundle.labels is not None
+    pictures = [picture.tobytes() for picture in bundle.thumbnails[:]]
+    return list(zip(bundle.ids.tolist(), bundle.sources, bundle.labels.tolist(), pictures, strict=True))
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_writer_that_is_killed_anywhere_loses_its_own_change_only(
+    faults: Faults, plain_model: Model, tmp_path: Path, kind: str
+) -> None:
+    old, folder = tmp_path / "old", tmp_path / "toy"
+    follow(old, tmp_path / "pictures", plain_model)
+    before, found = items_of(old), set()
+
+    def killed(step: int) -> int:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(old, folder)
+        code, said = faults.do("change", folder, kind=kind, kill=APART * step)
+        assert not said
+        in_place = read_manifest(folder) != read_manifest(old)
+        found.add(in_place)
+        if in_place:
+            after.append(items_of(folder))
+        else:
+            assert items_of(folder) == before
+        if APART == 1 or step == 2:
+            assert faults.do("change", folder, kind="compact") == (0, "")
+            assert_tidy(folder)
+        return code
+
+    after: list[list[tuple[int, str, int, bytes]]] = []
+    assert kill_everywhere(killed) > 2
+    assert found == {False, True}
+    assert all(items == after[-1] for items in after)
 
 
 @pytest.fixture
@@ -511,6 +550,21 @@ def test_another_users_folder_is_searched_and_not_written(
 
 
 # --- several at once
+
+
+def test_two_that_change_an_index_and_two_that_read_it_at_once(
+    faults: Faults, plain_model: Model, tmp_path: Path
+) -> None:
+    follow(tmp_path / "toy", tmp_path / "pictures", plain_model)
+    before = items_of(tmp_path / "toy")
+    jobs = [
+        {"job": name, "folder": str(tmp_path / "toy"), "rounds": 3}
+        for name in ("add_rounds", "open_rounds") * 2
+    ]
+    assert faults.do_together(jobs) == [(0, "")] * 4
+    assert items_of(tmp_path / "toy") == before
+    assert read_manifest(tmp_path / "toy").next_id == before[-1][0] + 1 + 6
+    assert_tidy(tmp_path / "toy")
 
 
 def test_two_writers_and_four_readers_at_once(
