@@ -206,6 +206,17 @@ def test_nothing_is_committed_that_the_server_gives_back_otherwise(both, tmp_pat
     assert_alike(files, served)
 
 
+def test_pictures_of_any_name_are_known_by_it(both, pictures):
+    _, served = both
+    names = ["it's.png", 'a "b".png', "back\\slash.png", "ü 本.png", "x\ny.png", "base64:x.png"]
+    files = [write_quadrants(pictures / "a" / name, 3, 50 + row, 7, 100) for row, name in enumerate(names)]
+    assert len(served.add(files, labels="a").added) == len(names)
+    assert {f"a/{name}" for name in names} <= {item.source for item in served.items()}
+    with pytest.raises(BadInputError, match="already in the index"):
+        served.add(files, labels="a")
+    assert not served.plan()
+
+
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(both, tmp_path):
     files, served = both
     with pytest.raises(BadInputError, match="nothing would be left in served"):
@@ -266,6 +277,7 @@ def test_an_index_that_changed_moves_back_with_its_ids_and_stamps(both, tmp_path
     assert back.add([np.full((28, 28), 7, np.uint8)], labels=["a"]).added == (41,)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_without_its_server_an_index_is_not_changed(both):
     _, served = both
     manifest = read_manifest(served.folder)
