@@ -141,6 +141,26 @@ def test_what_does_not_fit_is_one_line(folders, tmp_path, changes, error, messag
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dim": 5}, r"holds vectors of length \[4\], not 5"),
+        ({"encoder": "0" * 64}, "were made by another model"),
+        ({"factory": "HNSW16"}, "is of the type Flat, not HNSW16"),
+    ],
+)
+def test_a_collection_of_another_kind_is_not_taken_for_its_own(folders, target, changes, message):
+    from simsearch.index.stores.milvus.client import Server
+    from simsearch.index.stores.milvus.collection import check_collection
+
+    manifest = read_manifest(folders[1])
+    own = {"dim": manifest.dim, "encoder": manifest.encoder, "factory": manifest.factory}
+    check_collection(Server(target.uri), manifest.store.served_name, **own)
+    with pytest.raises(BrokenBundleError, match=message) as caught:
+        check_collection(Server(target.uri), manifest.store.served_name, **(own | changes))
+    assert caught.value.exit_code == 3
+
+
 def test_an_incomplete_collection_is_not_answered_from(folders, tmp_path, gallery):
     searcher = Searcher.open(changed(folders[1], tmp_path, count=301, last=300))
     with pytest.raises(UnavailableError, match="the collection is incomplete: 300 of 301 items are served"):
