@@ -7,9 +7,12 @@ import threading
 
 import pytest
 
-from simsearch.errors import BadInputError, UnavailableError
+from simsearch.errors import BadInputError, NotUsableError, UnavailableError
 
 pytest.importorskip("pymilvus")
+from pymilvus import MilvusException
+
+from simsearch.index.stores.milvus import client
 from simsearch.index.stores.milvus.client import Server
 
 pytestmark = pytest.mark.engine
@@ -39,8 +42,8 @@ def address(request):
         threading.Thread(target=run, daemon=True).start()
     yield f"http://127.0.0.1:{port}"
     listener.close()
-    for client in held:
-        client.close()
+    for connection in held:
+        connection.close()
 
 
 def test_what_is_no_milvus_server_is_one_line_and_gives_up(address, monkeypatch):
@@ -50,6 +53,46 @@ def test_what_is_no_milvus_server_is_one_line_and_gives_up(address, monkeypatch)
     assert caught.value.message == f"the Milvus server at {address} gives no answer"
     assert caught.value.hint == "is it running, and the address right? try again in a minute"
     assert caught.value.exit_code == 4
+
+
+LATE = MilvusException(1, "proxy is not ready")
+REFUSED = MilvusException(1, "auth check failure, please check username and password are correct")
+
+
+class Scripted(Server):
+    """A server that says these things, the last of them for ever."""
+
+    def __init__(self, *said: object) -> None:
+        super().__init__("http://127.0.0.1:1", token="root:Hidden-Secret-7", timeout=5)
+        self.said = list(said)
+
+    def _method(self, *_: object):
+        def answer(*_: object, **__: object) -> object:
+            found = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        return answer
+
+
+def test_a_refusal_is_believed_once_it_has_lasted(monkeypatch):
+    monkeypatch.setattr(client, "_REFUSAL_S", 0.2)
+    assert Scripted(LATE, REFUSED, "it is there").call("list_collections") == "it is there"
+    assert Scripted(*[LATE] * 4, REFUSED, "it is there").call("list_collections") == "it is there"
+    with pytest.raises(NotUsableError, match="refuses the credentials") as caught:
+        Scripted(LATE, REFUSED).call("list_collections")
+    assert "Secret" not in f"{caught.value.message}{caught.value.hint}"
+    assert caught.value.exit_code == 3
+
+
+def test_an_error_is_quoted_by_its_first_line_and_without_the_password():
+    said = MilvusException(1, "no Hidden-Secret-7 for root here\nand more")
+    with pytest.raises(UnavailableError) as caught:
+        Scripted(said).call("list_collections", within=0.6)
+    assert (
+        caught.value.message == "the Milvus server at http://127.0.0.1:1 gives no answer: no ... for ... here"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ file, no log and no message.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -61,16 +62,18 @@ class Server:
         :raises MissingBundleError: If the server has no such collection.
         :raises NotUsableError: If it refuses the credentials.
         """
-        began = time.monotonic()
-        end, pause = began + (self.timeout if within is None else within), _FIRST_PAUSE_S
+        end = time.monotonic() + (self.timeout if within is None else within)
+        pause, refused_since = _FIRST_PAUSE_S, math.inf
         while True:
             left = end - time.monotonic()
             try:
                 return self._method(method, left)(*args, timeout=max(left, _LEAST_S), **options)
             except Exception as error:  # pymilvus and grpc raise classes of their own
                 self._refuse_for_good(error, args)
-                is_last = end - time.monotonic() < pause + _LEAST_S
-                if _is_refusal(error) and (is_last or time.monotonic() > began + _REFUSAL_S):
+                now = time.monotonic()
+                is_last = end - now < pause + _LEAST_S
+                refused_since = min(refused_since, now) if _is_refusal(error) else math.inf
+                if now >= refused_since + (0 if is_last else _REFUSAL_S):
                     raise self._refused() from None
                 if is_last:
                     raise self._unavailable(error) from None
