@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,25 @@ def test_what_a_killed_writer_left_is_not_seen_and_its_ids_are_not_used(both, tm
     bundle = open_bundle(served.folder)
     assert bundle.ids.tolist() == [*range(40), 43]
     assert bundle.store.after_last().tolist() == []
-    assert bundle.store.served() == 41
+    assert (len(bundle.store), bundle.store.served()) == (41, 44)
+    served.compact()
+    bundle = open_bundle(served.folder)
+    assert bundle.ids.tolist() == [*range(40), 43]
+    assert (len(bundle.store), bundle.store.served()) == (41, 41)
+
+
+def test_a_copy_of_the_folder_that_is_changed_too_does_no_harm(both, tmp_path):
+    files, served = both
+    copy = Index.open(shutil.copytree(served.folder, tmp_path / "copy"), threads=1)
+    new = [write_quadrants(tmp_path / "own" / f"{n}.png", n, 90, 100, 7) for n in range(1, 4)]
+    assert served.add(new[:2], labels="a").added == (40, 41)
+    assert copy.add(new[2:], labels="b").added == (42,)
+    assert served.remove([7]).removed == (7,)
+    assert copy.remove([8]).removed == (8,)
+    files.add(new[:2], labels="a")
+    files.remove([7])
+    assert_alike(files, served)
+    assert open_bundle(copy.folder).ids.tolist() == [*range(8), *range(9, 40), 42]
 
 
 def test_nothing_is_committed_that_the_server_gives_back_otherwise(both, tmp_path, monkeypatch):

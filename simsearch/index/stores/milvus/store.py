@@ -191,8 +191,11 @@ class MilvusStore:
 
     def after_last(self) -> Ids:
         """Rows of changes that were not committed, ascending, (n,)."""
-        found = self._read.query(f"id > {self.rows.last}", (), level="Strong")
-        return np.sort(np.array([row["id"] for row in found], np.int64))
+        parts, at = [np.empty(0, np.int64)], self.rows.last
+        while found := self._read.query(f"id > {at}", (), limit=self._read.page, level="Strong"):
+            parts.append(np.sort(np.array([row["id"] for row in found], np.int64)))
+            at = int(parts[-1][-1])
+        return np.concatenate(parts)
 
     def sample(self, count: int, seed: int = 0) -> Block:
         """At most `count` items, the same for the same seed: those whose hashes follow a random one."""
