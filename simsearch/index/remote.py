@@ -2,8 +2,8 @@
 
 New items are rows after the last that counts. An item that is removed stays as a row that does not count; one
 of another source or class becomes a new row under its old id. The manifest, with the list of such rows, is
-committed last: until then nobody sees anything, and what a killed writer left is dropped by the next. So that
-the list does not grow for ever, `compact` writes what counts into another collection.
+committed last: until then nobody sees anything, and what a killed writer left does not count for the next. So
+that the list does not grow for ever, `compact` writes what counts into another collection.
 """
 
 from __future__ import annotations
@@ -58,9 +58,12 @@ class OnServer:
         self._folder, self._manifest, self._record = folder, manifest, record
         self._store = open_served(folder, manifest)
         self._some: list[Load] = []  # of what was written, to be read back
+        self._left = np.empty(0, np.int64)  # rows that a killed writer left
 
     def next_id(self) -> int:
-        """The id of the next item, after what a killed writer left; that is deleted.
+        """The id of the next item, after what a killed writer left.
+
+        That is never deleted: if the folder was copied, it may be another's.
 
         :raises BadInputError: If the collection was made before it could be changed.
         """
@@ -69,11 +72,9 @@ class OnServer:
                 f"the collection of {self._manifest.name} is of a kind that is not changed",
                 f"write it anew: `simsearch compact {self._manifest.name}`",
             )
-        left = self._store.after_last()
-        if len(left):
-            self._store.remove(left)
-        known = self._manifest.next_id or 0
-        return max(known, self._record.last + 1, int(left[-1]) + 1 if len(left) else 0)
+        self._left = self._store.after_last()
+        known = max(self._manifest.next_id or 0, self._record.last + 1)
+        return max(known, int(self._left[-1]) + 1) if len(self._left) else known
 
     def present(self, wanted: Ids) -> Ids:
         """Those of these ids that there are items of; see `Holding.present`."""
@@ -102,7 +103,9 @@ class OnServer:
                 f"nothing would be left in {before.name}", hint="`simsearch delete` deletes an index"
             )
         ids, moved, next_id = self._revise(change.revised, classes, next_id)
-        rows = self._store.rows.changed(next_id - 1, gone=change.removed, revised=ids, rows=moved)
+        rows = self._store.rows.changed(
+            next_id - 1, left=self._left, gone=change.removed, revised=ids, rows=moved
+        )
         arrays = write_rows(rows)
         files = {"encoder": before.files["encoder"]} | {
             role: write_data_file(self._folder, role, write_array(array)) for role, array in arrays.items()

@@ -45,12 +45,12 @@ def open_store(
     :raises NotUsableError: If it refuses, lacks the collection, or has another than the manifest says.
     """
     require("pymilvus", "scale")
-    from simsearch.index.stores.milvus.client import READ_S, Server
+    from simsearch.index.stores.milvus.client import Server
     from simsearch.index.stores.milvus.collection import check_collection
     from simsearch.index.stores.milvus.store import MilvusStore
 
     rows = _rows_of(manifest, record, files or {})
-    server, name = Server(record.uri, timeout=timeout or READ_S), record.served_name
+    server, name = Server(record.uri, timeout=timeout), record.served_name
     check_collection(server, name, dim=manifest.dim, encoder=manifest.encoder, factory=manifest.factory)
     return MilvusStore(
         server,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -187,7 +188,25 @@ def test_what_a_killed_writer_left_is_not_seen_and_its_ids_are_not_used(both, tm
     bundle = open_bundle(served.folder)
     assert bundle.ids.tolist() == [*range(40), 43]
     assert bundle.store.after_last().tolist() == []
-    assert bundle.store.served() == 41
+    assert (len(bundle.store), bundle.store.served()) == (41, 44)
+    served.compact()
+    bundle = open_bundle(served.folder)
+    assert bundle.ids.tolist() == [*range(40), 43]
+    assert (len(bundle.store), bundle.store.served()) == (41, 41)
+
+
+def test_a_copy_of_the_folder_that_is_changed_too_does_no_harm(both, tmp_path):
+    files, served = both
+    copy = Index.open(shutil.copytree(served.folder, tmp_path / "copy"), threads=1)
+    new = [write_quadrants(tmp_path / "own" / f"{n}.png", n, 90, 100, 7) for n in range(1, 4)]
+    assert served.add(new[:2], labels="a").added == (40, 41)
+    assert copy.add(new[2:], labels="b").added == (42,)
+    assert served.remove([7]).removed == (7,)
+    assert copy.remove([8]).removed == (8,)
+    files.add(new[:2], labels="a")
+    files.remove([7])
+    assert_alike(files, served)
+    assert open_bundle(copy.folder).ids.tolist() == [*range(8), *range(9, 40), 42]
 
 
 def test_nothing_is_committed_that_the_server_gives_back_otherwise(both, tmp_path, monkeypatch):
@@ -204,6 +223,17 @@ def test_nothing_is_committed_that_the_server_gives_back_otherwise(both, tmp_pat
         served.add([write_quadrants(tmp_path / "own" / "x.png", 9, 200, 30, 4)], labels="c")
     monkeypatch.undo()
     assert_alike(files, served)
+
+
+def test_pictures_of_any_name_are_known_by_it(both, pictures):
+    _, served = both
+    names = ["it's.png", 'a "b".png', "back\\slash.png", "ü 本.png", "x\ny.png", "base64:x.png"]
+    files = [write_quadrants(pictures / "a" / name, 3, 50 + row, 7, 100) for row, name in enumerate(names)]
+    assert len(served.add(files, labels="a").added) == len(names)
+    assert {f"a/{name}" for name in names} <= {item.source for item in served.items()}
+    with pytest.raises(BadInputError, match="already in the index"):
+        served.add(files, labels="a")
+    assert not served.plan()
 
 
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(both, tmp_path):
@@ -266,6 +296,7 @@ def test_an_index_that_changed_moves_back_with_its_ids_and_stamps(both, tmp_path
     assert back.add([np.full((28, 28), 7, np.uint8)], labels=["a"]).added == (41,)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_without_its_server_an_index_is_not_changed(both):
     _, served = both
     manifest = read_manifest(served.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -92,12 +93,11 @@ def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
 
 
 def _served_items(folder: Path, manifest: Manifest, record: StoreRecord) -> Iterator[Known]:
-    store = open_served(folder, manifest)
-    columns = ServedColumns(store, manifest.input, labeled=True, exact_pictures=record.exact_pictures)
-    for row in columns.scan("label", "source", *(["stamp"] if record.stamps else [])):
-        label = manifest.classes[row["label"]] if manifest.is_labeled else None
-        yield Known(row["id"], columns.source(row), label, stamp_of(row.get("stamp", "")))
-    store.close()
+    with closing(open_served(folder, manifest)) as store:
+        columns = ServedColumns(store, manifest.input, labeled=True, exact_pictures=record.exact_pictures)
+        for row in columns.scan("label", "source", *(["stamp"] if record.stamps else [])):
+            label = manifest.classes[row["label"]] if manifest.is_labeled else None
+            yield Known(row["id"], columns.source(row), label, stamp_of(row.get("stamp", "")))
 
 
 def present_sources(folder: Path, manifest: Manifest, wanted: Collection[str]) -> set[str]:
@@ -107,7 +107,8 @@ def present_sources(folder: Path, manifest: Manifest, wanted: Collection[str]) -
     :raises UnavailableError: If the server that holds them cannot answer.
     """
     if manifest.store is not None:
-        return {known.source for known in known_items(folder, manifest)} & set(wanted)
+        with closing(open_served(folder, manifest)) as store:
+            return store.of_sources(wanted)
     found = set()
     for items in read_items(folder, manifest, "sources", "source_ends"):
         assert items.sources is not None

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ class World:
     def __init__(
         self, top: Path, model: Model, seed: int, factory: str = "Flat", target: Target | None = None
     ) -> None:
-        self.random, self.model, self.top = random.Random(seed), model, top
+        self.random, self.model, self.top, self.target = random.Random(seed), model, top, target
         self.pictures, self.count = top / "pictures", 0
         self.seen: set[int] = set()  # all ids that there ever were
         for _ in range(8):
@@ -123,13 +124,34 @@ class World:
         """The change is killed somewhere, or comes to its end: the index is what it was, or will be."""
         before = contents(self.top / "index")
         try:
-            with watched(self.top / "index", Killing(self.random.randrange(60))):
+            with watched(self.top / "index", Killing(self.random.randrange(60))), self.storing():
                 self.change(kind)
         except KilledError:
             now = contents(self.top / "index")
             if now != before:
                 self.change(kind)
                 assert contents(self.top / "index") == now
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """On a server, what is stored may be the last thing that a writer does, or not be done."""
+        if self.target is None:
+            yield
+            return
+        from simsearch.index.stores.milvus import collection as stored
+
+        end = self.random.choice(("before", "after", "never"))
+
+        def upsert(*arguments: object) -> None:
+            if end != "before":
+                whole(*arguments)
+            if end != "never":
+                raise KilledError
+
+        with pytest.MonkeyPatch.context() as patched:
+            whole = stored.upsert
+            patched.setattr(stored, "upsert", upsert)
+            yield
 
     def rebuilt(self) -> Path:
         shutil.rmtree(self.top / "rebuilt", ignore_errors=True)

@@ -23,7 +23,7 @@ def test_without_changes_rows_are_ids_up_to_the_last():
 
 
 def test_what_was_removed_or_revised_is_found_in_its_row_or_not_at_all():
-    rows = Rows(5).changed(8, gone=ids(4), revised=ids(1, 3), rows=ids(7, 6))
+    rows = Rows(5).changed(8, left=ids(), gone=ids(4), revised=ids(1, 3), rows=ids(7, 6))
     assert_array_equal(rows.removed, ids(1, 3, 4))
     assert rows.are_live(np.arange(10)).tolist() == [
         True,
@@ -42,18 +42,24 @@ def test_what_was_removed_or_revised_is_found_in_its_row_or_not_at_all():
 
 
 def test_an_item_that_is_revised_again_or_removed_leaves_its_row():
-    once = Rows(5).changed(7, gone=ids(), revised=ids(1, 3), rows=ids(6, 7))
-    twice = once.changed(8, gone=ids(1), revised=ids(3), rows=ids(8))
+    once = Rows(5).changed(7, left=ids(), gone=ids(), revised=ids(1, 3), rows=ids(6, 7))
+    twice = once.changed(8, left=ids(), gone=ids(1), revised=ids(3), rows=ids(8))
     assert_array_equal(twice.removed, ids(1, 3, 6, 7))
     assert twice.rows_of(ids(1, 3, 7, 8)).tolist() == [ABSENT, 8, ABSENT, ABSENT]
     assert twice.ids_of(ids(8)).tolist() == [3]
+
+
+def test_what_a_killed_writer_left_never_counts():
+    rows = Rows(5).changed(9, left=ids(6, 8), gone=ids(), revised=ids(), rows=ids())
+    assert_array_equal(rows.removed, ids(6, 8))
+    assert rows.rows_of(ids(5, 6, 7, 8, 9)).tolist() == [5, ABSENT, 7, ABSENT, 9]
 
 
 def test_candidates_are_the_best_only_if_none_that_counts_can_lie_behind_them():
     east, north = [1.0, 0.0], [0.0, 1.0]
     rough = np.array([1, 1, 1, 0.5], np.float32)
     found = Candidates(rough, ids(1, 2, 6, 9), np.array([east, east, east, north], np.float32))
-    live = found.live(Rows(7).changed(7, gone=ids(2), revised=ids(4), rows=ids(6)))
+    live = found.live(Rows(7).changed(7, left=ids(), gone=ids(2), revised=ids(4), rows=ids(6)))
     assert live.ids.tolist() == [1, 4]  # 2 is gone, 6 is item 4's, 9 is not committed
     assert found.holds_the_best(2, 4, live)
     assert not found.holds_the_best(3, 4, live)  # more than four might be asked for

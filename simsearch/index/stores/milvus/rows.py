@@ -56,19 +56,20 @@ class Rows:
         places = np.searchsorted(self.items, ids).clip(max=len(self.items) - 1)
         return np.where(self.items[places] == ids, self.rows[places], rows)
 
-    def changed(self, last: int, *, gone: Ids, revised: Ids, rows: Ids) -> Rows:
+    def changed(self, last: int, *, left: Ids, gone: Ids, revised: Ids, rows: Ids) -> Rows:
         """These rows up to another last one, without the items that are gone, some items in other rows.
 
+        :param left: Rows after the last one that are nobody's.
         :param gone: Ids, of items that are there.
         :param revised: Ids of items that are there, ascending, with their new rows.
         """
-        left = np.concatenate([self.rows_of(gone), self.rows_of(revised)])
+        lost = np.concatenate([left, self.rows_of(gone), self.rows_of(revised)])
         before = ~np.isin(self.items, np.concatenate([gone, revised]))
         items = np.concatenate([self.items[before], revised])
         order = np.argsort(items)
         return Rows(
             last,
-            np.union1d(self.removed, left),
+            np.union1d(self.removed, lost),
             items[order],
             np.concatenate([self.rows[before], rows])[order],
         )

@@ -7,7 +7,8 @@ the cut than it can give, ranges of ids are searched one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +28,7 @@ from simsearch.index.stores.milvus.watch import COUNTS, Watch
 
 _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
 _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose proposals are approximate
+_SOURCES = 256  # looked for at once
 _SIDE_BY_SIDE = 8  # searches of different classes
 _LAST_ID = 2**63 - 1
 
@@ -177,10 +179,23 @@ class MilvusStore:
                 yield sorted(rows, key=lambda row: int(row["id"]))
             at = end
 
+    def of_sources(self, sources: Collection[str]) -> set[str]:
+        """Those of these sources that an item has."""
+        packed = {stored.pack_text(source): source for source in sources}
+        texts, found = list(packed), set[str]()
+        for start in range(0, len(texts), _SOURCES):
+            where = f"source in {json.dumps(texts[start : start + _SOURCES], ensure_ascii=False)}"
+            found |= {packed[row["source"]] for row in self._read.live(self._read.query(where, ("source",)))}
+        self._watch.confirm()
+        return found
+
     def after_last(self) -> Ids:
         """Rows of changes that were not committed, ascending, (n,)."""
-        found = self._read.query(f"id > {self.rows.last}", (), level="Strong")
-        return np.sort(np.array([row["id"] for row in found], np.int64))
+        parts, at = [np.empty(0, np.int64)], self.rows.last
+        while found := self._read.query(f"id > {at}", (), limit=self._read.page, level="Strong"):
+            parts.append(np.sort(np.array([row["id"] for row in found], np.int64)))
+            at = int(parts[-1][-1])
+        return np.concatenate(parts)
 
     def sample(self, count: int, seed: int = 0) -> Block:
         """At most `count` items, the same for the same seed: those whose hashes follow a random one."""
