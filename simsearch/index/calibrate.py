@@ -92,6 +92,7 @@ class _Gallery:
 class Asked:
     """What asking about known pictures, each without itself, gave."""
 
+    vectors: Vectors  # (Q, D)
     means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
     features: Features
 
@@ -252,7 +253,7 @@ def suit_gallery(
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
         test = calibration.novelty
-        shares = test.p_value(test.logit(asked.features, vectors[rows]))
+        shares = test.p_value(test.logit(asked.features, asked.vectors))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
         scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
@@ -311,7 +312,7 @@ def _fit_to(
     scores, same = _score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
-    logits = test.logit(asked.features, vectors[rows])
+    logits = test.logit(asked.features, asked.vectors)
     return Calibration(
         pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
@@ -349,9 +350,10 @@ def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own
         tops = np.array(nearest.classes)[means.argmax(axis=1)]
         shown = None if pictures is None else pictures[part]
         like = nearest.like_top(compared, tops, items)
-        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
+        parts.append(Asked(vectors[part], means, nearest.features(like, vectors[part], shown)))
     names = parts[0].features
     return Asked(
+        np.concatenate([asked.vectors for asked in parts]),
         np.concatenate([asked.means for asked in parts]),
         {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
     )
