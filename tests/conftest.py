@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import toy_encoder, toy_split
@@ -24,6 +26,15 @@ from simsearch.stats.calibration import PlattScaling
 
 ROOT = Path(__file__).parents[1]
 SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_heeded() -> None:
+    """A job in a script's background inherits an ignored SIGINT, and hands it on: here no child may."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
@@ -108,17 +119,44 @@ def build_toy(tmp_path: Path, toy_model: Model) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def milvus(tmp_path_factory) -> Iterator[str]:
-    """The address of Milvus, which holds nothing at first: one server, or a cluster; see `tests/engines`."""
+def milvus_server(tmp_path_factory) -> Iterator[Any]:
+    """Milvus that holds nothing at first: one server, or a cluster; see `tests/engines`."""
     from engines.cluster import Cluster
-    from engines.single import URI, Single
+    from engines.single import PASSWORD, Single
 
     folder = tmp_path_factory.mktemp("milvus") / "run"
-    is_cluster = bool(os.environ.get("SIMSEARCH_TEST_CLUSTER"))
-    server = Cluster(folder, query_nodes=4) if is_cluster else Single(folder)
-    server.start()
-    yield URI
+    if os.environ.get("SIMSEARCH_TEST_CLUSTER"):
+        cluster = Cluster(folder, query_nodes=4)
+        cluster.start()
+        yield cluster
+        cluster.stop()
+        return
+    server = Single(folder)
+    with pytest.MonkeyPatch.context() as environment:
+        server.start()
+        server.set_password()
+        environment.setenv("SIMSEARCH_MILVUS_TOKEN", f"root:{PASSWORD}")
+        yield server
     server.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is given up soon."""
+    from simsearch.index.stores.milvus import client
+
+    monkeypatch.setattr(client, "READ_S", 1.5)
+
+
+@pytest.fixture(scope="session")
+def milvus(request: pytest.FixtureRequest) -> str:
+    """The address of Milvus: of one that `SIMSEARCH_TEST_MILVUS` says is there already, or of our own."""
+    from engines.single import URI
+
+    there = os.environ.get("SIMSEARCH_TEST_MILVUS")
+    if not there:
+        request.getfixturevalue("milvus_server")
+    return there or URI
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ The faults are put in from outside, by an audit hook and around `os.fsync`: the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -83,7 +84,6 @@ def signal_at(step: int, number: int) -> None:
 
     Lines of the modules below count, whoever calls them: that is where Python may stop for a signal.
     """
-    import contextlib
     import tempfile
 
     import filelock
@@ -161,6 +161,46 @@ def fetch(folder: Path, *, raw: str, **_: object) -> None:
     fetch_mnist(folder, sources=[FolderSource(Path(raw))])
 
 
+def change(folder: Path, *, kind: str, **_: object) -> None:
+    from bundles import CHANGES
+
+    from simsearch.index.update import Index
+
+    CHANGES[kind](Index.open(folder, threads=1))
+
+
+def add_rounds(folder: Path, *, rounds: int, **_: object) -> None:
+    """Add pictures and remove them again, beside another process that does the same."""
+    from simsearch.errors import BusyError
+    from simsearch.index.update import Index
+
+    index, done = Index.open(folder, threads=1), 0
+    while done < rounds:
+        try:
+            added = index.add([quadrant_image(done + 1, 6, 7, 8)], labels="c").added
+        except BusyError:
+            continue
+        while True:
+            with contextlib.suppress(BusyError):
+                assert index.remove(added).removed == added
+                break
+        done += 1
+
+
+def open_rounds(folder: Path, *, rounds: int, **_: object) -> None:
+    """Open the index again and again; its columns and its vectors must be of the same items."""
+    from simsearch.index.bundle import open_bundle
+    from simsearch.index.stores.base import gather
+
+    for _round in range(rounds):
+        bundle = open_bundle(folder, threads=1)
+        block = gather(bundle.store)
+        assert np.array_equal(block.ids, bundle.ids), "ids"
+        assert np.array_equal(block.labels, bundle.labels), "labels"
+        assert len(bundle.sources) == len(bundle.thumbnails) == bundle.manifest.count, "counts"
+        assert np.allclose(bundle.encoder.encode(np.asarray(bundle.thumbnails)), block.vectors), "vectors"
+
+
 def write_rounds(folder: Path, *, rounds: int, parts: str, **_: object) -> None:
     """Build the two galleries in turn, beside another process that does the same."""
     from simsearch.errors import BusyError
@@ -195,7 +235,19 @@ def read_rounds(folder: Path, *, rounds: int, **_: object) -> None:
 
 
 JOBS: dict[str, Callable[..., None]] = {
-    job.__name__: job for job in (build, checkpoint, train, evaluate, fetch, write_rounds, read_rounds)
+    job.__name__: job
+    for job in (
+        build,
+        change,
+        checkpoint,
+        train,
+        evaluate,
+        fetch,
+        write_rounds,
+        read_rounds,
+        add_rounds,
+        open_rounds,
+    )
 }
 
 
@@ -266,6 +318,7 @@ def _serve(lines: Iterator[str]) -> None:
     import simsearch.data.mnist_sources
     import simsearch.evaluate.evaluation
     import simsearch.index.build
+    import simsearch.index.update
     import simsearch.show.evaluation_files
 
     Image.preinit()

@@ -26,6 +26,8 @@ from simsearch.text import printable
 
 NOT_FOLLOWED = "a link to a folder, not followed"
 NO_PICTURE = "not a picture"
+UNREADABLE = "cannot be read"  # what such a reason begins with
+_MOST_DIGITS = 4_000  # of a number in a name; Python itself refuses longer ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def visible(folder: Path) -> list[Path]:
 def natural(name: str) -> tuple[list[int | str], str]:
     """The key that sorts "9" before "10"."""
     parts = re.split(r"(\d+)", comparable(name).casefold())
-    return [int(part) if part.isdecimal() else part for part in parts], name
+    return [int(part[:_MOST_DIGITS]) if part.isdecimal() else part for part in parts], name
 
 
 def comparable(name: str) -> str:
@@ -175,4 +177,4 @@ def _look_at(path: Path, root: Path) -> Item | str | list[Path]:
 
 def _unreadable(error: BaseException | None) -> str:
     reason = (error.strerror if isinstance(error, OSError) else None) or os.strerror(5)
-    return f"cannot be read: {reason.lower()}"
+    return f"{UNREADABLE}: {reason.lower()}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
+import tokenize
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +17,22 @@ from numpy.typing import NDArray
 
 from simsearch.data.collection import natural
 from simsearch.errors import BadInputError, require
-from simsearch.files import open_regular
+from simsearch.files import open_regular, size_of
 from simsearch.text import listed
 
 VECTORS = ("vectors", "vector", "embeddings", "embedding")
 LABELS = ("labels", "label")
 SOURCES = ("sources", "source", "paths", "path")
 IDS = ("ids", "id")
+CLASSES = "classes"
 _UNIT = 1e-3
 _MOST_INFLATED = 200  # times the file's size
+_BATCH = 256  # rows of Parquet that are unpacked at once
+_BOMB = "it unpacks to far more than it holds"
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, MemoryError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +64,9 @@ def read_vector_table(path: Path, column: str | None = None) -> VectorTable:
         raise BadInputError(f"{path} ends neither in .npz nor in .parquet", hint="export the vectors as one")
     try:
         with open_regular(path) as file:
-            columns = _npz_columns(file) if suffix == ".npz" else _parquet_columns(file)
+            columns = _npz_columns(file) if suffix == ".npz" else _parquet_columns(file, column)
             return _table(path, columns, column)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise BadInputError(f"cannot read vectors from {path}: {reason}") from error
 
@@ -69,33 +79,99 @@ def _npz_columns(file: io.BufferedReader) -> dict[str, NDArray[Any]]:
     columns = {}
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-        if sum(entry.file_size for entry in entries) > _MOST_INFLATED * max(
-            2**20, sum(entry.compress_size for entry in entries)
-        ):
-            raise ValueError("it unpacks to far more than it holds")
+        if sum(entry.file_size for entry in entries) > _most_bytes(size_of(file)):
+            raise ValueError(_BOMB)
         for entry in entries:
             if entry.filename.endswith(".npy"):
-                content = io.BytesIO(archive.read(entry))
-                columns[entry.filename.removesuffix(".npy")] = np.lib.format.read_array(content)
+                columns[entry.filename.removesuffix(".npy")] = _npy_array(archive.read(entry))
     return columns
 
 
-def _parquet_columns(file: io.BufferedReader) -> dict[str, NDArray[Any]]:
+def _most_bytes(size: int) -> int:
+    """How much a file of this size may unpack to."""
+    return _MOST_INFLATED * max(2**20, size)
+
+
+def _npy_array(data: bytes) -> NDArray[Any]:
+    """The array in the content of a `.npy` file, for which no memory is taken that it does not fill.
+
+    :raises ValueError: If it holds fewer numbers than it says.
+    """
+    content = io.BytesIO(data)
+    version = np.lib.format.read_magic(content)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is not None:
+        shape, _, kind = read_header(content)
+        if not kind.hasobject and math.prod(shape) * max(1, kind.itemsize) > len(data):
+            raise ValueError(f"an array of {kind} {shape} in it is cut short")
+    content.seek(0)
+    return np.lib.format.read_array(content)
+
+
+def _parquet_columns(file: io.BufferedReader, column: str | None) -> dict[str, NDArray[Any]]:
+    """The columns that are looked for, read a part at a time.
+
+    :raises ValueError: If there are no vectors, or more than a file of this size can be meant to hold.
+    """
     require("pyarrow", "parquet")
     import pyarrow
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(file)
+    types = pyarrow.types
+    schema = pyarrow.parquet.read_schema(file)
+    sought = (column,) if column else VECTORS
+    if not {*sought} & {*schema.names}:
+        raise _absent(column, schema.names)
+    wanted = [name for name in schema.names if name in {*sought, *LABELS, *SOURCES, *IDS, CLASSES}]
+    texts = [name for name in wanted if types.is_string(schema.field(name).type)]
+    file.seek(0)
+    opened = pyarrow.parquet.ParquetFile(file, read_dictionary=texts)
+    most = _most_bytes(size_of(file))
+    _check_parquet_size(opened.metadata, {*wanted}, most)
+    batches, unpacked = [], 0
+    for batch in opened.iter_batches(_BATCH, columns=wanted, use_threads=False):
+        unpacked += sum(map(_unpacked_bytes, batch.columns))
+        if unpacked > most:
+            raise ValueError(_BOMB)
+        batches.append(batch)
     columns: dict[str, NDArray[Any]] = {}
-    for name in table.column_names:
-        column = table.column(name).combine_chunks()
-        if pyarrow.types.is_list(column.type) or pyarrow.types.is_fixed_size_list(column.type):
-            columns[name] = _rows_of(name, column)
-        elif not pyarrow.types.is_nested(column.type):
-            columns[name] = np.array(column.to_pylist(), object)
-    for key, value in (table.schema.metadata or {}).items():
+    for name in wanted:
+        chunks = [batch.column(name) for batch in batches]
+        kind = schema.field(name).type
+        if types.is_list(kind) or types.is_fixed_size_list(kind):
+            columns[name] = _rows_of(name, pyarrow.chunked_array(chunks, kind).combine_chunks())
+        elif not types.is_nested(kind):
+            columns[name] = np.array([value for chunk in chunks for value in chunk.to_pylist()], object)
+    for key, value in (schema.metadata or {}).items():
         columns.setdefault(key.decode("utf-8", "replace"), np.array(value.decode("utf-8", "replace")))
     return columns
+
+
+def _check_parquet_size(metadata: Any, names: set[str], most: int) -> None:
+    """Refuse what the file's own words say is too large, before any of it is unpacked."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    sizes = [
+        max(chunk.total_uncompressed_size, chunk.num_values)
+        for chunk in chunks
+        if chunk.path_in_schema.partition(".")[0] in names
+    ]
+    if sum(sizes) > most:
+        raise ValueError(_BOMB)
+
+
+def _unpacked_bytes(column: Any) -> int:
+    """What an array takes when each of its texts stands for itself."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    if pyarrow.types.is_dictionary(column.type) and pyarrow.types.is_string(column.type.value_type):
+        lengths = compute.take(compute.binary_length(column.dictionary), column.indices)
+        return len(column) + int(compute.sum(compute.cast(lengths, pyarrow.int64())).as_py() or 0)
+    return int(column.nbytes)
 
 
 def _rows_of(name: str, column: Any) -> NDArray[Any]:
@@ -112,12 +188,11 @@ def _rows_of(name: str, column: Any) -> NDArray[Any]:
 def _table(path: Path, columns: Mapping[str, NDArray[Any]], column: str | None) -> VectorTable:
     raw = _find(columns, (column,) if column else VECTORS)
     if raw is None:
-        wanted = column or " or ".join(VECTORS)
-        raise ValueError(f"it has no {wanted}; it has {listed(columns) or 'nothing'}")
+        raise _absent(column, columns)
     vectors, scaled = _unit_rows(raw)
     count = len(vectors)
     ids = _ids(_find(columns, IDS), count)
-    labels, classes = _labels(_find(columns, LABELS), _find(columns, ("classes",)), count)
+    labels, classes = _labels(_find(columns, LABELS), _find(columns, (CLASSES,)), count)
     found = _find(columns, SOURCES)
     if found is not None and found.shape != (count,):
         raise ValueError(f"it has sources of shape {found.shape} for {count:,} vectors")
@@ -135,6 +210,11 @@ def _table(path: Path, columns: Mapping[str, NDArray[Any]], column: str | None) 
         model=_word(columns, "model"),
         encoder=_word(columns, "encoder"),
     )
+
+
+def _absent(column: str | None, names: Iterable[str]) -> ValueError:
+    wanted = column or " or ".join(VECTORS)
+    return ValueError(f"it has no {wanted}; it has {listed(names) or 'nothing'}")
 
 
 def _find(columns: Mapping[str, NDArray[Any]], names: Sequence[str]) -> NDArray[Any] | None:

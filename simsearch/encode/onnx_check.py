@@ -23,6 +23,7 @@ from simsearch.encode.graph.tensors import (
     DTYPES,
     FLOAT,
     INT64,
+    MAX_CONSTANTS,
     SIZES,
     Node,
     Shape,
@@ -169,6 +170,8 @@ def read_graph(model: bytes) -> Graph:
     opset, graph = _opset(message["opset_import"]), message["graph"]
     if "sparse_initializer" in graph:
         raise ValueError("it holds sparse tensors")
+    if len(graph.get("initializer", [])) > MAX_CONSTANTS:
+        raise ValueError(f"it has {len(graph['initializer']):,} constants, more than {MAX_CONSTANTS:,}")
     constants = dict(_unique((_constant(one) for one in graph.get("initializer", [])), "constant"))
     ports = [_port(one) for one in graph.get("input", [])]
     inputs = tuple(port for port in ports if port.name not in constants)

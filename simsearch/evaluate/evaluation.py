@@ -327,6 +327,9 @@ def gallery_fingerprint(bundle: Bundle) -> str:
     ]
     files += [entry for role, entry in manifest.shared.items() if role == "removed"]
     checksums = [entry.xxh3_128 for entry in files] + [str(number) for number in manifest.class_numbers or ()]
+    if manifest.store is not None:  # whose items no file tells from others
+        held = manifest.store
+        checksums += [held.uri, held.served_name, str(held.last)]
     return xxhash.xxh3_128_hexdigest(" ".join([*checksums, *bundle.manifest.classes]).encode())
 
 

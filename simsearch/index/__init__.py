@@ -7,7 +7,9 @@ bundle.py     one index on disk
 columns.py    what is known of items beside their vectors
 served.py     an index whose items a server holds
 migrate.py    files to a server, and back
+staging.py    items on their way into files, kept until all are there
 serving.py    an index on a server, written
+remote.py     an index on a server, changed
 shards/       galleries too large for one process
 segment.py    one segment's files, opened
 retype.py     an index of another kind: factory, precision, effort

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
-from simsearch.errors import BrokenBundleError, BrokenModelError, MissingBundleError
+from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError, MissingBundleError
 from simsearch.files import (
     HeldSignals,
     folder_lock,
@@ -37,16 +37,17 @@ from simsearch.files import (
     write_atomically,
 )
 from simsearch.index.checked import checked_by_block
-from simsearch.index.columns import Arrays, Columns
+from simsearch.index.columns import Columns
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
-from simsearch.index.rows import JoinedRows
-from simsearch.index.segment import Files, Items, Part, load_removed, open_items, open_part
+from simsearch.index.segment import Files, Items, load_removed, open_items, open_segments
 from simsearch.index.served import ServedColumns, open_store
 from simsearch.index.stores.base import Ids, VectorStore, positions
-from simsearch.index.stores.segments import SegmentedStore
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import is_readable
+
+if TYPE_CHECKING:
+    from simsearch.index.stores.milvus.store import MilvusStore
 
 MANIFEST = "manifest.json"
 BUILDING = "building"  # a folder inside an index's: a build that is not done yet
@@ -142,8 +143,7 @@ def open_bundle(folder: Path, *, threads: int = 0, private: int = PRIVATE_BYTES)
             # A writer may have committed a new index since the manifest was read.
             current = read_manifest(folder)
             if current == manifest:
-                name = Path(error.filename or "a file").name
-                raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
+                raise _lacks(folder, error) from None
             manifest = current
     raise BrokenBundleError(f"the index in {folder} changes faster than it can be read", hint="try again")
 
@@ -154,6 +154,24 @@ def open_as(folder: Path, manifest: Manifest, *, threads: int = 0) -> Bundle:
     :raises BrokenBundleError: If anything about it does not fit.
     """
     return _open(folder, manifest, threads, 0)
+
+
+def open_served(folder: Path, manifest: Manifest, *, timeout: float | None = None) -> MilvusStore:
+    """Open the store alone of an index whose items a server holds; see `open_store`.
+
+    :raises BrokenBundleError: If a file is missing or damaged.
+    """
+    assert manifest.store is not None
+    try:
+        with contextlib.ExitStack() as held, consistent(folder):
+            files = {
+                role: held.enter_context(open_checked(folder, entry))
+                for role, entry in manifest.files.items()
+                if role != "encoder"
+            }
+            return open_store(manifest, manifest.store, files, timeout=timeout)
+    except FileNotFoundError as error:
+        raise _lacks(folder, error) from None
 
 
 def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
@@ -182,8 +200,7 @@ def read_items(folder: Path, manifest: Manifest, *roles: str) -> list[Items]:
                 for opened, part in zip(files, manifest.parts, strict=True)
             ]
     except FileNotFoundError as error:
-        name = Path(error.filename or "a file").name
-        raise BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD) from None
+        raise _lacks(folder, error) from None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -251,11 +268,32 @@ def write_array(array: NDArray[Any]) -> Writer:
 
 
 def commit(folder: Path, manifest: Manifest) -> None:
-    """Make the written files the index, in one step, and sweep what no manifest names any more."""
+    """Make the written files the index, in one step, and sweep what no manifest names any more.
+
+    :raises BadInputError: If such an index could not be opened again; the old one is then still there.
+    """
+    content = manifest.to_json()
+    _check_manifest(content)
     sync_folder(folder)
-    write_atomically(folder / MANIFEST, manifest.to_json())
+    write_atomically(folder / MANIFEST, content)
     with contextlib.suppress(OSError):  # it is the index: what cannot be deleted now is swept next time
         sweep(folder, keep=[manifest])
+
+
+def _check_manifest(content: bytes) -> None:
+    """Read a manifest as who opens the index will.
+
+    :raises BadInputError: If that fails.
+    """
+    if len(content) > MAX_MANIFEST_BYTES:
+        size = f"{len(content) / 2**20:.1f} MB, more than {MAX_MANIFEST_BYTES // 2**20}"
+        raise BadInputError(
+            f"the index's description would have {size}", hint="give it fewer classes, or shorter names"
+        )
+    try:
+        Manifest.from_json(content)
+    except ValueError as error:
+        raise BadInputError(f"such an index could not be opened again: {error}") from error
 
 
 def sweep(folder: Path, *, keep: Sequence[Manifest]) -> None:
@@ -292,6 +330,11 @@ def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
                 raise
 
 
+def _lacks(folder: Path, error: FileNotFoundError) -> BrokenBundleError:
+    name = Path(error.filename or "a file").name
+    return BrokenBundleError(f"the index in {folder} lacks {name}", hint=REBUILD)
+
+
 def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundle:
     with contextlib.ExitStack() as held:
         shared, *parts = (
@@ -301,7 +344,10 @@ def _open(folder: Path, manifest: Manifest, threads: int, private: int) -> Bundl
             }
             for files, by_block in (
                 (manifest.shared, ()),
-                *((part.files, checked_by_block(part, private)) for part in manifest.parts),
+                *(
+                    (part.files, checked_by_block(part, private, alone=not manifest.is_changed))
+                    for part in manifest.parts
+                ),
             )
         )
         with consistent(folder):
@@ -330,36 +376,13 @@ def _parse(
     """
     encoder = _open_encoder(shared, manifest, threads)
     if (record := manifest.store) is not None:
-        served = open_store(manifest, record)
+        served = open_store(manifest, record, shared)
         labeled, exact = bool(record.numbers), record.exact_pictures
         columns = ServedColumns(served, manifest.input, labeled=labeled, exact_pictures=exact)
         return Bundle(folder, manifest, served, encoder, columns)
     removed = load_removed(shared, manifest)
-    parts = [
-        open_part(opened, segment, manifest, removed, private)
-        for opened, segment in zip(files, manifest.parts, strict=True)
-    ]
-    store, arrays = _joined(parts, removed) if manifest.is_changed else _alone(parts[0])
+    store, arrays = open_segments(files, manifest, removed, private)
     return Bundle(folder, manifest, store, encoder, arrays)
-
-
-def _alone(part: Part) -> tuple[VectorStore, Arrays]:
-    """An index of one segment, as it was built."""
-    items = part.items
-    return part.store, Arrays(items.ids, items.labels, part.thumbnails, items.sources or ())
-
-
-def _joined(parts: Sequence[Part], removed: Ids) -> tuple[VectorStore, Arrays]:
-    """Several segments read as one, without what was removed."""
-    every, kept = [part.items for part in parts], [part.items.kept for part in parts]
-    labeled = [items.labels[items.rows] for items in every if items.labels is not None]
-    arrays = Arrays(
-        np.concatenate([items.ids[items.rows] for items in every]),
-        np.concatenate(labeled) if labeled else None,
-        JoinedRows([part.thumbnails for part in parts], kept),
-        JoinedRows([items.sources for items in every], kept),
-    )
-    return SegmentedStore([part.store for part in parts], removed), arrays
 
 
 def _open_encoder(shared: Files, manifest: Manifest, threads: int) -> OnnxEncoder | None:

@@ -20,7 +20,7 @@ from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, 
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, outline
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
@@ -38,12 +38,15 @@ from simsearch.stats.calibration import (
 from simsearch.stats.checking import check_posterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
+from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
 ByIds: TypeAlias = Callable[[Ids], Images]
 PAIRS = 200_000
 OUTLIERS = 200  # of each kind
+_BANK_SHARE = 4  # as many outliers again are kept as a quarter of those that the weights are fitted to
+_COLUMNS = (*FEATURES, BANK_FEATURE)
 PRECISION = 0.99
 FALSE_REJECT = 0.01
 _MOST_POSTERIOR_ECE = 0.02  # beyond what chance alone makes of so many images
@@ -51,6 +54,8 @@ _GALLERY_SAMPLE = 2_000  # items that are queried, at least; of small galleries 
 _MOST_SAMPLE, _MOST_SCORES = 10_000, 30_000_000  # items, and cosines of these
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
+_PAIRS_AT_ONCE = 2**13  # whose vectors stay in the processor's cache
+_HELD = 2**17  # vectors that are gathered; of more only those are asked for that are looked at
 _LEVELS = (
     0.0,
     0.001,
@@ -67,9 +72,27 @@ _LEVELS = (
 
 
 @dataclass(frozen=True, eq=False)
+class _Gallery:
+    """What is in a store; the vectors of a large one stay there until they are looked at."""
+
+    ids: Ids
+    labels: Labels | None
+    vectors: Callable[[NDArray[np.int64]], Vectors]  # of rows
+
+    @classmethod
+    def of(cls, store: VectorStore) -> _Gallery:
+        if len(store) <= _HELD:
+            ids, labels, vectors = gather(store)
+            return cls(ids, labels, vectors.__getitem__)
+        ids, labels, _ = outline(store)
+        return cls(ids, labels, lambda rows: store.vectors(ids[rows]))
+
+
+@dataclass(frozen=True, eq=False)
 class Asked:
     """What asking about known pictures, each without itself, gave."""
 
+    vectors: Vectors  # (Q, D)
     means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
     features: Features
 
@@ -159,14 +182,15 @@ def fit_calibration(
     asked = ask(nearest, vectors, images, ids)
     made, unlike_vectors = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
     unlike = ask(nearest, unlike_vectors, made, None).features
-    line = fit_logistic(
-        np.concatenate([_columns(asked.features), _columns(unlike)]),
-        np.arange(len(images) + len(made)) < len(images),
-        balanced=True,
-    )
-    untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
+    others = make_outliers(images, labels, max(1, outliers // _BANK_SHARE), seed=seed + 1)
+    bank = OutlierBank.of(encode_some(encoder, others)[1])
+    columns = (_columns(asked.features, vectors, bank), _columns(unlike, unlike_vectors, bank))
+    truth = np.arange(len(images) + len(made)) < len(images)
+    line = fit_logistic(np.concatenate(columns), truth, balanced=True)
+    weights = dict(zip(_COLUMNS, line.weights.tolist(), strict=True))
+    untuned = NoveltyTest(weights, line.bias, (), (), bank)
     return _fit_to(
-        vectors,
+        _Gallery.of(store),
         labels,
         asked,
         untuned,
@@ -214,7 +238,8 @@ def suit_gallery(
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     :return: None where the labeled images are too few, or no calibration holds: then nothing may be claimed.
     """
-    ids, labels, vectors = gather(store)
+    gallery = _Gallery.of(store)
+    ids, labels = gallery.ids, gallery.labels
     if labels is None or not is_enough(labels, LEAST_CHECKED):
         return None
     if calibration is None or calibration.novelty.weights.keys() <= set(VECTOR_FEATURES):
@@ -223,20 +248,20 @@ def suit_gallery(
     order = np.random.default_rng(seed).permutation(np.flatnonzero(has_company(labels)))
     few = min(_MOST_SAMPLE, _MOST_SCORES // len(labels)) if pictures is None else 0
     rows = order[: max(_GALLERY_SAMPLE, few)]
-    asked = ask(nearest, vectors[rows], None if pictures is None else pictures(ids[rows]), ids[rows])
+    asked = ask(nearest, gallery.vectors(rows), None if pictures is None else pictures(ids[rows]), ids[rows])
     if calibration is None:
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
         test = calibration.novelty
-        shares = test.p_value(test.logit(asked.features))
+        shares = test.p_value(test.logit(asked.features, asked.vectors))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
-        scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed)
+        scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
         found = f"{rejected / len(rows):.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
         if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
             return replace(calibration, gallery=f"holds: {found}")
         because = f"the model's did not hold: {found}; its own"
-    return _fit_checked(vectors, labels, asked, test, rows, because, seed) if is_enough(labels) else None
+    return _fit_checked(gallery, labels, asked, test, rows, because, seed) if is_enough(labels) else None
 
 
 def fit_vectors(
@@ -254,7 +279,7 @@ def fit_vectors(
 
 
 def _fit_checked(
-    vectors: Vectors,
+    gallery: _Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -264,8 +289,8 @@ def _fit_checked(
 ) -> Calibration | None:
     """A calibration of the rows, if it holds on other pairs, and what each half says of the other half."""
     fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
-    fitted = _fit_to(vectors, labels, asked, test, fitted_on, seed, rows)
-    scores, same = _score_pairs(vectors, labels, _GALLERY_PAIRS, seed + 1)
+    fitted = _fit_to(gallery, labels, asked, test, fitted_on, seed, rows)
+    scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
     classes = check_posterior(asked.means, np.unique(labels, return_inverse=True)[1][rows], seed)
     if pairs > _MOST_ECE or classes.ece - classes.by_chance > _MOST_POSTERIOR_ECE:
@@ -275,7 +300,7 @@ def _fit_checked(
 
 
 def _fit_to(
-    vectors: Vectors,
+    gallery: _Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -284,10 +309,10 @@ def _fit_to(
     rows: NDArray[np.int64] | slice = slice(None),
 ) -> Calibration:
     """Everything but the weights of the features, from pairs of all images and queries of some rows."""
-    scores, same = _score_pairs(vectors, labels, PAIRS, seed)
+    scores, same = _score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
-    logits = test.logit(asked.features)
+    logits = test.logit(asked.features, asked.vectors)
     return Calibration(
         pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
@@ -325,9 +350,10 @@ def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own
         tops = np.array(nearest.classes)[means.argmax(axis=1)]
         shown = None if pictures is None else pictures[part]
         like = nearest.like_top(compared, tops, items)
-        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
+        parts.append(Asked(vectors[part], means, nearest.features(like, vectors[part], shown)))
     names = parts[0].features
     return Asked(
+        np.concatenate([asked.vectors for asked in parts]),
         np.concatenate([asked.means for asked in parts]),
         {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
     )
@@ -341,17 +367,23 @@ def _mean(hits: Hits) -> NDArray[np.float64]:
     return mean
 
 
-def _columns(features: Features) -> NDArray[np.float64]:
-    return np.stack([features[name] for name in FEATURES], axis=1).astype(np.float64)
+def _columns(features: Features, vectors: Vectors, bank: OutlierBank) -> NDArray[np.float64]:
+    by_name = {**features, BANK_FEATURE: bank.feature(vectors)}
+    return np.stack([by_name[name] for name in _COLUMNS], axis=1).astype(np.float64)
 
 
 def _score_pairs(
-    vectors: Vectors, labels: Labels, count: int, seed: int
+    gallery: _Gallery, labels: Labels, count: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     rows = np.flatnonzero(has_company(labels))
     table = draw_pairs(labels[rows], count, np.random.default_rng(seed))
     first, second = rows[table.first], rows[table.second]
-    return np.einsum("pd,pd->p", vectors[first], vectors[second]).astype(np.float64), table.same
+    scores = np.empty(count)
+    for start in range(0, count, _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
+        one, other = gallery.vectors(first[part]), gallery.vectors(second[part])
+        scores[part] = np.einsum("pd,pd->p", one, other)
+    return scores, table.same
 
 
 def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:

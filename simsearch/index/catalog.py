@@ -20,10 +20,18 @@ from simsearch.errors import (
     cannot_write,
 )
 from simsearch.files import LOCK, hold_signals, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import BUILDING, MANIFEST, bundle_lock, read_items, read_manifest, sweep
+from simsearch.index.bundle import (
+    BUILDING,
+    MANIFEST,
+    bundle_lock,
+    open_served,
+    read_items,
+    read_manifest,
+    sweep,
+)
 from simsearch.index.locations import find_index, index_folder, is_shipped, list_indexes
 from simsearch.index.manifest import Manifest, is_data_file
-from simsearch.index.served import drop_generations, open_store
+from simsearch.index.served import drop_generations
 from simsearch.index.stored_map import MAP
 
 
@@ -70,7 +78,7 @@ def class_counts(folder: Path, manifest: Manifest) -> dict[str, int]:
     :raises BrokenBundleError: If its labels are damaged.
     """
     if manifest.store is not None:
-        store = open_store(manifest, manifest.store)
+        store = open_served(folder, manifest)
         found = {name: store.count(number) for number, name in enumerate(manifest.classes)}
         store.close()
         return found

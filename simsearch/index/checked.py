@@ -51,22 +51,28 @@ def block_count(files: Mapping[str, FileEntry]) -> int:
     return sum(_count(files[role].size) for role in _roles(files))
 
 
-def checked_by_block(segment: Segment, private: int) -> frozenset[str]:
+def checked_by_block(segment: Segment, private: int, *, alone: bool) -> frozenset[str]:
     """The roles of a segment's files that are mapped and checked block by block.
 
     :param private: Files of at most so many bytes are read, and checked as a whole. An index that FAISS or
         every query reads is mapped only by a process that ends at once.
+    :param alone: Whether it is all of an index; of several, flat ones are read into one array.
     """
     if BLOCKS not in segment.files:
         return frozenset()
     roles = {role for role in _roles(segment.files) if segment.files[role].size > private}
-    if private or segment.factory != FLAT:
+    if private or segment.factory != FLAT or not alone:
         roles.discard("index")
     return frozenset(roles)
 
 
 def map_blocks(
-    files: Mapping[str, io.BufferedReader], segment: Segment, sums: NDArray[np.uint64], private: int
+    files: Mapping[str, io.BufferedReader],
+    segment: Segment,
+    sums: NDArray[np.uint64],
+    private: int,
+    *,
+    alone: bool,
 ) -> dict[str, Blocks]:
     """Map the files of a segment that are checked by block; see `checked_by_block`.
 
@@ -75,7 +81,7 @@ def map_blocks(
     mapped, start = {}, 0
     for role in _roles(segment.files):
         stop = start + _count(segment.files[role].size)
-        if role in checked_by_block(segment, private):
+        if role in checked_by_block(segment, private, alone=alone):
             mapped[role] = Blocks(files[role], sums[start:stop], once=not private)
         start = stop
     return mapped

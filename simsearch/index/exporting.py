@@ -84,14 +84,16 @@ def _columns(bundle: Bundle, hits: Hits | None, rows: NDArray[np.int64], schema:
     import pyarrow
 
     ids = np.asarray(bundle.ids[rows])
+    known = bundle.columns.describe(ids)
     flat = pyarrow.array(bundle.store.vectors(ids).ravel())
     columns: dict[str, Any] = {
         "id": ids,
-        "source": [_readable(bundle.sources[row]) for row in rows.tolist()],
+        "source": [_readable(item.source) for item in known],
         "vector": pyarrow.FixedSizeListArray.from_arrays(flat, bundle.store.dim),
     }
     if bundle.labels is not None:
-        columns["label"] = [bundle.manifest.classes[label] for label in bundle.labels[rows].tolist()]
+        classes = bundle.manifest.classes
+        columns["label"] = [None if item.label is None else classes[item.label] for item in known]
     if hits is not None:
         columns["neighbors"] = [_neighbors(bundle, hits, row) for row in rows.tolist()]
     return {name: columns[name] for name in schema.names}

@@ -46,9 +46,10 @@ ROLES = {
     "vectors": "npy",
     "stamps": "npy",
     "removed": "npy",
+    "revised": "npy",
     "blocks": "npy",
 }
-_SHARED_ROLES = frozenset({"encoder", "removed"})  # of the whole index, not of a segment
+_SHARED_ROLES = frozenset({"encoder", "removed", "revised"})  # of the whole index, not of a segment
 _REQUIRED_ROLES = frozenset({"index", "ids", "sources", "source_ends"})
 _SHOWN = (
     frozenset({"thumbnails"}),
@@ -56,6 +57,7 @@ _SHOWN = (
 )  # exact pixels, or small pictures
 _BYTES_AN_ITEM = {
     **dict.fromkeys(("ids", "labels", "source_ends", "picture_ends", "removed"), 8),
+    "revised": 16,
     "stamps": 32,
 }
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
@@ -90,10 +92,11 @@ class StoreRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uri: str
     collection: str
     generation: int  # of the collection: each build writes another
-    last: int  # the largest id
-    numbers: tuple[int, ...]  # of the classes that have an item
+    last: int  # the largest id of a row that counts: those after it are of a change that was not committed
+    numbers: tuple[int, ...]  # rows of manifest.classes that have an item
     exact_pictures: bool  # whether the very pixels that were encoded are kept
     replicas: int = 1
+    stamps: bool = False  # whether it keeps what files were when they were read
 
     @property
     def served_name(self) -> str:
@@ -125,9 +128,9 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     output: VectorOutput = AS_IS
     root: str | None = None  # the folder that the sources are read from; a manifest with one is of format 2
     segments: tuple[Segment, ...] = ()  # those after the first
-    rows: int | None = None  # in the files of the first segment; None where they are `count`
+    rows: int | None = None  # in the files of the first segment, or the collection; None where as `count`
     next_id: int | None = None  # of the next item; None where it is one more than the largest id
-    class_numbers: tuple[int, ...] | None = None  # of the classes in files of labels; None for 0, 1, ...
+    class_numbers: tuple[int, ...] | None = None  # of the classes where labels are stored; None for 0, 1, ...
     labeling: str | None = None  # where classes come from, as `data/labels.py` takes it
     changed: int = 0  # items added and removed since the calibration was checked
     model_calibration: Calibration | None = None  # the model's own, where the gallery got another
@@ -148,6 +151,11 @@ class Manifest(msgspec.Struct, PairScaled, frozen=True, forbid_unknown_fields=Tr
     def keeps_input(self) -> bool:
         """Whether the very pixels that were encoded are kept, rather than small pictures."""
         return "thumbnails" in self.files if self.store is None else self.store.exact_pictures
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether its items have classes."""
+        return "labels" in self.files if self.store is None else bool(self.store.numbers)
 
     @property
     def parts(self) -> tuple[Segment, ...]:
@@ -246,7 +254,7 @@ def _restore_segments(fields: dict[str, Any]) -> None:
 
     :raises ValueError: If they are none.
     """
-    model = {"calibration": fields.get("model_calibration")}
+    model = {"calibration": fields.get("model_calibration"), "dim": fields.get("dim")}
     restore_calibration(model)
     fields["model_calibration"] = model["calibration"]
     segments: list[dict[str, Any]] = record_of(list, fields.get("segments", []), "segments")
@@ -295,6 +303,15 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("its counts do not fit each other")
     if (manifest.count < rows) != ("removed" in manifest.files):
         raise ValueError("its counts do not fit what was removed")
+    _check_counters(manifest)
+    _check_roles(manifest)
+    _check_entries(manifest.shared, rows, 0)
+    for part in parts:
+        _check_entries(part.files, part.count, manifest.dim)
+
+
+def _check_counters(manifest: Manifest) -> None:
+    """Check what an index of files and one on a server both number."""
     numbers = manifest.class_numbers
     if numbers is not None and (
         len(set(numbers)) != len(manifest.classes) or not all(0 <= number < 2**31 for number in numbers)
@@ -302,23 +319,22 @@ def _check(manifest: Manifest) -> None:
         raise ValueError("it does not number its classes")
     if manifest.changed < 0 or not 0 < (1 if manifest.next_id is None else manifest.next_id) < 2**62:
         raise ValueError("it counts below nothing")
-    _check_roles(manifest)
-    _check_entries(manifest.shared, rows, 0)
-    for part in parts:
-        _check_entries(part.files, part.count, manifest.dim)
 
 
 def _check_store(manifest: Manifest, store: StoreRecord) -> None:
-    """Check an index whose items a server holds: beside its record it has an encoder, and nothing else."""
+    """Check an index whose items a server holds: it has an encoder, and what its changes left."""
     try:
         safe = check_uri(store.uri) == store.uri
     except BadInputError as error:
         raise ValueError(error.message) from None
     if not safe or not _COLLECTION.fullmatch(store.collection):
         raise ValueError("its store has another address or name than a build gives it")
-    if manifest.files.keys() != {"encoder"} or manifest.segments or manifest.rows is not None:
+    rows = manifest.count if manifest.rows is None else manifest.rows
+    if manifest.files.keys() - {"removed", "revised"} != {"encoder"} or manifest.segments:
         raise ValueError("it does not name the files that an index on a server has")
-    fits = 0 <= store.generation < 2**31 and manifest.count - 1 <= store.last < 2**62
+    if (manifest.count < rows) != ("removed" in manifest.files):
+        raise ValueError("its counts do not fit what was removed")
+    fits = 0 <= store.generation < 2**31 and manifest.count <= rows <= store.last + 1 <= 2**62
     if not fits or not 1 <= store.replicas < 2**10:
         raise ValueError("its counts do not fit each other")
     if list(store.numbers) != sorted({number for number in store.numbers if number >= 0}):
@@ -327,13 +343,16 @@ def _check_store(manifest: Manifest, store: StoreRecord) -> None:
         manifest.classes
     ):
         raise ValueError("it does not number its classes")
-    _check_entries(manifest.files, manifest.count, manifest.dim)
+    _check_counters(manifest)
+    _check_entries(manifest.files, rows, manifest.dim)
 
 
 def _check_roles(manifest: Manifest) -> None:
     """Check that each segment has the files that a segment has, and the same as the others."""
     parts, missing = manifest.parts, ValueError("it does not name the files that a bundle has")
     shown = parts[0].files.keys() & frozenset().union(*_SHOWN)
+    if "revised" in manifest.files:
+        raise missing
     # Without an encoder of its own an index keeps small pictures alone: nobody knows what was encoded.
     if shown not in _SHOWN or ("encoder" not in manifest.files and "thumbnails" in shown):
         raise missing

@@ -11,19 +11,26 @@ import numpy as np
 from msgspec import structs
 
 from simsearch.errors import BadInputError, BrokenBundleError, cannot_write
-from simsearch.index.bundle import Bundle, bundle_lock, commit, open_bundle
-from simsearch.index.manifest import Manifest
+from simsearch.index.bundle import BUILDING, Bundle, bundle_lock, commit, open_as, open_bundle
+from simsearch.index.change.guard import writing
+from simsearch.index.change.merge import Shape, merge_segments
+from simsearch.index.change.sync import known_items
+from simsearch.index.manifest import Manifest, Segment, StoreRecord
 from simsearch.index.packed import SmallPictures
+from simsearch.index.reading import STAMP, stamp_of, stamp_text
 from simsearch.index.served import drop_generations, pack_pictures, unpack_picture
-from simsearch.index.serving import Load, Target, loaded, write_served
+from simsearch.index.serving import Load, Target, load_columns, loaded, write_served
+from simsearch.index.staging import Staging
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import check_factory
 from simsearch.index.writing import Described, explained, write_segment
+from simsearch.prepare.inputs import Pictures
 
 if TYPE_CHECKING:
     from simsearch.index.stores.milvus.store import MilvusStore
 
 _BLOCK = 4096
-_COLUMNS = ("label", "source", "picture", "vector")
+_SAMPLE = 256  # items that are compared before the commit
 
 
 def to_server(
@@ -60,30 +67,37 @@ def to_server(
 
 
 def to_files(folder: Path, factory: str, *, on_progress: Callable[[int], None] = lambda _: None) -> Manifest:
-    """Move an index from a server to files, which this machine's memory must hold; the collection goes then.
+    """Move an index from a server to files; the collection goes after the commit.
+
+    A move that was stopped goes on after what was kept. Memory does not grow with the number of items, but
+    for an index type that is not flat.
 
     :param factory: A FAISS factory string.
-    :raises BadInputError: If it is in files already.
+    :param on_progress: Called with the number of items of each block.
+    :raises BadInputError: If it is in files already, or FAISS cannot build such an index.
     :raises UnavailableError: If the server cannot answer: then it stays where it is.
     """
     bundle = _open(folder, on_server=True)
     record = bundle.manifest.store
     assert record is not None
-    try:
-        with bundle_lock(folder) as signals:
-            loads = []
-            for load in _served_blocks(bundle):
-                signals.heed()
-                loads.append(load)
-                on_progress(len(load.ids))
-            manifest = _written(folder, bundle.manifest, loads, factory)
-            _check(bundle, loads)
-            commit(folder, manifest)
-        bundle.store.close()
-        drop_generations(record)
-        return manifest
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    with explained():
+        check_factory(factory, bundle.manifest.dim)  # before the work
+    with writing(folder) as signals:
+        content = hashlib.sha256(bundle.manifest.to_json()).hexdigest()
+        shape = Shape(bundle.manifest.dim, bundle.manifest.input.picture_shape)
+        staging = Staging(folder / BUILDING, content, shape)
+        on_progress(staging.count)
+        for load in _served_blocks(bundle, record, staging.last):
+            signals.heed()
+            staging.add(_segment(staging.folder, bundle.manifest, load), int(load.ids[-1]))
+            on_progress(len(load.ids))
+        manifest = _written(folder, bundle.manifest, staging, factory, shape)
+        _check(folder, bundle, manifest)
+        commit(folder, manifest)
+        staging.discard()
+    bundle.store.close()
+    drop_generations(record)
+    return manifest
 
 
 def _open(folder: Path, *, on_server: bool) -> Bundle:
@@ -96,6 +110,7 @@ def _open(folder: Path, *, on_server: bool) -> Bundle:
 
 def _blocks(bundle: Bundle) -> Iterator[Load]:
     """The items of an index in files."""
+    stamps = _stamps(bundle)
     for start in range(0, len(bundle.ids), _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, len(bundle.ids)))
         ids = np.asarray(bundle.ids[rows])
@@ -107,43 +122,54 @@ def _blocks(bundle: Bundle) -> Iterator[Load]:
             ids,
             None if bundle.labels is None else np.asarray(bundle.labels[rows]),
             np.array(bundle.store.vectors(ids)),
-            [bundle.sources[row] for row in rows.tolist()],
+            [known.source for known in bundle.columns.describe(ids)],
             pictures,
+            stamps[start : start + _BLOCK],
         )
 
 
-def _served_blocks(bundle: Bundle) -> Iterator[Load]:
-    for rows in cast("MilvusStore", bundle.store).scan_records(_COLUMNS):
-        ids = np.array([row["id"] for row in rows], np.int64)
-        yield loaded(ids, rows, labeled=bool(bundle.manifest.classes))
+def _stamps(bundle: Bundle) -> list[str]:
+    """What the items' files were when they were read, in order of id; nothing where they were no files."""
+    return [stamp_text(known.stamp) for known in known_items(bundle.folder, bundle.manifest)]
 
 
-def _written(folder: Path, manifest: Manifest, loads: list[Load], factory: str) -> Manifest:
-    """The files of these items, and the manifest that names them."""
-    ids = np.concatenate([load.ids for load in loads])
-    if len(ids) != manifest.count:
-        raise BrokenBundleError(f"the server gave {len(ids):,} items of {manifest.count:,}", "try again")
-    labels = [load.labels for load in loads if load.labels is not None]
-    vectors = np.concatenate([load.vectors for load in loads])
-    with explained():
-        store = FaissStore.build(vectors, ids, np.concatenate(labels) if labels else None, factory=factory)
-    pictures = [picture for load in loads for picture in load.pictures]
-    sources = [source for load in loads for source in load.sources]
+def _served_blocks(bundle: Bundle, record: StoreRecord, after: int) -> Iterator[Load]:
+    for rows in cast("MilvusStore", bundle.store).scan_records(load_columns(record), after):
+        yield loaded(rows, labeled=bool(bundle.manifest.classes))
+
+
+def _segment(folder: Path, manifest: Manifest, load: Load) -> Segment:
+    """The files of these items, flat."""
+    shown: Pictures | SmallPictures = SmallPictures.of(load.pictures)
     if manifest.keeps_input:
-        pixels = np.stack([unpack_picture(one, manifest.input, exact=True) for one in pictures])
-        described = Described(pixels, sources)
-    else:
-        ends = np.cumsum([len(one) for one in pictures], dtype=np.int64)
-        described = Described(SmallPictures(b"".join(pictures), ends), sources)
-    segment = write_segment(folder, store, described, factory=factory)
-    files = {"encoder": manifest.files["encoder"], **segment.files}
-    return structs.replace(manifest, files=files, factory=factory, store=None)
+        shown = np.stack([unpack_picture(one, manifest.input, exact=True) for one in load.pictures])
+    stamps = np.array([stamp_of(text) for text in load.stamps], STAMP) if any(load.stamps) else None
+    store = FaissStore.build(load.vectors, load.ids, load.labels)
+    return write_segment(folder, store, Described(shown, load.sources, stamps))
 
 
-def _check(bundle: Bundle, loads: list[Load]) -> None:
-    """Check a sample of what was read against another reading of it."""
-    sample = bundle.store.sample(256)
-    every = np.concatenate([load.ids for load in loads])
-    vectors = np.concatenate([load.vectors for load in loads])[np.searchsorted(every, sample.ids)]
-    if not np.array_equal(vectors, sample.vectors):
-        raise BrokenBundleError("the server gives other vectors when it is asked again", "try again")
+def _written(folder: Path, manifest: Manifest, staging: Staging, factory: str, shape: Shape) -> Manifest:
+    """The files of all items, and the manifest that names them."""
+    if staging.count != manifest.count:
+        raise BrokenBundleError(f"the server gave {staging.count:,} items of {manifest.count:,}", "try again")
+    segment = merge_segments(
+        staging.folder, folder, staging.segments, shape, removed=np.empty(0, np.int64), factory=factory
+    )
+    return structs.replace(
+        manifest,
+        files={"encoder": manifest.files["encoder"], **segment.files},
+        factory=factory,
+        store=None,
+        rows=None,
+        class_numbers=None,
+    )
+
+
+def _check(folder: Path, bundle: Bundle, manifest: Manifest) -> None:
+    """Check a sample of what the server holds against what was written."""
+    written, sample = open_as(folder, manifest), bundle.store.sample(_SAMPLE)
+    same = np.array_equal(written.store.vectors(sample.ids), sample.vectors) and written.columns.describe(
+        sample.ids
+    ) == bundle.columns.describe(sample.ids)
+    if not same:
+        raise BrokenBundleError("the server gives other items when it is asked again", "try again")

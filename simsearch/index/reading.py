@@ -75,6 +75,21 @@ def read_picture(input: ImageInput, file: Path) -> Read:
     return Read(pixels, small, (after.st_size, after.st_mtime_ns, hash_of(data)))
 
 
+def stamp_text(stamp: Stamp) -> str:
+    """A stamp as a server keeps it; nothing where it is unknown."""
+    size, mtime_ns, (high, low) = stamp
+    return "" if stamp == UNKNOWN else f"{size} {mtime_ns} {high:016x}{low:016x}"
+
+
+def stamp_of(text: str) -> Stamp:
+    """The stamp in such a text; `UNKNOWN` where it is none."""
+    try:
+        size, mtime_ns, digest = text.split()
+        return int(size), int(mtime_ns), _halves(int(digest, 16))
+    except ValueError:
+        return UNKNOWN
+
+
 def hash_of(data: bytes) -> tuple[int, int]:
     """The XXH3-128 of some bytes as two numbers."""
     return _halves(xxhash.xxh3_128(data).intdigest())

@@ -1,11 +1,12 @@
-"""One segment's files, opened and parsed: vectors under ids, with classes, pictures, sources, and stamps."""
+"""Segments' files, opened and parsed: vectors under ids, with classes, pictures, sources, and stamps."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,19 @@ from simsearch.index.checked import (
     map_blocks,
     most_read,
 )
+from simsearch.index.columns import Arrays
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.packed import SmallPictures, Sources
 from simsearch.index.reading import STAMP
+from simsearch.index.rows import JoinedRows
 from simsearch.index.stores.base import Ids, Labels, VectorStore, is_unit, positions
 from simsearch.index.stores.flat import FlatStore
-from simsearch.index.stores.opening import flat_start, open_store
+from simsearch.index.stores.opening import flat_start, join_flat, open_store
 
 Files = Mapping[str, io.BufferedReader]
+NPY_START = 128  # bytes before the numbers in a small array's `.npy` file, as NumPy writes it
+
+_NO_IDS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +60,6 @@ class Items:
         return len(self.ids) if self.kept is None else len(self.kept)
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """An open segment."""
-
-    items: Items
-    store: VectorStore
-    thumbnails: Any  # n pictures by row: an array, or read when they are asked for
-
-
 def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> Items:
     """Parse what these files of a segment of `count` rows say of its items; its ids are among them.
 
@@ -78,28 +75,120 @@ def open_items(files: Files, count: int, manifest: Manifest, removed: Ids) -> It
     return Items(ids, kept, _load_labels(files, count, manifest, kept), sources, stamps)
 
 
-def open_part(files: Files, segment: Segment, manifest: Manifest, removed: Ids, private: int) -> Part:
-    """Parse a segment from files whose sizes are right, and checksums, but for what is checked by block.
+def open_segments(
+    files: Sequence[Files], manifest: Manifest, removed: Ids, private: int
+) -> tuple[VectorStore, Arrays]:
+    """Several segments read as one, without what was removed, from files whose checksums are right.
 
+    :param removed: Ids that are not answered, ascending.
     :param private: Files of arrays of at most so many bytes are read, larger ones mapped.
-    :raises ValueError: As `open_items`.
+    :raises ValueError: If they do not fit each other, or the manifest.
     """
-    count, shape = segment.count, (segment.count, manifest.dim)
-    items = open_items(files, count, manifest, removed)
-    blocks: dict[str, Blocks] = {}
-    if BLOCKS in files:
-        sums = load_array(files[BLOCKS], np.uint64, (block_count(segment.files),))
-        blocks = map_blocks(files, segment, sums, private)
+    every = [
+        open_items(opened, segment.count, manifest, removed)
+        for opened, segment in zip(files, manifest.parts, strict=True)
+    ]
+    if any(before.ids[-1] >= after.ids[0] for before, after in pairwise(every)):
+        raise ValueError("the ids of the segments do not ascend")
+    if sum(items.live for items in every) != manifest.count:
+        raise ValueError("a removed id is not stored")
+    blocks = [
+        _map_blocks(opened, segment, private, alone=not manifest.is_changed)
+        for opened, segment in zip(files, manifest.parts, strict=True)
+    ]
+    thumbnails = [
+        _load_thumbnails(opened, len(items.ids), manifest, private, mapped)
+        for opened, items, mapped in zip(files, every, blocks, strict=True)
+    ]
+    store = _open_store(files, every, blocks, manifest, private)
+    if not manifest.is_changed:
+        return store, Arrays(every[0].ids, every[0].labels, thumbnails[0], every[0].sources or ())
+    kept = [items.kept for items in every]
+    labeled = [items.labels[items.rows] for items in every if items.labels is not None]
+    return store, Arrays(
+        np.concatenate([items.ids[items.rows] for items in every]),
+        np.concatenate(labeled) if labeled else None,
+        JoinedRows(thumbnails, kept),
+        JoinedRows([items.sources for items in every], kept),
+    )
+
+
+def _map_blocks(files: Files, segment: Segment, private: int, *, alone: bool) -> dict[str, Blocks]:
+    """The files of a segment that are checked block by block."""
+    if BLOCKS not in files:
+        return {}
+    sums = load_array(files[BLOCKS], np.uint64, (block_count(segment.files),))
+    return map_blocks(files, segment, sums, private, alone=alone)
+
+
+def _open_store(
+    files: Sequence[Files],
+    every: Sequence[Items],
+    blocks: Sequence[Mapping[str, Blocks]],
+    manifest: Manifest,
+    private: int,
+) -> VectorStore:
+    """The vectors: flat segments that follow one another are one array, without what was removed."""
+    if "index" in blocks[0]:
+        return _map_flat(files[0], every[0], blocks[0]["index"], manifest.dim)
+    stores: list[VectorStore] = []
+    removed = [_NO_IDS]
+    for is_approximate, run in groupby(range(len(files)), lambda row: "vectors" in files[row]):
+        rows = [row for row in run if every[row].live]
+        items, opened = [every[row] for row in rows], [files[row] for row in rows]
+        flat = None if is_approximate or not rows else _join_flat(opened, items, manifest.dim)
+        if flat is not None:
+            stores.append(_of_unit_vectors(flat))
+            continue
+        for row in rows:
+            stores.append(_open_alone(files[row], every[row], blocks[row], manifest, private))
+            if (kept := every[row].kept) is not None:
+                removed.append(np.delete(every[row].ids, kept))
+    gone = np.concatenate(removed)
+    if len(stores) == 1 and not len(gone):
+        return stores[0]
+    from simsearch.index.stores.segments import SegmentedStore  # most queries are of one segment
+
+    return SegmentedStore(stores, gone)
+
+
+def _of_unit_vectors(store: FlatStore) -> FlatStore:
+    """A store, its vectors looked at; those that are read when they are asked for are looked at then.
+
+    :raises ValueError: If one is not of length 1.
+    """
+    if isinstance(store.matrix, np.ndarray) and not all(is_unit(block.vectors) for block in store.scan()):
+        raise ValueError("a stored vector is not finite and of length 1")
+    return store
+
+
+def _map_flat(files: Files, items: Items, blocks: Blocks, dim: int) -> FlatStore:
+    shape = (len(items.ids), dim)
+    vectors: Any = CheckedVectors(blocks, flat_start(files["index"], *shape[::-1]), shape)
+    return FlatStore(items.ids, items.labels, vectors)
+
+
+def _join_flat(files: Sequence[Files], every: Sequence[Items], dim: int) -> FlatStore | None:
+    labels = [items.labels for items in every if items.labels is not None]
+    return join_flat(
+        [opened["index"] for opened in files],
+        [items.ids for items in every],
+        labels if len(labels) == len(every) else None,
+        [items.kept for items in every],
+        dim=dim,
+    )
+
+
+def _open_alone(
+    files: Files, items: Items, blocks: Mapping[str, Blocks], manifest: Manifest, private: int
+) -> FlatStore:
+    shape = (len(items.ids), manifest.dim)
     vectors: Any = None
     if "vectors" in blocks:
-        vectors = CheckedVectors(blocks["vectors"], array_start(files["vectors"], np.float32, shape), shape)
+        start = array_start(files["vectors"], np.float32, shape)
+        vectors = CheckedVectors(blocks["vectors"], start, shape)
     elif "vectors" in files:
         vectors = load_array(files["vectors"], np.float32, shape, private)
-    thumbnails = _load_thumbnails(files, count, manifest, private, blocks)
-    if "index" in blocks:
-        start = flat_start(files["index"], *shape[::-1])
-        vectors = CheckedVectors(blocks["index"], start, shape)
-        return Part(items, FlatStore(items.ids, items.labels, vectors), thumbnails)
     store = open_store(
         files["index"],
         items.ids,
@@ -110,10 +199,7 @@ def open_part(files: Files, segment: Segment, manifest: Manifest, removed: Ids, 
         coded=manifest.is_coded,
         effort=manifest.effort,
     )
-    # Vectors that are read when they are asked for are looked at then.
-    if isinstance(store.matrix, np.ndarray) and not all(is_unit(block.vectors) for block in store.scan()):
-        raise ValueError("a stored vector is not finite and of length 1")
-    return Part(items, store, thumbnails)
+    return _of_unit_vectors(store)
 
 
 def load_removed(files: Files, manifest: Manifest) -> Ids:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,28 +18,39 @@ from simsearch.errors import BrokenBundleError, require
 from simsearch.index.columns import Described
 from simsearch.index.manifest import Manifest, StoreRecord
 from simsearch.index.packed import SmallPictures
+from simsearch.index.segment import NPY_START, load_array
 from simsearch.index.stores.base import Ids
 from simsearch.prepare.inputs import ImageInput, Picture, Pictures
 
 if TYPE_CHECKING:
+    from simsearch.index.stores.milvus.rows import Rows
     from simsearch.index.stores.milvus.store import MilvusStore
 
 _REBUILD = "build the index again with `simsearch build-index --store milvus`"
 
 
-def open_store(manifest: Manifest, record: StoreRecord, *, timeout: float | None = None) -> MilvusStore:
+def open_store(
+    manifest: Manifest,
+    record: StoreRecord,
+    files: Mapping[str, io.BufferedReader] | None = None,
+    *,
+    timeout: float | None = None,
+) -> MilvusStore:
     """Open the store of an index by its kind: the one place that knows which there are.
 
+    :param files: Of the index, by role, whose checksums are right; those of its rows are read, if it has any.
+    :raises ValueError: If these do not fit the manifest.
     :raises MissingExtraError: If its client is not installed.
     :raises UnavailableError: If the server cannot answer now.
     :raises NotUsableError: If it refuses, lacks the collection, or has another than the manifest says.
     """
     require("pymilvus", "scale")
-    from simsearch.index.stores.milvus.client import READ_S, Server
+    from simsearch.index.stores.milvus.client import Server
     from simsearch.index.stores.milvus.collection import check_collection
     from simsearch.index.stores.milvus.store import MilvusStore
 
-    server, name = Server(record.uri, timeout=timeout or READ_S), record.served_name
+    rows = _rows_of(manifest, record, files or {})
+    server, name = Server(record.uri, timeout=timeout), record.served_name
     check_collection(server, name, dim=manifest.dim, encoder=manifest.encoder, factory=manifest.factory)
     return MilvusStore(
         server,
@@ -48,7 +60,35 @@ def open_store(manifest: Manifest, record: StoreRecord, *, timeout: float | None
         last=record.last,
         classes=record.numbers,
         factory=manifest.factory,
+        rows=rows,
+        numbers=manifest.class_numbers,
     )
+
+
+def _rows_of(manifest: Manifest, record: StoreRecord, files: Mapping[str, io.BufferedReader]) -> Rows:
+    """Which rows of its collection are an index's items."""
+    from simsearch.index.stores.milvus.rows import Rows
+
+    removed = revised = np.empty(0, np.int64)
+    rows = revised
+    if "removed" in files:
+        assert manifest.rows is not None  # its check says so
+        removed = load_array(files["removed"], np.int64, (manifest.rows - manifest.count,))
+    if "revised" in files:
+        many = (manifest.files["revised"].size - NPY_START) // 16
+        revised, rows = load_array(files["revised"], np.int64, (2, many))
+    found = Rows(record.last, removed, revised, rows)
+    both = np.concatenate([removed, revised, rows])
+    ascend = all((part[1:] > part[:-1]).all() for part in (removed, revised))
+    if not ascend or (len(both) and not 0 <= both.min() <= both.max() <= record.last):
+        raise ValueError("its removed and revised rows are none of its collection")
+    return found
+
+
+def write_rows(rows: Rows) -> dict[str, NDArray[np.int64]]:
+    """The arrays of an index's files of its rows, by role; none where all of them are its items."""
+    arrays = {"removed": rows.removed, "revised": np.stack([rows.items, rows.rows])}
+    return {role: array for role, array in arrays.items() if array.size}
 
 
 def drop_generations(record: StoreRecord, *, but: StoreRecord | None = None) -> None:
@@ -92,7 +132,7 @@ class ServedColumns:
     @property
     def sources(self) -> Sequence[str]:
         """N sources, fetched by row."""
-        return _Fetched(self, "source", self._source)
+        return _Fetched(self, "source", self.source)
 
     @property
     def thumbnails(self) -> Sequence[Picture]:
@@ -102,22 +142,23 @@ class ServedColumns:
     def describe(self, ids: Ids) -> list[Described]:
         """What is known of these items; see `Columns.describe`."""
         rows = self._store.records(ids, ("label", "source"))
-        return [Described(int(row["label"]) if self._labeled else None, self._source(row)) for row in rows]
+        return [Described(int(row["label"]) if self._labeled else None, self.source(row)) for row in rows]
 
     def pictures_of(self, ids: Ids) -> Sequence[Picture]:
         """The pictures of these items; see `Columns.pictures_of`."""
         return [self._picture(row) for row in self._store.records(ids, ("picture",))]
 
-    def scan(self, column: str) -> Iterator[dict[str, Any]]:
-        """One column of everything, in ascending order of id."""
-        for rows in self._store.scan_records((column,)):
+    def scan(self, *columns: str) -> Iterator[dict[str, Any]]:
+        """These columns of everything, in ascending order of id."""
+        for rows in self._store.scan_records(columns):
             yield from rows
 
     def fetch(self, rows: NDArray[np.int64], column: str) -> list[dict[str, Any]]:
         """One column of the items in these rows."""
         return self._store.records(self.ids[rows], (column,))
 
-    def _source(self, row: dict[str, Any]) -> str:
+    def source(self, row: dict[str, Any]) -> str:
+        """The source in a row of the collection."""
         from simsearch.index.stores.milvus.collection import unpack_text
 
         return unpack_text(row["source"])

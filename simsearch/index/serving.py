@@ -26,6 +26,7 @@ from simsearch.errors import BadDatasetError, BrokenBundleError, SimsearchError,
 from simsearch.files import read_small_file, write_atomically
 from simsearch.index.bundle import commit, read_manifest, write_data_file
 from simsearch.index.calibrate import suit_gallery
+from simsearch.index.change.recalibrate import fitted
 from simsearch.index.manifest import Manifest, StoreRecord
 from simsearch.index.packed import keeps_pixels
 from simsearch.index.served import ServedColumns, drop_generations, open_store
@@ -33,6 +34,7 @@ from simsearch.index.stores.base import Ids, Labels, Vectors
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.milvus.address import check_uri
 from simsearch.index.writing import write_bytes
+from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
 from simsearch.stats.calibration import Calibration
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 20_000  # items that a calibration is checked on
 _READ_BACK = 16  # items of a load that are compared bit for bit before the commit
+COLUMNS = ("label", "source", "picture", "vector")
 PROGRESS = "loading.json"  # how far a load that can go on has come
 _MOST_PROGRESS = 2**16  # bytes
 _GRACE_S = 5.0  # until readers have seen the new manifest, and the old generation can go
@@ -65,13 +68,11 @@ class Load(NamedTuple):
     vectors: Vectors
     sources: list[str]
     pictures: list[bytes]  # as `pack_pictures` packs them
+    stamps: Sequence[str] = ()  # of files, as `stamp_text` writes them; none where the items were not files
 
     def first(self, count: int) -> Load:
         """The first so many."""
-        labels = None if self.labels is None else self.labels[:count]
-        return Load(
-            self.ids[:count], labels, self.vectors[:count], self.sources[:count], self.pictures[:count]
-        )
+        return Load(*(None if part is None else part[:count] for part in self))  # type: ignore[arg-type]
 
 
 def write_served(
@@ -99,12 +100,11 @@ def write_served(
     manifest, some = _fill(folder, record, target, draft, loads, content)
     store = open_store(manifest, _record(manifest), timeout=60)
     try:
-        _check(store, manifest, some)
-        manifest = structs.replace(
-            manifest,
-            files={"encoder": write_data_file(folder, "encoder", lambda path: write_bytes(path, encoder))},
-            calibration=draft.calibration if calibrated else _calibrated(store, manifest),
-        )
+        check_served(store, manifest.count, some)
+        files = {"encoder": write_data_file(folder, "encoder", lambda path: write_bytes(path, encoder))}
+        manifest = structs.replace(manifest, files=files)
+        if not calibrated:
+            manifest = fitted(manifest, draft.calibration, suited_calibration(store, manifest))
         commit(folder, manifest)
         (folder / PROGRESS).unlink(missing_ok=True)
     finally:
@@ -159,16 +159,18 @@ def _acknowledged(folder: Path, name: str, content: str) -> int:
     return -1
 
 
-def _check(store: MilvusStore, manifest: Manifest, some: list[Load]) -> None:
-    """Check that the server gives back what it was given: the number of items, and some of them exactly."""
+def check_served(store: MilvusStore, count: int, some: Iterable[Load]) -> None:
+    """Check that a server gives back what it was given: the number of rows, and some items exactly.
+
+    :raises BrokenBundleError: If it does not.
+    """
     found = store.served()
-    if found != manifest.count:
-        raise BrokenBundleError(
-            f"the server holds {found:,} items of {manifest.count:,}", "run the same command again"
-        )
+    if found != count:
+        hint = "run the same command again"
+        raise BrokenBundleError(f"the server holds {found:,} items of {count:,}", hint)
     for load in some:
-        rows = store.records(load.ids, ("label", "source", "picture", "vector"))
-        again = loaded(load.ids, rows, labeled=load.labels is not None)
+        rows = store.records(load.ids, COLUMNS)
+        again = loaded(rows, labeled=load.labels is not None)
         same = np.array_equal(again.vectors, load.vectors) and (
             load.labels is None or np.array_equal(again.labels, load.labels)  # type: ignore[arg-type]
         )
@@ -176,21 +178,27 @@ def _check(store: MilvusStore, manifest: Manifest, some: list[Load]) -> None:
             raise BrokenBundleError("the server gives back other items than it was given", "see its log")
 
 
-def loaded(ids: Ids, rows: Sequence[Mapping[str, Any]], *, labeled: bool) -> Load:
-    """Rows of a collection, all columns, as they were loaded."""
+def loaded(rows: Sequence[Mapping[str, Any]], *, labeled: bool) -> Load:
+    """Items of a store, these columns, as they were loaded; stamps where they were asked for, too."""
     from simsearch.index.stores.milvus.collection import unpack_text
 
     return Load(
-        ids,
+        np.array([row["id"] for row in rows], np.int64),
         np.array([row["label"] for row in rows], np.int64) if labeled else None,
         np.array([row["vector"] for row in rows], np.float32),
         [unpack_text(row["source"]) for row in rows],
         [base64.b64decode(row["picture"]) for row in rows],
+        [row["stamp"] for row in rows if "stamp" in row],
     )
 
 
-def _calibrated(store: MilvusStore, manifest: Manifest) -> Calibration | None:
-    """The model's calibration, checked on the gallery or on a sample of it; see `suit_gallery`."""
+def load_columns(record: StoreRecord) -> tuple[str, ...]:
+    """All that a collection says of an item."""
+    return (*COLUMNS, "stamp") if record.stamps else COLUMNS
+
+
+def suited_calibration(store: MilvusStore, manifest: Manifest) -> Calibration | None:
+    """The manifest's calibration, checked on the gallery or on a sample of it; see `suit_gallery`."""
     some = store.sample(_SAMPLE)
     beside = FaissStore.build(some.vectors, some.ids, some.labels)
     columns = ServedColumns(store, manifest.input, labeled=bool(manifest.classes), exact_pictures=True)
@@ -198,7 +206,8 @@ def _calibrated(store: MilvusStore, manifest: Manifest) -> Calibration | None:
     def pictures(ids: Ids) -> Images:
         return np.stack(columns.pictures_of(ids))
 
-    found = suit_gallery(manifest.calibration, beside, pictures if manifest.keeps_input else None)
+    keeps_digits = manifest.keeps_input and manifest.input.preparation == DIGITS
+    found = suit_gallery(manifest.calibration, beside, pictures if keeps_digits else None)
     if found is None or len(some.ids) == manifest.count:
         return found
     return replace(found, gallery=f"of {len(some.ids):,} of its items: {found.gallery}")
@@ -211,10 +220,10 @@ def _next_record(
     uri = check_uri(target.uri)
     if before is not None and before.store is not None and before.store.uri == uri:
         changed = {"generation": before.store.generation + 1, "replicas": target.replicas}
-        return structs.replace(before.store, exact_pictures=exact_pictures, **changed)
+        return structs.replace(before.store, exact_pictures=exact_pictures, stamps=True, **changed)
     place = uuid.uuid5(uuid.NAMESPACE_URL, f"{socket.gethostname()}/{folder.resolve()}").hex[:8]
     name = f"simsearch_{_UNSAFE.sub('_', folder.name)[:100]}_{place}"
-    return StoreRecord("milvus", uri, name, 1, 0, (), exact_pictures, target.replicas)
+    return StoreRecord("milvus", uri, name, 1, 0, (), exact_pictures, target.replicas, stamps=True)
 
 
 def _record(manifest: Manifest) -> StoreRecord:

@@ -89,5 +89,7 @@ def _parse(data: bytes, bundle: Bundle) -> StoredMap | None:
 
 
 def _vectors_of(manifest: Manifest) -> set[str]:
-    """The checksums of the files of vectors, which no other vectors have."""
+    """The checksums of the files of vectors, which no other vectors have; on a server the collection."""
+    if manifest.store is not None:
+        return {f"{manifest.store.uri}/{manifest.store.served_name}"}
     return {(part.files.get("vectors") or part.files["index"]).xxh3_128 for part in manifest.parts}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,18 +19,25 @@ from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError
 from simsearch.files import HeldSignals
-from simsearch.index.bundle import REBUILD, open_checked, read_items, read_manifest, sweep
-from simsearch.index.change import commit
-from simsearch.index.change.commit import Change, apply_change, next_id_of
+from simsearch.index.bundle import REBUILD, open_checked, read_manifest, sweep
+from simsearch.index.change.commit import Change
 from simsearch.index.change.guard import writing
+from simsearch.index.change.holding import Holding, InFiles
 from simsearch.index.change.ingest import Taken, encode_files, encode_or_explain
 from simsearch.index.change.paths import AddedFiles, gather_paths
 from simsearch.index.change.revise import Classes
-from simsearch.index.change.sync import Known, Plan, known_items, plan_sync, present_sources
+from simsearch.index.change.sync import (
+    Known,
+    Plan,
+    added_source,
+    check_loss,
+    known_items,
+    plan_sync,
+    present_sources,
+)
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.reading import STAMP, UNKNOWN
-from simsearch.index.stores.faiss import FaissStore
-from simsearch.index.writing import Described, write_segment
+from simsearch.index.writing import Described
 from simsearch.prepare.pictures import prepare_picture
 
 Picture: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
@@ -56,12 +65,6 @@ class Index:
         """Take the index in a folder; see `open`."""
         self.folder, self._threads = folder, threads
         self.manifest = read_manifest(folder)
-        if self.manifest.store is not None:
-            name = self.manifest.name
-            raise BadInputError(
-                f"the index {name} is on a Milvus server, where it cannot be changed item by item",
-                f"build it again, or move it: `simsearch migrate {name}`, change it, and move it back",
-            )
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int = 0) -> Index:
@@ -70,7 +73,6 @@ class Index:
         :param threads: How many encode, and processes decode; 0 uses every core.
         :raises MissingBundleError: If there is no index in the folder.
         :raises BrokenBundleError: If its manifest cannot be used.
-        :raises BadInputError: If its items are on a server.
         """
         return cls(Path(folder), threads=threads)
 
@@ -143,20 +145,25 @@ class Index:
         *,
         labels: str = AUTO,
         replace: bool = False,
+        losing_most: bool = False,
         on_plan: Callable[[Plan], None] = lambda _: None,
         bar: Callable[[int], Progress] = lambda _: _silent,
     ) -> Outcome:
         """Make the index hold what lies in its folder now; items of other places stay.
 
         :param root: Where the folder is now; None for where it was.
+        :param losing_most: Also if more than half of the items would go, because their files are not there.
         :param on_plan: Called with what will be done.
         :param bar: Called with the number of files to encode; what it returns, with how many were.
-        :raises BadInputError: If the index was not made from this folder, or that is gone or empty.
+        :raises BadInputError: If the index was not made from this folder, or that is gone or empty, or most
+            items would go.
         """
         place = None if root is None else Path(root)
 
         def follow(writer: _Writer) -> Outcome:
             plan = plan_sync(self.folder, writer.manifest, place, labels, replace=replace)
+            if not losing_most:
+                check_loss(plan, writer.manifest.name)
             on_plan(plan)
             return writer.sync(plan, self._threads, bar(len(plan.added)) if plan.added else _silent)
 
@@ -168,22 +175,17 @@ class Index:
         return plan_sync(self.folder, read_manifest(self.folder), place, labels, replace=replace)
 
     def compact(self) -> Outcome:
-        """Make one segment of all, trained anew, without what was removed."""
-        return self._change(lambda writer: Outcome(commit.compact(self.folder, writer.manifest)))
+        """Make one segment of all, trained anew, without what was removed; on a server another collection."""
+        return self._change(lambda writer: Outcome(writer.held.compact()))
 
     def items(self) -> Iterator[Known]:
         """What the index says of its items, in ascending order of id."""
         return known_items(self.folder, read_manifest(self.folder))
 
     def _change(self, do: Callable[[_Writer], Outcome]) -> Outcome:
-        manifest = read_manifest(self.folder)  # before a lock would make the folder
-        if manifest.store is not None:
-            raise BadInputError(
-                f"the items of {manifest.name} are held by a server, and are not changed from here",
-                hint="`simsearch migrate` brings them here",
-            )
-        with writing(self.folder) as signals:
-            outcome = do(_Writer(self.folder, signals, self._threads))
+        read_manifest(self.folder)  # before a lock would make the folder
+        with writing(self.folder) as signals, closing(_Writer(self.folder, signals, self._threads)) as writer:
+            outcome = do(writer)
         self.manifest = outcome.manifest
         return outcome
 
@@ -195,8 +197,22 @@ class _Writer:
         self.folder, self.signals, self.threads = folder, signals, threads
         self.manifest = read_manifest(folder)
         self.classes = Classes(self.manifest)
-        self.next_id = next_id_of(folder, self.manifest)
-        self.first_id = self.next_id
+        self.held = _held(folder, self.manifest)
+        self.added: list[int] = []  # ids
+
+    def close(self) -> None:
+        """Give back what was held open."""
+        self.held.close()
+
+    @cached_property
+    def first_id(self) -> int:
+        """The id of the first new item."""
+        return self.held.next_id()
+
+    @property
+    def next_id(self) -> int:
+        """The id of the next item."""
+        return self.first_id + len(self.added)
 
     def add_files(self, files: AddedFiles, processes: int, on_progress: Progress) -> Outcome:
         wanted = {entry.source for entry in files.files}
@@ -223,7 +239,7 @@ class _Writer:
             raise BadInputError(refused[0])
         ids = range(self.next_id, self.next_id + len(pictures))
         described = Described.of(
-            pixels, [f"added/{item}" for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
+            pixels, [added_source(item) for item in ids], np.full(len(pixels), np.array(UNKNOWN, STAMP))
         )
         labels = np.array([self._number(name) for name in names], np.int64)
         return self._apply(Change([self._write(np.stack(vectors), labels, described)]))
@@ -231,13 +247,7 @@ class _Writer:
     def remove(self, wanted: NDArray[np.int64]) -> Outcome:
         if not len(wanted):
             raise BadInputError("there is nothing to remove")
-        found = wanted[:0]
-        for items in read_items(self.folder, self.manifest):
-            rows = np.searchsorted(items.ids, wanted).clip(max=len(items.ids) - 1)
-            here = rows[items.ids[rows] == wanted]
-            rows = here if items.kept is None else np.intersect1d(here, items.kept)
-            found = np.append(found, items.ids[rows])
-        if len(absent := np.setdiff1d(wanted, found)):
+        if len(absent := np.setdiff1d(wanted, self.held.present(wanted))):
             raise BadInputError(f"there is no item {absent[0]} in {self.manifest.name}")
         return self._apply(Change(removed=wanted))
 
@@ -255,9 +265,8 @@ class _Writer:
 
     def _apply(self, change: Change, skipped: Iterable[Skipped] = ()) -> Outcome:
         self.signals.heed()
-        manifest = apply_change(self.folder, self.manifest, change, self.classes, self.next_id)
-        added = tuple(range(self.first_id, self.next_id))
-        return Outcome(manifest, added, tuple(change.removed.tolist()), tuple(skipped))
+        manifest = self.held.apply(change, self.classes, self.next_id)
+        return Outcome(manifest, tuple(self.added), tuple(change.removed.tolist()), tuple(skipped))
 
     def _encode(
         self, files: Sequence[Taken], processes: int, on_progress: Progress
@@ -276,13 +285,12 @@ class _Writer:
         self, vectors: NDArray[np.float32], labels: NDArray[np.int64], described: Described
     ) -> Segment:
         ids = np.arange(self.next_id, self.next_id + len(vectors), dtype=np.int64)
-        store = FaissStore.build(vectors, ids, labels if "labels" in self.manifest.files else None)
-        self.next_id += len(ids)
-        return write_segment(self.folder, store, described)
+        self.added += ids.tolist()
+        return self.held.write(ids, vectors, labels, described)
 
     def _number(self, name: str | None) -> int:
         """What files call a class; in an index without classes it does not matter."""
-        if (name is None) == ("labels" in self.manifest.files):
+        if (name is None) == self.manifest.is_labeled:
             has = "has classes, and a picture has none" if name is None else "has no classes"
             raise BadInputError(
                 f"{self.manifest.name} {has}",
@@ -305,3 +313,12 @@ class _Writer:
         if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
             raise BrokenBundleError(f"the encoder of {self.folder} is another", hint=REBUILD)
         return encoder
+
+
+def _held(folder: Path, manifest: Manifest) -> Holding:
+    """Where the items of an index are, whose lock is held."""
+    if manifest.store is None:
+        return InFiles(folder, manifest)
+    from simsearch.index.remote import OnServer
+
+    return OnServer(folder, manifest, manifest.store)

@@ -90,7 +90,8 @@ def _verify_index(
     except SimsearchError as error:
         yield failed("contents", error)
         return
-    yield Check("contents", True, "types, shapes, ids, labels, FAISS structure and encoder fit the manifest")
+    held = "FAISS structure" if manifest.store is None else "the collection"
+    yield Check("contents", True, f"types, shapes, ids, labels, {held} and encoder fit the manifest")
     rows = np.arange(len(bundle.ids))
     if not everything and len(rows) > SAMPLE:
         rows = np.sort(random.choice(len(rows), SAMPLE, replace=False))

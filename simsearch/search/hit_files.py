@@ -15,6 +15,8 @@ from simsearch.search.answers import Hit
 from simsearch.search.batch import Outcome
 from simsearch.search.searcher import Searcher
 
+_MOST_NAME = 255  # bytes, on most file systems
+
 
 class HitFiles:
     """Where hits lie now; `missing` counts those whose file is gone."""
@@ -90,7 +92,8 @@ class HitCopies:
                 path = self._files.path(hit)
                 if path is not None:
                     first = f"{number:04d}-" if self._several else ""
-                    self._put(path, self._folder / f"{first}{hit.rank:0{self._width}d}-{path.name}")
+                    first += f"{hit.rank:0{self._width}d}-"
+                    self._put(path, self._folder / _fitting(first, path))
             yield outcome
 
     def _put(self, path: Path, target: Path) -> None:
@@ -115,6 +118,14 @@ def require_files(searcher: Searcher) -> None:
             f"{manifest.name} keeps no folder that its pictures lie in",
             hint="indexes of folders, built with simsearch 0.2.0 or later, do",
         )
+
+
+def _fitting(first: str, path: Path) -> str:
+    """A file's name behind a number, its stem cut where both together are longer than a name may be."""
+    stem = path.stem
+    while len(stem) > 1 and len(os.fsencode(first + stem + path.suffix)) > _MOST_NAME:
+        stem = stem[:-1]
+    return first + stem + path.suffix
 
 
 def _copy(path: Path, target: Path) -> None:

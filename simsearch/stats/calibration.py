@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsearch.stats.novelty import Features
+from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 # Labeled images that are not alone in their class:
@@ -70,8 +71,9 @@ class ClassPosterior:
         """
         logits = self.weight * np.asarray(means, np.float64)
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        posterior: NDArray[np.float64] = weights / weights.sum(axis=-1, keepdims=True)
-        return (1 - self.lapse) * posterior + self.lapse / posterior.shape[-1]
+        softmax = weights / weights.sum(axis=-1, keepdims=True)
+        posterior: NDArray[np.float64] = (1 - self.lapse) * softmax + self.lapse / softmax.shape[-1]
+        return posterior
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,16 @@ class NoveltyTest:
     bias: float
     levels: tuple[float, ...]  # ascending shares of known pictures, from 0 to 1
     values: tuple[float, ...]  # the logits below which these shares lie, ascending
+    bank: OutlierBank | None = None  # that gives one more feature; absent in calibrations before 0.2.0
 
-    def logit(self, features: Features) -> NDArray[np.float64]:
-        """The logit of each picture, float64 (Q,), from its features, each (Q,)."""
+    def logit(self, features: Features, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The logit of each picture, float64 (Q,).
+
+        :param features: Of its neighbors, each (Q,).
+        :param vectors: Unit rows, float32 (Q, D).
+        """
+        if self.bank is not None:
+            features = {**features, BANK_FEATURE: self.bank.feature(vectors)}
         columns = np.stack([np.asarray(features[name], np.float64) for name in self.weights])  # (E, Q)
         return self.bias + np.array(list(self.weights.values())) @ columns
 

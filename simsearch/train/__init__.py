@@ -5,6 +5,7 @@ residual.py      ResidualNet, for pictures of any size
 networks.py      which network is trained, by name
 pairs.py         PairDataset
 augment.py       random augmentation of form and pen
+remains.py       faults of preparation in training images
 photo_augment.py random augmentation of other pictures
 objectives.py    which pairs a step compares
 optimization.py  optimizer, schedule, averaging, precision

@@ -17,7 +17,7 @@ from simsearch.data.mnist import Note, silent
 from simsearch.data.splits import HoldOut
 from simsearch.data.training_set import TrainingSet, remaining
 from simsearch.encode.encoder import Encoder, Vectors, check_unit_rows
-from simsearch.errors import BadDatasetError, BadImageError, BrokenModelError
+from simsearch.errors import BadDatasetError, BadImageError, BadInputError, BrokenModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.prepare.inputs import Picture
 
@@ -39,19 +39,27 @@ def compute_features(
     encoder: Encoder,
     folder: Path,
     *,
+    resume: bool = False,
     on_progress: Callable[[int], None] = lambda _: None,
     note: Note = silent,
 ) -> Features:
     """The features of all pictures that have any, read from the folder where they are kept already.
 
     :param folder: That of the run; they are written into it.
+    :param resume: Whether the run goes on, so that features of another encoder are not replaced.
     :param on_progress: Called with the number of pictures of each finished batch.
     :param note: Receives what was left out.
     :raises BadDatasetError: If no picture has any.
+    :raises BadInputError: If the run that goes on was of other pictures or of another encoder.
     """
     key = hashlib.sha256(f"{data.digest} {encoder.fingerprint} {encoder.input}".encode()).hexdigest()
     kept = _read(folder / FEATURES, key, len(data.labels), encoder.dim)
     if kept is None:
+        if resume and _key_of(folder / FEATURES) not in (None, key):
+            raise BadInputError(
+                f"{folder} is of a run on other pictures or another encoder",
+                hint="resume with that run's own options, or train into another folder",
+            )
         kept = _compute(data, encoder, on_progress, note)
         content = io.BytesIO()
         np.savez(content, key=np.array(key), rows=kept[0], vectors=kept[1])
@@ -107,6 +115,15 @@ def _encode(encoder: Encoder, pictures: list[tuple[int, Picture]]) -> Iterator[V
                 yield encoder.encode(image[None])[0]
             except BadImageError:
                 yield None
+
+
+def _key_of(path: Path) -> str | None:
+    """The key of features that are kept, if that can be read."""
+    try:
+        with np.load(io.BytesIO(read_small_file(path, _MOST_BYTES) or b""), allow_pickle=False) as kept:
+            return str(kept["key"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _read(path: Path, key: str, most: int, dim: int) -> _Kept | None:

@@ -91,7 +91,9 @@ def train_head(
         sweep_temporaries(folder)
         configure_torch(deterministic=deterministic, threads=threads)
         with signals.released():  # each file is written whole, or not at all
-            features = compute_features(data, opened.encoder, folder, on_progress=on_encoded, note=note)
+            features = compute_features(
+                data, opened.encoder, folder, resume=resume, on_progress=on_encoded, note=note
+            )
             run = HeadRun(recipe, features, seed, seen)
             trainer = run.trainer(None, folder)
             if resume:

@@ -49,8 +49,10 @@ _MOST_GALLERY, _MOST_QUERIES = 10_000, 2_000  # of MAP@R after each epoch
 # Fields that recipes did not have when older runs were saved, at what they meant then.
 _NEW_FIELDS = {
     field: getattr(BATCH_PAIRS, field)
-    for field in ("held_out_share", "choose", "average_share", "least_steps", "crop", "flip", "color")
-}
+    for field in (
+        "held_out_share", "choose", "average_share", "least_steps", "remains", "crop", "flip", "color",
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Recipe:
     smaller than a batch is one, and an epoch goes through the images as often as that takes.
     After each epoch the loss on `validation_pairs` fixed pairs of validation images decides which weights
     are kept, or MAP@R of these images, each queried against the training images.
-    The fields from `rotation` to `blur` are bounds of random augmentation of digits, see
+    The fields from `rotation` to `remains` are bounds of random augmentation of digits, see
     `simsearch.train.augment`; `crop`, `flip` and `color` are those of photographs, see
     `simsearch.train.photo_augment`.
     """
@@ -63,6 +63,7 @@ class Recipe:
     elastic: float = 0.0  # pixels
     thickness: float = 0.0  # pixels
     blur: float = 0.0  # a share
+    remains: float = 0.0  # a share of the images
     crop: float = 0.0  # the largest share of a picture's area that is cut away
     flip: float = 0.0  # how often left and right change places
     color: float = 0.0  # by which share brightness, contrast and saturation change; a tenth of it of the hue
@@ -133,7 +134,7 @@ HEAD_PAIRS = Recipe(
     schedule="one-cycle",
     choose="map-at-r",
     average_share=0.08,
-    least_steps=400,
+    least_steps=500,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS, PHOTO_PAIRS, HEAD_PAIRS)}
@@ -145,12 +146,13 @@ _CHOICES = {
     "precision": ("float32", "bfloat16"),
     "choose": ("loss", "map-at-r"),
 }
-OF_DIGITS = ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur")
+OF_DIGITS = ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur", "remains")
 OF_PHOTOS = ("crop", "flip", "color")
 _AT_MOST = {
     "perspective": 0.4,
     "thickness": 1.0,
     "blur": 1.0,
+    "remains": 1.0,
     "crop": 0.9,
     "flip": 1.0,
     "color": 1.0,

@@ -43,8 +43,11 @@ class Cost(NamedTuple):
     memory: float
 
 
-def make_gallery(folder: Path, count: int, seed: int = 0) -> None:
-    """An index of so many unit vectors of noise, in ten classes, each with a black picture."""
+def make_gallery(folder: Path, count: int, seed: int = 0, *, copied: int = 0) -> None:
+    """An index of so many unit vectors of noise, in ten classes, each with a black picture.
+
+    :param copied: Of so many items the second is a copy of the first, and pictures are noise; 0 for none.
+    """
     shipped = read_manifest(SHIPPED)
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -52,11 +55,17 @@ def make_gallery(folder: Path, count: int, seed: int = 0) -> None:
     def vectors() -> Iterator[np.ndarray]:
         for start in range(0, count, _BLOCK):
             block = rng.standard_normal((min(_BLOCK, count - start), shipped.dim), dtype=np.float32)
-            yield block / np.linalg.norm(block, axis=1, keepdims=True)
+            yield with_copies(block / np.linalg.norm(block, axis=1, keepdims=True))
 
-    def black() -> Iterator[np.ndarray]:
+    def pictures() -> Iterator[np.ndarray]:
         for start in range(0, count, _BLOCK):
-            yield np.zeros((min(_BLOCK, count - start), 28, 28), np.uint8)
+            shape = (min(_BLOCK, count - start), 28, 28)
+            yield with_copies(rng.integers(0, 256, shape, np.uint8)) if copied else np.zeros(shape, np.uint8)
+
+    def with_copies(block: np.ndarray) -> np.ndarray:
+        if copied:
+            block[1::copied] = block[::copied][: len(block[1::copied])]
+        return block
 
     text, ends = Sources.pack([f"noise/{row % 10}/{row}.png" for row in range(count)])
     encoder = (SHIPPED / shipped.files["encoder"].name).read_bytes()
@@ -67,7 +76,7 @@ def make_gallery(folder: Path, count: int, seed: int = 0) -> None:
         "labels": write_array(np.arange(count) % 10),
         "sources": lambda path: write_bytes(path, text),
         "source_ends": write_array(ends),
-        "thumbnails": array_writer(np.uint8, (count, 28, 28), black()),
+        "thumbnails": array_writer(np.uint8, (count, 28, 28), pictures()),
     }
     files = {role: write_data_file(folder, role, write) for role, write in writers.items()}
     commit(folder, structs.replace(shipped, name=folder.name, count=count, files=files))

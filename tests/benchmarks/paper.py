@@ -24,6 +24,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from papers.families import FAMILIES, NOTHING, Digit, Maker
 from papers.later import LATER, LATER_NOTHING
+from papers.more import MORE, MORE_NOTHING
 from papers.unseen import UNSEEN, UNSEEN_NOTHING
 
 from simsearch.data.datasets import Split, load_named
@@ -151,8 +152,8 @@ def main() -> None:
     searcher = Searcher.open(options.index, threads=1)
     split = plain(searcher, load_named("mnist:held-out"))
     sets = {
-        True: {**FAMILIES, **({**UNSEEN, **LATER} if options.unseen else {})},
-        False: {**NOTHING, **({**UNSEEN_NOTHING, **LATER_NOTHING} if options.unseen else {})},
+        True: {**FAMILIES, **MORE, **({**UNSEEN, **LATER} if options.unseen else {})},
+        False: {**NOTHING, **MORE_NOTHING, **({**UNSEEN_NOTHING, **LATER_NOTHING} if options.unseen else {})},
     }
     if options.ablation:
         seen = {True: {**FAMILIES, **UNSEEN}, False: {**NOTHING, **UNSEEN_NOTHING}}

@@ -95,6 +95,21 @@ def test_a_folder_is_followed_and_the_plan_is_printed_before(index: Path, pictur
     assert run("info", "--index", index).exit_code == 0
 
 
+def test_a_folder_that_lost_most_of_its_files_is_followed_once_that_is_said_to_be_right(
+    index: Path, pictures: Path, tmp_path: Path
+) -> None:
+    for row in range(8, 30):
+        write_quadrants(pictures / "b" / f"{row}.png", row + 1, 2, 3, 4)
+    run("sync", index)
+    (pictures / "b").rename(tmp_path / "b")
+    said = refused("sync", index)
+    assert said == "error: 26 of 30 items of mine would go, because their files are not there"
+    assert run("sync", index, "--dry-run").stdout.endswith("26 gone, 4 as they were\n")
+    assert run("sync", index, "--yes").stdout == f"{index}: 26 removed, now 4 images in one segment\n"
+    pictures.rename(tmp_path / "elsewhere")
+    assert refused("remove", index, "--missing").endswith("pictures is not there, so nothing was changed")
+
+
 def test_each_refusal_is_one_line(index: Path, tmp_path: Path) -> None:
     for command in ("add", "remove", "sync", "compact"):
         more = {"add": [tmp_path], "remove": ["--id", "0"]}.get(command, [])

@@ -118,6 +118,18 @@ def test_hits_are_copied_and_linked_by_rank(
     assert links == {"0001-1-1.png": pictures / NAMES[0], "0002-1-3.png": pictures / NAMES[2]}
 
 
+def test_a_name_of_which_no_more_bytes_are_possible_is_cut_behind_its_rank(
+    pictures: Path, tmp_path: Path, plain_model: Model
+) -> None:
+    longest = "\N{LATIN SMALL LETTER E WITH ACUTE}" * 125 + ".jpeg"  # 255 bytes
+    (pictures / NAMES[0]).rename(tmp_path / "pictures" / "a" / longest)
+    split = load_image_folder(pictures, plain_model.encoder.input)
+    build_index(split, plain_model, tmp_path / "toy")
+    result = run("query", "--id", 2, "--index", tmp_path / "toy", "--copy-to", tmp_path / "hits", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert f"02-{longest[2:]}" in {path.name for path in (tmp_path / "hits").iterdir()}
+
+
 def test_a_folder_that_cannot_be_written_is_refused(query: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     result = query("--copy-to", tmp_path / "file")

@@ -29,21 +29,7 @@ DIGIT = ROOT / "docs" / "digit.png"
 AT_ONCE_S = 20.0  # under 2 s on a machine that does nothing else; a command that is not heard takes longer
 PATIENCE_S = 90.0
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-HEEDED = ("SIGINT", "SIGTERM", "SIGHUP")
 every_signal = pytest.mark.parametrize(("number", "code", "word"), SIGNALS, ids=["SIGINT", "SIGTERM"])
-
-
-@pytest.fixture(autouse=True)
-def _signals_are_heeded() -> Iterator[None]:
-    """A job in a script's background inherits an ignored SIGINT, and hands it on: here no child may."""
-    before = {name: signal.getsignal(getattr(signal, name)) for name in HEEDED}
-    for name in HEEDED:
-        signal.signal(
-            getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
-        )
-    yield
-    for name, handler in before.items():
-        signal.signal(getattr(signal, name), handler)
 
 
 class Command:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from simsearch.data import vector_tables
 from simsearch.data.vector_tables import read_vector_table
 from simsearch.errors import BadInputError
 
@@ -99,3 +102,73 @@ def test_hostile_files_are_refused(tmp_path: Path) -> None:
             read_vector_table(tmp_path / name)
     with pytest.raises(BadInputError, match="cannot read vectors"):
         read_vector_table(tmp_path / "none.npz")
+
+
+def npy(shape: tuple[int, ...], kind: str = "<f4") -> bytes:
+    """The content of a `.npy` file that says so much and holds 64 bytes."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
+    return b"\x93NUMPY\x01\0" + (len(header) + 1).to_bytes(2, "little") + header.encode() + b"\n" + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (npy((10**12, 8)), "an array of float32 .* in it is cut short"),
+        (npy((1_000,), "<U500000000"), "in it is cut short"),
+        (npy((2,), "[" * 3_000), "cannot read vectors"),
+    ],
+    ids=["shape", "dtype", "brackets"],
+)
+def test_an_array_that_says_more_than_it_holds_takes_no_memory(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("vectors.npy", content)
+    with pytest.raises(BadInputError, match=message):
+        read_vector_table(tmp_path / "a.npz")
+
+
+def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
+    """Each is small enough for what it claims to be packed in; all claim the same bytes."""
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vectors.npy", np.random.default_rng(0).bytes(2**20) + bytes(2**25))
+    packed = content.getvalue()
+    start, end = packed.rindex(b"PK\x01\x02"), packed.rindex(b"PK\x05\x06")
+    entries = b"".join(
+        packed[start:end].replace(b"vectors.npy", b"v%06d.npy" % number) for number in range(300)
+    )
+    tail = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 300, 300, len(entries), start, 0)
+    (tmp_path / "a.npz").write_bytes(packed[:start] + entries + tail)
+    with pytest.raises(BadInputError, match="unpacks to far more than it holds"):
+        read_vector_table(tmp_path / "a.npz")
+
+
+def test_a_small_parquet_file_cannot_unpack_to_far_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once 5 kB took 1.4 GB and 1 kB, in a column that nobody reads, 5.8 GB."""
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(vector_tables, "_MOST_INFLATED", 2)
+
+    def table(**columns: object) -> Path:
+        path = tmp_path / "a.parquet"
+        parquet.write_table(pyarrow.table(columns), path, compression="zstd", store_schema=False)
+        return path
+
+    same = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(np.ones(4_000_000, np.float32)), 1_000)
+    long = pyarrow.DictionaryArray.from_arrays(np.zeros(4_000, np.int32), ["x" * 2**12])
+    pairs = pyarrow.array([[1.0, 0.0]] * 4_000)
+    for path in (table(vectors=same), table(vectors=pairs, sources=long)):
+        assert path.stat().st_size < 2**20
+        with pytest.raises(BadInputError, match="unpacks to far more than it holds"):
+            read_vector_table(path)
+    unread = read_vector_table(table(vectors=pairs, other=long))
+    assert len(unread.ids) == 4_000
+    with pytest.raises(BadInputError, match=r"it has no vectors or .*; it has sources"):
+        read_vector_table(table(sources=pyarrow.array(["a"])))
+
+
+def test_a_label_may_be_a_number_of_any_length(tmp_path: Path) -> None:
+    found = read_vector_table(npz(tmp_path, vectors=np.eye(3), labels=np.array(["9" * 5_000, "10", "9"])))
+    assert found.classes == ("9", "10", "9" * 5_000)

@@ -11,8 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
+from simsearch.encode import onnx_check
+from simsearch.encode.graph import external
 from simsearch.encode.graph.external import merge_external_data
 from simsearch.encode.model_folder import open_model
+from simsearch.encode.onnx_check import read_graph
 
 onnx = pytest.importorskip("onnx")
 helper = onnx.helper
@@ -128,3 +131,39 @@ def test_more_than_a_file_can_hold_is_refused_before_it_is_read(tmp_path: Path) 
         entry.value = {"length": str(4 * 30_000**2)}.get(entry.key, entry.value)
     with pytest.raises(ValueError, match="with its weights it has 3,433 MB, more than 2,047"):
         merge_external_data(loaded.SerializeToString(), tmp_path, 2**31 - 1)
+
+
+def test_a_thousand_names_for_the_same_bytes_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100,000 of them kept onnxruntime busy for minutes, in 4 MB."""
+    path = saved(tmp_path)
+    loaded = onnx.load_model(path, load_external_data=False)
+    first = loaded.graph.initializer[0]
+    for number in range(30):
+        loaded.graph.initializer.add().CopyFrom(first)
+        loaded.graph.initializer[-1].name = f"again{number}"
+    content = loaded.SerializeToString()
+    merged = merge_external_data(content, tmp_path, MOST)
+    read_graph(merged)
+    monkeypatch.setattr(external, "MAX_CONSTANTS", 30)
+    monkeypatch.setattr(onnx_check, "MAX_CONSTANTS", 30)
+    with pytest.raises(ValueError, match="it has 32 tensors beside it, more than 30"):
+        merge_external_data(content, tmp_path, MOST)
+    with pytest.raises(ValueError, match="it has 32 constants, more than 30"):
+        read_graph(merged)
+
+
+def test_a_long_name_is_cut_and_no_name_moves_a_cursor(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    path.write_bytes(changed(path, location="x\x1b" * 200))
+    result = CliRunner().invoke(app, ["import-model", str(path), "--size", "8", "--out", str(tmp_path / "m")])
+    assert result.exit_code == 2
+    assert "its weights are in 'x\\x1bx\\x1b" in result.stderr
+    assert len(result.stderr) < 400
+    path = saved(tmp_path)
+    result = CliRunner().invoke(
+        app, ["import-model", str(path), "--size", "8", "--out", str(tmp_path / "m\x1b]0;a title\x07")]
+    )
+    assert result.exit_code == 0
+    assert "m\\x1b]0;a title\\x07: 20 parameters" in result.stdout

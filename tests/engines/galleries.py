@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections.abc import Callable
 
 import numpy as np
+from numpy.testing import assert_array_equal
 
-from simsearch.index.stores.base import Ids, Labels, Vectors
+from simsearch.errors import UnavailableError
+from simsearch.index.stores.base import Block, Ids, Labels, Vectors, gather
 from simsearch.index.stores.milvus import collection as stored
 from simsearch.index.stores.milvus.client import Server
 from simsearch.index.stores.milvus.collection import IndexType, Items
@@ -44,6 +48,51 @@ def sealed(
     store.upsert(items_of(vectors, ids, labels))
     stored.finish(server, name, replicas=replicas)
     return store
+
+
+def large_gallery(count: int = 20_000, dim: int = 32) -> Block:
+    """Random unit vectors under ids with gaps, in five classes."""
+    rows = np.random.default_rng(0).standard_normal((count, dim)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return Block(np.arange(count) * 3, np.arange(count) % 5, rows)
+
+
+def empty(uri: str, name: str, gallery: Block, *, shards: int = 1) -> tuple[Server, MilvusStore]:
+    """A collection that is to hold a gallery."""
+    server, dim = Server(uri, timeout=30), gallery.vectors.shape[1]
+    stored.create(server, name, dim=dim, index=IndexType("Flat"), encoder="toy", shards=shards)
+    count, last = len(gallery.ids), int(gallery.ids[-1])
+    return server, MilvusStore(server, name, dim=dim, count=count, last=last, classes=range(5))
+
+
+def load(store: MilvusStore, gallery: Block, half_way: Callable[[], None], batch: int = 500) -> float:
+    """Load in batches, each acknowledged; halfway something happens. Returns seconds."""
+    began, halves = time.monotonic(), len(gallery.ids) // 2
+    for start in range(0, len(gallery.ids), batch):
+        if start == halves:
+            half_way()
+        part = slice(start, start + batch)
+        assert gallery.labels is not None
+        store.upsert(items_of(gallery.vectors[part], gallery.ids[part], gallery.labels[part]))
+    return time.monotonic() - began
+
+
+def assert_whole(store: MilvusStore, gallery: Block) -> None:
+    """Everything is there, bit for bit."""
+    for found, expected in zip(gather(store), gallery, strict=True):
+        assert_array_equal(found, expected)
+
+
+def answered(store: MilvusStore, queries: Vectors, seconds: float = 120.0) -> Ids:
+    """The best hit, as soon as the store answers."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return store.search(queries, 1).ids
+        except UnavailableError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
 
 
 class Refilled:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 URI = "http://127.0.0.1:19530"
+PASSWORD = "Hidden-Secret-7"  # of a server that asks for one
 ROLES = ("PROXY", "ROOTCOORD", "DATACOORD", "QUERYCOORD", "INDEXCOORD", "DATANODE", "INDEXNODE", "QUERYNODE")
 _READY_S = 120.0
 
@@ -42,15 +43,13 @@ def template(folder: Path) -> str:
 
 
 class Single:
-    """A single server with its data in a folder."""
+    """A single server with its data in a folder, that asks for the password."""
 
-    def __init__(self, folder: Path, *, authorization: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder, self._process = folder, None
         for part in ("configs", "objects"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        text = template(folder)
-        if authorization:
-            text = text.replace("authorizationEnabled: false", "authorizationEnabled: true")
+        text = template(folder).replace("authorizationEnabled: false", "authorizationEnabled: true")
         (folder / "configs" / "milvus.yaml").write_text(text)
         (folder / "configs" / "glog.conf").write_text("--logtostderr=true\n")
 
@@ -75,6 +74,28 @@ class Single:
                 start_new_session=True,
             )
         wait_healthy(9091, _READY_S, self._process, self._folder / "log")
+
+    @property
+    def process(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def set_password(self) -> None:
+        """Give the only user its password, as soon as there is that user."""
+        from pymilvus import MilvusClient, MilvusException
+
+        end = time.monotonic() + _READY_S
+        while True:
+            try:
+                client = MilvusClient(URI, token="root:Milvus", timeout=10, dedicated=True)
+                client.update_password("root", "Milvus", PASSWORD, reset_connection=False)
+                client.close()
+                return
+            except MilvusException:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
 
     def kill(self) -> None:
         """End it as a power cut would."""

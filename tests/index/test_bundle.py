@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,7 +293,8 @@ def test_a_file_larger_than_its_role_can_need_is_refused_unread(build_toy, role)
     folder = build_toy(GALLERY, factory="SQ8")
     manifest = read_manifest(folder)
     entry = structs.replace(manifest.files[role], size=2**40)
-    commit(folder, structs.replace(manifest, files={**manifest.files, role: entry}))
+    damaged = structs.replace(manifest, files={**manifest.files, role: entry})
+    (folder / MANIFEST).write_bytes(damaged.to_json())
     assert str(refusal(folder)) == f"{folder / MANIFEST} cannot be used: the size of {role} is {2**40}"
 
 
@@ -670,3 +672,19 @@ def test_a_file_that_a_writer_has_just_swept_makes_the_reader_start_again(build_
         bundle_module, "read_manifest", lambda folder: next(answers, None) or read_manifest(folder)
     )
     assert open_bundle(folder).manifest.dataset == "other"
+
+
+def test_what_could_not_be_opened_again_is_not_committed(
+    build_toy: Callable[..., Path], toy_gallery: Split
+) -> None:
+    """An import of 120,000 classes once replaced an index by one that was too large to be described."""
+    folder = build_toy(toy_gallery)
+    before = read_manifest(folder)
+    many = tuple(f"class {number} {'x' * 40}" for number in range(30_000))
+    with pytest.raises(BadInputError, match=r"^the index's description would have 1\.\d MB, more than 1$"):
+        commit(folder, structs.replace(before, classes=many))
+    sources = structs.replace(before.files["sources"], size=2**40)
+    with pytest.raises(BadInputError, match="could not be opened again: the size of sources is"):
+        commit(folder, structs.replace(before, files={**before.files, "sources": sources}))
+    assert read_manifest(folder) == before
+    open_bundle(folder, threads=1)

@@ -81,7 +81,7 @@ def test_real_digits_are_known_and_what_is_made_of_them_is_less_familiar(shipped
 
 def restored(document: str | bytes) -> Calibration:
     """The calibration in a card's JSON."""
-    fields = {"calibration": json.loads(document)["calibration"]}
+    fields = {name: json.loads(document)[name] for name in ("calibration", "dim")}
     restore_calibration(fields)
     return fields["calibration"]
 
@@ -192,6 +192,10 @@ def test_a_fit_that_does_not_hold_on_other_pairs_or_the_other_half_is_not_shown(
     store = FaissStore.build(vectors, np.arange(400), labels)
     fitted = suit_gallery(None, store, None)
     assert fitted.gallery.startswith("fitted to it: ")
+    with monkeypatch.context() as large:
+        large.setattr("simsearch.index.calibrate._HELD", 0)  # whose vectors are not gathered
+        large.setattr(store, "scan", lambda: [store._block(slice(None))._replace(vectors=None)])
+        assert suit_gallery(None, store, None) == fitted
     wrong = replace(fitted.pairs, bias=fitted.pairs.bias + 3)
     with monkeypatch.context() as patched:
         patched.setattr("simsearch.index.calibrate.fit_platt_scaling", lambda *_: wrong)

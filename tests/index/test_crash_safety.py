@@ -2,7 +2,8 @@
 
 `test_bundle.py` kills builds at every step and `test_mnist.py` a fetch half-way. Here are the other writers,
 disks that are really full, folders that may not be written, and several processes at once. The long run is
-`python tests/fuzz/crash.py --minutes N`.
+`python tests/fuzz/crash.py --minutes N`. `SIMSEARCH_SLOW=1` looks at all
+steps and at 20 levels of free space.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from bundles import assert_tidy
+from bundles import CHANGES, assert_tidy, follow
 from faults import GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
 from test_bundle import assert_holds, held
 
@@ -30,7 +31,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills and limits pro
 KILLED = -signal.SIGKILL
 NOBODY = 65534
 RUN_FILES = ["best_model.pt", "encoder.onnx", "history.csv", "last.pt", "model.json"]
-LEVELS = 20
+IS_SLOW = bool(os.environ.get("SIMSEARCH_SLOW"))
+LEVELS = 20 if IS_SLOW else 5  # of free space
+KILL_STRIDE = 1 if IS_SLOW else 5  # of the writers that take a second or more
+APART = 1 if IS_SLOW else 23  # steps of a change from one kill to the next
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +97,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
-def kill_everywhere(do: Callable[[int], int]) -> int:
-    """Call with 0, 1, 2, ... until the process outlives its kill: how many steps there were."""
-    for step in range(1_000):
+def kill_everywhere(do: Callable[[int], int], stride: int = 1) -> int:
+    """Call with 0, 1, 2, ... times the stride until the process outlives its kill: about how many steps."""
+    for step in range(0, 1_000, stride):
         code = do(step)
         assert code in (KILLED, 0)
         if code == 0:
@@ -104,6 +108,44 @@ def kill_everywhere(do: Callable[[int], int]) -> int:
 
 
 # --- kill -9 at every step
+
+
+def items_of(folder: Path) -> list[tuple[int, str, int, bytes]]:
+    """Id, source, class and picture of each item; opening looks at every file."""
+    bundle = open_bundle(folder, threads=1)
+    assert bundle.labels is not None
+    pictures = [picture.tobytes() for picture in bundle.thumbnails[:]]
+    return list(zip(bundle.ids.tolist(), bundle.sources, bundle.labels.tolist(), pictures, strict=True))
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_writer_that_is_killed_anywhere_loses_its_own_change_only(
+    faults: Faults, plain_model: Model, tmp_path: Path, kind: str
+) -> None:
+    old, folder = tmp_path / "old", tmp_path / "toy"
+    follow(old, tmp_path / "pictures", plain_model)
+    before, found = items_of(old), set()
+
+    def killed(step: int) -> int:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(old, folder)
+        code, said = faults.do("change", folder, kind=kind, kill=APART * step)
+        assert not said
+        in_place = read_manifest(folder) != read_manifest(old)
+        found.add(in_place)
+        if in_place:
+            after.append(items_of(folder))
+        else:
+            assert items_of(folder) == before
+        if APART == 1 or step == 2:
+            assert faults.do("change", folder, kind="compact") == (0, "")
+            assert_tidy(folder)
+        return code
+
+    after: list[list[tuple[int, str, int, bytes]]] = []
+    assert kill_everywhere(killed) > 2
+    assert found == {False, True}
+    assert all(items == after[-1] for items in after)
 
 
 @pytest.fixture
@@ -173,9 +215,9 @@ def test_a_run_killed_anywhere_goes_on_to_the_same_weights(faults: Faults, tmp_p
         assert len(found["history.csv"].splitlines()) == len(whole["history.csv"].splitlines())
         return code
 
-    steps = kill_everywhere(step)
+    steps = kill_everywhere(step, KILL_STRIDE)
     assert steps > 30
-    assert anew == list(range(len(anew)))
+    assert anew == list(range(0, KILL_STRIDE * len(anew), KILL_STRIDE))
 
 
 def test_each_file_of_an_evaluation_is_the_old_one_or_the_new_one(
@@ -203,7 +245,7 @@ def test_each_file_of_an_evaluation_is_the_old_one_or_the_new_one(
         assert whole == list(old)[: len(whole)]  # in the order in which they are written
         return code
 
-    assert kill_everywhere(step) >= 12
+    assert kill_everywhere(step, KILL_STRIDE) >= 12
 
 
 def test_a_fetch_killed_anywhere_leaves_verified_files_only(
@@ -225,12 +267,12 @@ def test_a_fetch_killed_anywhere_leaves_verified_files_only(
         assert names(own) == sorted(file.name for file in FILES)
         return code
 
-    assert kill_everywhere(step) >= 10
+    assert kill_everywhere(step, KILL_STRIDE) >= 10
 
 
 # --- signals at every step
 
-STRIDE = 1 if os.environ.get("SIMSEARCH_SLOW") else 101  # odd, so that the signals take turns
+STRIDE = 1 if IS_SLOW else 211  # odd, so that the signals take turns
 ENDINGS = {signal.SIGHUP: "HungUp: ", signal.SIGTERM: "Terminated: "}
 
 
@@ -308,7 +350,7 @@ def test_any_other_writer_that_is_told_to_end_at_any_step_leaves_no_temporary_fi
 # --- no space
 
 
-def test_a_full_disk_at_20_levels_leaves_the_old_index(disk: Path, toy_model: Model) -> None:
+def test_a_full_disk_at_any_level_leaves_the_old_index(disk: Path, toy_model: Model) -> None:
     folder = disk / "toy"
     build_index(OTHER, toy_model, folder)
     new = [path for path in folder.iterdir() if not path.name.startswith("encoder-")]  # both have the same
@@ -334,7 +376,7 @@ def test_a_first_build_on_a_full_disk_leaves_no_folder(disk: Path, toy_model: Mo
     assert names(disk) == ["ballast"]
 
 
-def test_a_full_disk_at_20_levels_leaves_the_old_checkpoint(
+def test_a_full_disk_at_any_level_leaves_the_old_checkpoint(
     disk: Path, old_checkpoint: Path, faults: Faults, tmp_path: Path
 ) -> None:
     from faults import NEW, OLD
@@ -379,7 +421,7 @@ def test_training_on_a_full_disk_is_refused_in_words_and_can_be_resumed(disk: Pa
     assert faults.do("train", disk / "run", resume=True) == (0, "")
 
 
-def test_a_full_disk_at_20_levels_leaves_whole_files_of_an_evaluation(
+def test_a_full_disk_at_any_level_leaves_whole_files_of_an_evaluation(
     disk: Path, faults: Faults, build_toy, toy_gallery
 ) -> None:
     index, folder = build_toy(toy_gallery), disk / "out"
@@ -399,7 +441,7 @@ def test_a_full_disk_at_20_levels_leaves_whole_files_of_an_evaluation(
         assert written.items() <= new.items()
 
 
-def test_a_full_disk_at_20_levels_leaves_no_half_of_mnist(
+def test_a_full_disk_at_any_level_leaves_no_half_of_mnist(
     disk: Path, faults: Faults, mnist_dir: Path
 ) -> None:
     raw, missing = raw_dir(mnist_dir), FILES[3]  # once staged, once written: twice its 12 kB
@@ -508,6 +550,21 @@ def test_another_users_folder_is_searched_and_not_written(
 
 
 # --- several at once
+
+
+def test_two_that_change_an_index_and_two_that_read_it_at_once(
+    faults: Faults, plain_model: Model, tmp_path: Path
+) -> None:
+    follow(tmp_path / "toy", tmp_path / "pictures", plain_model)
+    before = items_of(tmp_path / "toy")
+    jobs = [
+        {"job": name, "folder": str(tmp_path / "toy"), "rounds": 3}
+        for name in ("add_rounds", "open_rounds") * 2
+    ]
+    assert faults.do_together(jobs) == [(0, "")] * 4
+    assert items_of(tmp_path / "toy") == before
+    assert read_manifest(tmp_path / "toy").next_id == before[-1][0] + 1 + 6
+    assert_tidy(tmp_path / "toy")
 
 
 def test_two_writers_and_four_readers_at_once(

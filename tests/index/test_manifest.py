@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from toys import TOY_CALIBRATION
 
-from simsearch.index.manifest import ROLES, FileEntry, Manifest, Segment, is_data_file
+from simsearch.index.manifest import ROLES, FileEntry, Manifest, Segment, StoreRecord, is_data_file
 from simsearch.stats.calibration import PlattScaling
 
 FILES = [
-    role for role in ROLES if not role.startswith(("picture", "stamps", "removed", "blocks"))
+    role for role in ROLES if not role.startswith(("picture", "stamps", "removed", "revised", "blocks"))
 ]  # of an index that keeps exact pixels
 MANIFEST = Manifest(
     name="toy",
@@ -478,3 +478,54 @@ def test_changed_bytes_give_a_manifest_or_a_value_error(data, start, length):
     text = MANIFEST.to_json()
     assert_manifest_or_value_error(data)
     assert_manifest_or_value_error(text[:start] + data + text[start + length :])
+
+
+NOT_SERVED = "it does not name the files that an index on a server has"
+SERVED = replace(
+    MANIFEST,
+    factory="Flat",
+    files={
+        role: FileEntry.of(role, 100, f"{row:032x}")
+        for row, role in enumerate(("encoder", "removed", "revised"))
+    },
+    rows=9,
+    next_id=12,
+    class_numbers=(0, 7, 2),
+    store=StoreRecord("milvus", "http://milvus:19530", "toy", 3, 11, (0, 2), True, stamps=True),
+)
+
+
+def test_an_index_on_a_server_that_has_changed_is_read_back_equal():
+    assert Manifest.from_json(SERVED.to_json()) == SERVED
+    assert SERVED.is_labeled
+    assert SERVED.parts == ()
+    assert SERVED.store is not None
+    assert SERVED.store.served_name == "toy__3"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rows": 6}, "its counts do not fit what was removed"),
+        ({"rows": None}, "its counts do not fit what was removed"),
+        ({"rows": 13}, "its counts do not fit each other"),
+        ({"rows": 5}, "its counts do not fit what was removed"),
+        ({"count": 10, "rows": 10}, "its counts do not fit what was removed"),
+        ({"class_numbers": (0, 1)}, "it does not number its classes"),
+        ({"next_id": 0}, "it counts below nothing"),
+        ({"changed": -1}, "it counts below nothing"),
+        ({"files": {"removed": SERVED.files["removed"]}}, NOT_SERVED),
+        ({"files": {**SERVED.files, "ids": MANIFEST.files["ids"]}}, NOT_SERVED),
+        ({"segments": (Segment(1, "Flat", {}),)}, NOT_SERVED),
+        ({"store": None}, "it does not name the files that a bundle has"),
+    ],
+)
+def test_what_no_change_on_a_server_writes_is_refused(changes, message):
+    assert refusal(replace(SERVED, **changes).to_json()) == message
+
+
+def test_only_an_index_on_a_server_has_revised_rows():
+    files = {**MANIFEST.files, "revised": SERVED.files["revised"]}
+    assert refusal(replace(MANIFEST, files=files, changed=1).to_json()) == (
+        "it does not name the files that a bundle has"
+    )

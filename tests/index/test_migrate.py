@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_array_equal
 from toys import toy_split
 
-from simsearch.errors import BadInputError, UnavailableError
+from simsearch.errors import BadInputError, BrokenBundleError, UnavailableError
 from simsearch.index import migrate
 from simsearch.index.build import build_index
-from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
+from simsearch.index.bundle import BUILDING, MANIFEST, open_bundle, read_manifest
 from simsearch.index.migrate import to_files, to_server
 from simsearch.index.serving import PROGRESS, Target
 
@@ -88,6 +88,72 @@ def test_a_move_that_was_stopped_goes_on_behind_what_was_acknowledged(folder, mi
     assert_same(content(folder), before)
 
 
+def test_a_move_back_that_was_stopped_goes_on_behind_what_was_kept(folder, milvus, monkeypatch):
+    from simsearch.index.stores.milvus import reader
+
+    before, done = content(folder), []
+    to_server(folder, Target(milvus))
+    monkeypatch.setattr(reader, "LIMIT", 100)  # so pages are of 50 items
+    segment = migrate._segment
+
+    def stopped_at_the_third(place, manifest, load):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(int(load.ids[0]))
+        return segment(place, manifest, load)
+
+    monkeypatch.setattr(migrate, "_segment", stopped_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        to_files(folder, "Flat")
+    assert_same(content(folder), before)  # still on the server
+    assert (folder / BUILDING).is_dir()
+    done.clear()
+    monkeypatch.setattr(
+        migrate, "_segment", lambda *args: (done.append(int(args[2].ids[0])), segment(*args))[1]
+    )
+    told: list[int] = []
+    to_files(folder, "Flat", on_progress=told.append)
+    assert done == [100, 150, 200]
+    assert told == [100, 50, 50, 50]
+    assert_same(content(folder), before)
+    assert not (folder / BUILDING).exists()
+
+
+@pytest.mark.parametrize("factory", ["HNSW8", "IVF4,Flat"])
+def test_a_move_back_can_end_in_another_index_type(folder, milvus, factory):
+    before = content(folder)[:4]
+    to_server(folder, Target(milvus))
+    manifest = to_files(folder, factory)
+    assert manifest.factory == factory
+    assert not open_bundle(folder).store.is_exact
+    assert_same(content(folder)[:4], before)
+
+
+def test_a_server_that_gives_other_items_when_asked_again_is_not_believed(folder, milvus, monkeypatch):
+    to_server(folder, Target(milvus))
+    before = (folder / MANIFEST).read_bytes()
+    segment = migrate._segment
+    monkeypatch.setattr(
+        migrate,
+        "_segment",
+        lambda place, manifest, load: segment(
+            place, manifest, load._replace(vectors=load.vectors[:, ::-1].copy())
+        ),
+    )
+    with pytest.raises(BrokenBundleError, match="the server gives other items when it is asked again"):
+        to_files(folder, "Flat")
+    assert (folder / MANIFEST).read_bytes() == before
+    assert not [path for path in folder.iterdir() if path.suffix == ".faiss"]  # nothing is left of it
+
+
+def test_an_index_type_that_cannot_be_is_refused_before_the_work(folder, milvus):
+    to_server(folder, Target(milvus))
+    with pytest.raises(BadInputError, match="FAISS"):
+        to_files(folder, "Nonsense")
+    assert not (folder / BUILDING).exists()
+
+
+@pytest.mark.usefixtures("impatient")
 def test_without_a_server_an_index_stays_where_it_is(folder):
     before = (folder / MANIFEST).read_bytes()
     with pytest.raises(UnavailableError, match="gives no answer"):

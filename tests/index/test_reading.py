@@ -13,7 +13,7 @@ from toys import PLAIN, quadrant_image, write_quadrants
 
 from simsearch.errors import BadImageError
 from simsearch.index import reading
-from simsearch.index.reading import Read, ReadCodec, read_picture
+from simsearch.index.reading import UNKNOWN, Read, ReadCodec, read_picture, stamp_of, stamp_text
 from simsearch.prepare.decode import read_image_file
 from simsearch.prepare.inputs import ImageInput
 
@@ -62,3 +62,11 @@ def test_a_file_that_changes_while_it_is_read_is_no_picture(
 def test_stamps_are_kept_as_numbers() -> None:
     stamps = np.array([Read(quadrant_image(0, 0, 0, 0), None, (5, 7, (2**64 - 1, 3))).stamp], reading.STAMP)
     assert stamps["xxh3_128"].tolist() == [[2**64 - 1, 3]]
+
+
+def test_a_stamp_comes_back_from_its_text():
+    stamp = (93, 1_795_787_778_397_432_845, (2**64 - 1, 3))
+    assert stamp_text(stamp) == "93 1795787778397432845 ffffffffffffffff0000000000000003"
+    assert stamp_of(stamp_text(stamp)) == stamp
+    assert stamp_text(UNKNOWN) == ""
+    assert [stamp_of(text) for text in ("", "1 2", "1 2 x")] == [UNKNOWN] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,9 @@ from simsearch.index.catalog import class_counts
 from simsearch.index.rows import JoinedRows
 from simsearch.index.segment import STAMP
 from simsearch.index.stores.base import gather
+from simsearch.index.stores.comparison import compare
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.flat import FlatStore
 from simsearch.index.verify import verify
 from simsearch.index.writing import Described, write_segment
 
@@ -93,6 +96,22 @@ def test_it_passes_the_whole_check(index: Path) -> None:
     assert sum(check.name == "ids" for check in checks) == 2
 
 
+def test_flat_segments_are_one_array_and_an_approximate_one_keeps_ranking_classes_by_candidates(
+    index: Path, build_toy: Callable[..., Path], toy_model: Model, tmp_path: Path
+) -> None:
+    """What was added to it is looked at whole, and `exact` looks at everything."""
+    assert type(open_bundle(index, threads=1).store) is FlatStore
+    folder = changed_index(tmp_path / "toy", toy_model, partial(build_toy, factory="SQ8"))
+    store = open_bundle(folder, threads=1).store
+    query = toy_model.encoder.encode(quadrant_image(60, 80, 0, 0)[None])
+    for exact in (False, True):
+        compared = compare(store, query, exact=exact)
+        assert compared.is_exact is exact
+        assert compared.nearest(9).ids.tolist() == [[2, 0, 5, 6]]
+        assert compared.in_each(2, store.classes).ids.tolist() == [[[0, -1], [2, 6], [5, -1]]]
+        assert compared.in_own(2, np.array([1]), left_out=np.array([2])).ids.tolist() == [[6, -1]]
+
+
 def test_classes_may_have_other_numbers_in_the_files(
     tmp_path: Path, toy_model: Model, build_toy: Callable[..., Path]
 ) -> None:
@@ -120,7 +139,7 @@ def test_what_is_said_of_items_is_read_without_vectors(index: Path) -> None:
     ("removed", "changes", "reason"),
     [
         ((2, 1), {}, "its removed ids do not ascend"),
-        ((4,), {}, "an id is not stored"),
+        ((4,), {}, "a removed id is not stored"),
         ((1,), {"class_numbers": (0, 1, 3)}, "a label is not the number of a class"),
         ((1,), {"classes": ("a", "b")}, "a label is not the number of a class"),
         ((1,), {"count": 3}, "removed-.* holds int64 \\(1,\\), not int64 \\(2,\\)"),

@@ -8,14 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bundles import assert_tidy
+from bundles import CHANGES, assert_tidy, follow
 from faults import GALLERY, OTHER
 from test_bundle import assert_holds
-from toys import quadrant_image
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError
@@ -154,22 +153,6 @@ def test_a_call_of_a_first_build_that_fails_leaves_nothing(
 # --- changes
 
 
-def grown(folder: Path) -> Index:
-    """The old index with one segment more, from which one item was removed."""
-    index = Index.open(folder, threads=1)
-    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
-    index.remove([1])
-    assert index.manifest.is_changed
-    return index
-
-
-CHANGES: dict[str, Callable[[Index], object]] = {
-    "add": lambda index: index.add([quadrant_image(5, 6, 7, 8)], labels="c"),
-    "remove": lambda index: index.remove([0, 4]),
-    "compact": lambda index: index.compact(),
-}
-
-
 def items(folder: Path) -> list[tuple[int, str, bytes]]:
     """Id, source and vector of each item."""
     bundle = open_bundle(folder, threads=1)
@@ -197,10 +180,10 @@ def refused_change(change: str, folder: Path, failing: Failing) -> str:
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", ["open", "write", "read", "fsync", "rename"])
 def test_a_call_of_a_change_that_fails_leaves_the_index_before_it_or_after_it(
-    old: Path, plain_model: Model, tmp_path: Path, change: str, name: str
+    plain_model: Model, tmp_path: Path, change: str, name: str
 ) -> None:
-    build_index(GALLERY, plain_model, old)
-    grown(old)
+    old = tmp_path / "old" / "toy"
+    follow(old, tmp_path / "pictures", plain_model)
     before, manifest = items(old), read_manifest(old)
     folder = tmp_path / "work" / "toy"
     shutil.copytree(old, folder)

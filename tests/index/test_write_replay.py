@@ -3,7 +3,7 @@
 What a build does to the disk is recorded, and then replayed as a file system may leave it when the power
 fails after any step: what was not flushed is lost, cut short, or there before what came earlier. The states
 are drawn with a seed; `SIMSEARCH_SLOW=1` draws ten times as many, and looks at all that a change may leave,
-of which otherwise one in ten is looked at.
+of which otherwise few are looked at, after one call in seven.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from bundles import assert_tidy
+from bundles import CHANGES, assert_tidy, follow
 from test_bundle import GALLERY, OTHER, assert_holds, held
-from toys import quadrant_image
 
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError, BrokenBundleError, MissingBundleError
@@ -33,8 +32,9 @@ from syscalls import Call, Watch, watched
 
 IS_SLOW = bool(os.environ.get("SIMSEARCH_SLOW"))
 DRAWN = 30 if IS_SLOW else 3  # states after each step
-LOOKED_AT = 1.0 if IS_SLOW else 0.1  # of the states that a change may leave
-CHANGES = ("mkdir", "rmdir", "unlink", "rename", "write")
+LOOKED_AT = 1.0 if IS_SLOW else 0.3  # of the states that a change may leave
+APART = 1 if IS_SLOW else 7  # calls of a change from one crash to the next
+WRITES = ("mkdir", "rmdir", "unlink", "rename", "write")
 Tree = dict[str, bytes]  # the files below the top, and its folders, whose names end in a slash
 
 
@@ -56,7 +56,7 @@ class Log(Watch):
         if self.is_new:
             self.files[call.inode] = -1 - len(self.calls)
         call.inode = self.files.get(call.inode, call.inode)
-        if call.name in (*CHANGES, "fsync") or self.is_new:
+        if call.name in (*WRITES, "fsync") or self.is_new:
             self.calls.append(call)
 
 
@@ -143,10 +143,12 @@ class Recording:
         }
         return (call.inode if call.name == "write" else (call.target or call.path).parent) in flushed
 
-    def states(self, rng: random.Random, drawn: int) -> Iterator[tuple[int, Tree]]:
-        """Crashes after each call: how many calls were done, and what is found on the disk."""
+    def states(
+        self, rng: random.Random, drawn: int, crashes: Iterable[int] | None = None
+    ) -> Iterator[tuple[int, Tree]]:
+        """Crashes after each call, or these: how many calls were done, and what is found on the disk."""
         moved = self.moved()
-        for crash in range(len(self.calls) + 1):
+        for crash in range(len(self.calls) + 1) if crashes is None else crashes:
             changes = [place for place in range(crash) if self.calls[place].name != "fsync"]
             pending = [place for place in changes if not self.is_flushed(place, crash)]
             fates = [dict.fromkeys(pending, 1.0), dict.fromkeys(pending, 0.0)]
@@ -284,13 +286,6 @@ def test_a_disk_that_does_not_flush_loses_an_index_and_never_mixes_two(
     assert {state for _, state in found} == {"toy", "other", "BrokenBundleError"}
 
 
-CHANGED_BY: dict[str, Callable[[Path], object]] = {
-    "add": lambda folder: Index.open(folder, threads=1).add([quadrant_image(5, 6, 7, 8)], labels="c"),
-    "remove": lambda folder: Index.open(folder, threads=1).remove([2]),
-    "compact": lambda folder: Index.open(folder, threads=1).compact(),
-}
-
-
 def sources(folder: Path) -> list[str]:
     """What the folder's index holds; opening it looks at every file."""
     try:
@@ -299,22 +294,20 @@ def sources(folder: Path) -> list[str]:
         return [type(error).__name__]
 
 
-@pytest.mark.parametrize("change", CHANGED_BY)
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_crash_in_a_change_leaves_the_index_before_it_or_after_it(
     top: Path, plain_model: Model, tmp_path: Path, change: str
 ) -> None:
-    build_index(GALLERY, plain_model, top / "toy")
-    grown = Index.open(top / "toy", threads=1)
-    grown.add([quadrant_image(1, 2, 3, 4)], labels="a")
-    grown.remove([1])
-    assert grown.manifest.is_changed
+    follow(top / "toy", tmp_path / "pictures", plain_model)
     before = read_manifest(top / "toy"), sources(top / "toy")
-    recording = record(top, plain_model, do=CHANGED_BY[change])
+    recording = record(top, plain_model, do=lambda folder: CHANGES[change](Index.open(folder, threads=1)))
     after = read_manifest(top / "toy"), sources(top / "toy")
     renamed, flushed = committed(recording)
     known = dict[frozenset[tuple[str, bytes]], tuple[Manifest, list[str]]]()
     chosen = random.Random(15)
-    for crash, tree in recording.states(random.Random(14), 0):
+    around = {renamed - 1, renamed, flushed - 1, flushed}
+    crashes = sorted({*range(0, len(recording.calls) + 1, APART), len(recording.calls), *around})
+    for crash, tree in recording.states(random.Random(14), 0, crashes):
         key = frozenset(tree.items())
         if key not in known and chosen.random() > LOOKED_AT:
             continue

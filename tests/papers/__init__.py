@@ -3,6 +3,7 @@
 digits.py   digits as strokes of a pen, or as MNIST's handwriting
 sheets.py   what a digit is written on: colors, rulings, light, noise, encoding
 families.py the families of pictures, by name, and the pictures with nothing to know
+more.py     further papers, boards and kinds of files, and further pages with nothing to know
 unseen.py   families that were kept out of sight while preparation was tuned
 later.py    more of them, written when those had been looked at
 """

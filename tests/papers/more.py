@@ -378,6 +378,7 @@ def blank_board(_digit: Digit, rng: Rng) -> bytes:
         (x0, y0), (x1, y1) = rng.uniform(0, 1, (2, 2))
         shade, pen = page[0, 0] * rng.uniform(1.1, 1.35), rng.uniform(0.05, 0.2) * page.shape[0]
         _line(page, shade, pen, (x0, y0), (x1, y1))
+    page = sheets.blurred(page, 0.03 * page.shape[0])
     if rng.random() < 0.5:
         page = sheets.on_desk(page, rng, color(200, 190, 170), rng.choice(["b", "lr", "t"]))
     return photographed(page, rng)

@@ -73,6 +73,14 @@ def test_names_cannot_move_a_cursor(view: RenderableType) -> None:
     assert not {character for character in shown if not character.isprintable()} - {"\n"}
 
 
+def test_nothing_of_a_long_or_wide_name_is_lost() -> None:
+    console = Console(file=StringIO(), width=30)
+    value = f"{'L' * 50}, one, two, \N{OCTOPUS} eight"
+    console.print(views.facts_view({"classes": value}))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "".join(shown.split()) == "classes" + value.replace(" ", "")
+
+
 def test_nor_can_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.note(EVIL)
     assert capsys.readouterr().err == "a\\x1b]0;a title\\x07\\x9b31m\\nb\\u202e\n"

@@ -144,6 +144,19 @@ def test_features_of_other_pictures_or_damaged_ones_are_computed_again(encoder, 
     assert not np.array_equal(compute_features(other, opened, tmp_path).vectors, first.vectors)
 
 
+def test_a_run_that_goes_on_keeps_the_features_of_its_own_encoder(encoder, pictures, tmp_path):
+    data, opened = find_training_set(str(pictures)), open_model(encoder).encoder
+    compute_features(data, opened, tmp_path)
+    before = (tmp_path / FEATURES).read_bytes()
+    other = find_training_set(str(write_shapes(tmp_path / "shapes", 25, seed=7)))
+    with pytest.raises(BadInputError, match="is of a run on other pictures or another encoder"):
+        compute_features(other, opened, tmp_path, resume=True)
+    assert (tmp_path / FEATURES).read_bytes() == before
+    (tmp_path / FEATURES).write_bytes(b"damaged")
+    compute_features(data, opened, tmp_path, resume=True)
+    assert (tmp_path / FEATURES).read_bytes() == before
+
+
 def test_pictures_that_cannot_be_decoded_are_named_and_left_out(encoder, tmp_path):
     folder = write_shapes(tmp_path / "shapes", 6, CLASSES[:3])
     (folder / CLASSES[0] / "2.png").write_bytes(b"\x89PNG broken")

@@ -13,7 +13,7 @@ SETTABLE = (
     "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
     " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
     " validation_pairs, held_out_images, held_out_share, choose, average_share, least_steps, rotation, scale,"
-    " shear, shift, perspective, elastic, thickness, blur, crop, flip, color, classes"
+    " shear, shift, perspective, elastic, thickness, blur, remains, crop, flip, color, classes"
 )
 
 
@@ -30,7 +30,7 @@ def test_siamese_pairs_is_the_described_recipe():
         "warm_up": 0.2,
         "average": 0.0,
         **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
-        **dict.fromkeys(("perspective", "elastic", "thickness", "blur"), 0.0),
+        **dict.fromkeys(("perspective", "elastic", "thickness", "blur", "remains"), 0.0),
         **dict.fromkeys(("crop", "flip", "color", "average_share"), 0.0),
         "held_out_share": 0.15,
         "choose": "loss",

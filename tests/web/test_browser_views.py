@@ -40,6 +40,23 @@ def lonely(shipped: Searcher) -> tuple[int, Floats, Floats, Floats]:
     return int(block.ids[row]), places[row], places.min(axis=0), places.max(axis=0)
 
 
+def test_long_names_stand_beside_their_points_and_inside_the_map(page: Page) -> None:
+    names = page.evaluate(
+        """async () => {
+            const page = document.querySelector("script[type=module]").src;
+            const { beside } = await import(page.replace("page.js", "brush.js"));
+            const middle = { x: 150, y: 100 };
+            return [[40, 100], [260, 100], [150, 20], [20, 100], [285, 100]]
+                .map(([x, y]) => ({ center: { x, y }, at: beside({ x, y }, middle, 35, 14, 300) }));
+        }"""
+    )
+    for found in names:
+        (x, y), (left, up) = found["at"].values(), found["center"].values()
+        assert 35 <= x <= 265  # the whole name is to be seen
+        assert abs(x - left) >= 35 or abs(y - up) >= 14  # and its points, too
+    assert names[2]["at"] == {"x": 150, "y": pytest.approx(20 - 14 * 1.7)}
+
+
 def test_a_dot_shows_its_picture_and_is_searched_from(page: Page, shipped: Searcher) -> None:
     show_map(page)
     item, place, low, high = lonely(shipped)

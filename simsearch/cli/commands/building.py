@@ -215,12 +215,12 @@ def _of_a_folder(
     folder = index_folder(index_dir, name or gallery)
     if not replace:
         check_source(folder, gallery, path_text(root.resolve()))
-    with stages(f"Looking through {root}") as begin:
+    with stages(f"Looking through {root}") as work:
 
         def bar(total: int, done: int) -> Advance:
             if done:
-                terminal.note(f"going on after {done:,} files that were done before")
-            return begin("Encoding", total, done)
+                work.note(f"going on after {done:,} files that were done before")
+            return work.begin("Encoding", total, done)
 
         built = build_folder(
             Source(root, gallery, source.labels),
@@ -229,7 +229,7 @@ def _of_a_folder(
             factory=factory,
             processes=threads,
             bar=bar,
-            on_finish=lambda: begin("Finishing", None, 0),
+            on_finish=lambda: work.begin("Finishing"),
         )
     for line in summary(built.skipped):
         terminal.note(line)

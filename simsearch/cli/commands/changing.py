@@ -105,6 +105,7 @@ def sync(
     replace: Annotated[
         bool, typer.Option("--replace", help="Also if the index was made from another folder.")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Also if most items would go.")] = False,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -136,6 +137,7 @@ def sync(
                 folder,
                 labels=labels,
                 replace=replace,
+                losing_most=yes,
                 on_plan=lambda plan: terminal.note(plan_summary(plan)),
                 bar=lambda total: shown.enter_context(progress("Adding", total)),
             )

@@ -10,6 +10,7 @@ import typer
 
 from simsearch.cli.options import ThreadsOption
 from simsearch.errors import BadInputError, require
+from simsearch.text import printable
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import ModelCard
@@ -111,7 +112,7 @@ def _input(takes: EncoderInput) -> ImageInput:
 
 def _say(folder: Path, card: ModelCard) -> None:
     made = f"{card.dim}-dimensional vectors of {card.input.width}x{card.input.height} pictures"
-    typer.echo(f"{folder}: {card.parameters:,} parameters, {made}")
+    typer.echo(f"{printable(str(folder))}: {card.parameters:,} parameters, {made}")
 
 
 def _numbers(text: str | None) -> tuple[float, ...]:

@@ -53,15 +53,15 @@ def tune(
     wanted = Wanted(recall, size, seconds)
     limit_threads(threads)
     folder = changeable(index, index_dir)
-    with stages("Reading") as begin:
+    with stages("Reading") as work:
         measured = list(
             measure_kinds(
-                folder, wanted, seed=seed, on_kind=lambda kind: begin(f"Trying {kind_name(kind)}", None, 0)
+                folder, wanted, seed=seed, on_kind=lambda kind: work.begin(f"Trying {kind_name(kind)}")
             )
         )
         best = best_of(measured, wanted)
         if best is not None and not dry_run:
-            begin(f"Writing {kind_name(best.kind)}", None, 0)
+            work.begin(f"Writing {kind_name(best.kind)}")
             retype(folder, best.kind)
     shown = frontier(measured)
     if as_json:

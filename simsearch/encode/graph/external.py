@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from simsearch.encode.graph.tensors import SIZES
-from simsearch.encode.graph.wire import BLOCK, Numbers, encoded_field, fields, read_tensor, text
+from simsearch.encode.graph.tensors import MAX_CONSTANTS, SIZES
+from simsearch.encode.graph.wire import BLOCK, Numbers, block_head, encoded_field, fields, read_tensor, text
 from simsearch.files import open_regular, size_of
 
 _GRAPH, _NODE, _INITIALIZER = 7, 1, 5  # fields of a model and of its graph
@@ -43,6 +43,8 @@ def merge_external_data(model: bytes, folder: Path, most: int) -> bytes:
     places = [place for _, place in _external(model)]
     if not places:
         return model
+    if len(places) > MAX_CONSTANTS:
+        raise ValueError(f"it has {len(places):,} tensors beside it, more than {MAX_CONSTANTS:,}")
     total = len(model) + sum(place.size for place in places)
     if total > most:
         raise ValueError(f"with its weights it has {total // 2**20:,} MB, more than {most // 2**20:,}")
@@ -54,13 +56,15 @@ def merge_external_data(model: bytes, folder: Path, most: int) -> bytes:
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise ValueError(
-                    f"its weights are in {name!r} beside it, which cannot be read: {reason}"
+                    f"its weights are in {name[:50]!r} beside it, which cannot be read: {reason}"
                 ) from None
 
         def read(place: Place) -> bytes:
             file = files[place.file]
             if place.offset + place.size > size_of(file):
-                raise ValueError(f"{place.file!r} beside it ends before the weights that it says are there")
+                raise ValueError(
+                    f"{place.file[:50]!r} beside it ends before the weights that it says are there"
+                )
             file.seek(place.offset)
             return file.read(place.size)
 
@@ -92,32 +96,39 @@ def _external(model: bytes) -> Iterator[tuple[memoryview, Place]]:
 
 
 def _merged(model: bytes, read: Read) -> bytes:
-    """The model with what is read in the place of what says where it is."""
-    return b"".join(
-        encoded_field(
-            number, wire, _merged_graph(value, read) if (number, wire) == (_GRAPH, BLOCK) else value
-        )
-        for number, wire, value in fields(memoryview(model))
-    )
+    """The model with what is read in the place of what says where it is; weights are copied once."""
+    return b"".join(_replaced(memoryview(model), _GRAPH, lambda graph: _graph_pieces(graph, read)))
 
 
-def _merged_graph(graph: memoryview, read: Read) -> bytes:
-    parts = []
-    for number, wire, value in fields(graph):
-        place = _place(value) if (number, wire) == (_INITIALIZER, BLOCK) else None
-        parts.append(
-            encoded_field(number, wire, value if place is None else _merged_tensor(value, read(place)))
-        )
-    return b"".join(parts)
+def _graph_pieces(graph: memoryview, read: Read) -> list[bytes | memoryview]:
+    def tensor_pieces(tensor: memoryview) -> list[bytes | memoryview]:
+        place = _place(tensor)
+        return [tensor] if place is None else _tensor_pieces(tensor, read(place))
+
+    return _replaced(graph, _INITIALIZER, tensor_pieces)
 
 
-def _merged_tensor(tensor: memoryview, data: bytes) -> bytes:
-    kept = [
+def _tensor_pieces(tensor: memoryview, data: bytes) -> list[bytes | memoryview]:
+    kept: list[bytes | memoryview] = [
         encoded_field(number, wire, value)
         for number, wire, value in fields(tensor)
         if number not in (_EXTERNAL_DATA, _DATA_LOCATION)
     ]
-    return b"".join([*kept, encoded_field(_RAW_DATA, BLOCK, data)])
+    return [*kept, block_head(_RAW_DATA, len(data)), data]
+
+
+def _replaced(
+    message: memoryview, sought: int, pieces_of: Callable[[memoryview], list[bytes | memoryview]]
+) -> list[bytes | memoryview]:
+    """A message in pieces, those blocks replaced that are the field which is sought."""
+    pieces: list[bytes | memoryview] = []
+    for number, wire, value in fields(message):
+        if (number, wire) == (sought, BLOCK) and isinstance(value, memoryview):
+            inner = pieces_of(value)
+            pieces += [block_head(number, sum(map(len, inner))), *inner]
+        else:
+            pieces.append(encoded_field(number, wire, value))
+    return pieces
 
 
 def _place(tensor: memoryview) -> Place | None:

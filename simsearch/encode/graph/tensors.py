@@ -21,6 +21,7 @@ DTYPES: Mapping[int, np.dtype[Any]] = {
     )
 }
 MAX_RANK = 8
+MAX_CONSTANTS = 20_000  # of a graph, weights among them; onnxruntime takes their square in time
 
 Shape: TypeAlias = tuple[int, ...]
 

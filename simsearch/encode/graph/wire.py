@@ -188,10 +188,15 @@ def fields(view: memoryview) -> Iterator[tuple[int, int, Any]]:
 
 def encoded_field(number: int, wire: int, value: int | bytes | memoryview) -> bytes:
     """A field of a message as bytes; the opposite of `fields`."""
-    key = _as_varint(number << 3 | wire)
-    if isinstance(value, int):
-        return key + _as_varint(value)
-    return b"".join((key, _as_varint(len(value)) if wire == BLOCK else b"", value))
+    if isinstance(value, int) or wire != BLOCK:
+        content = _as_varint(value) if isinstance(value, int) else value
+        return b"".join((_as_varint(number << 3 | wire), content))
+    return b"".join((block_head(number, len(value)), value))
+
+
+def block_head(number: int, size: int) -> bytes:
+    """What stands before a block of so many bytes."""
+    return _as_varint(number << 3 | BLOCK) + _as_varint(size)
 
 
 def text(value: bytes | memoryview | None) -> str:

@@ -6,6 +6,7 @@ paths.py        names on a command line -> files to be added, items to be remove
 merge.py        several segments -> one, block by block
 revise.py       items that keep their picture, and get another source, class or stamp
 recalibrate.py  whether what an index claims of its gallery still holds
+holding.py      where items are held: in files, or on a server
 commit.py       a change -> the next manifest, merging where it pays
 sync.py         what has become of a folder -> what is to be done
 progress.py     a build that is not done: what is kept of it, and whether it can be continued

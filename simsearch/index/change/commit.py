@@ -29,7 +29,7 @@ from simsearch.index.stores.base import Ids
 from simsearch.index.stores.faiss_index import FLAT
 
 _MOST_REMOVED = 0.25  # of a segment's rows, until it is written again without them
-_MOST_CHANGED = 0.1  # of the items, until the calibration is checked again
+MOST_CHANGED = 0.1  # of the items, until the calibration is checked again
 _NO_IDS = np.empty(0, np.int64)
 
 
@@ -106,8 +106,8 @@ def tidy(folder: Path, manifest: Manifest) -> Manifest:
     if (start == 0 and len(rows) > 1) or live[0] < (1 - _MOST_REMOVED) * rows[0]:
         try:
             return _merge(folder, manifest, 0, len(rows))
-        except BadInputError:  # too few items for the index type, for example: it answers as it is
-            return manifest
+        except BadInputError:  # too few items for the index type, for example: what came later is merged
+            start = max(1, start)
     if start < len(rows) - 1:
         return tidy(folder, _merge(folder, manifest, start, len(rows)))
     for number in range(1, len(rows)):
@@ -193,7 +193,7 @@ def _gone(items: Items) -> Ids:
 
 def _finish(folder: Path, manifest: Manifest) -> Manifest:
     """Check the calibration where much has changed, and commit."""
-    if manifest.changed > _MOST_CHANGED * manifest.count:
+    if manifest.changed > MOST_CHANGED * manifest.count:
         manifest = recalibrated(folder, manifest)
     commit(folder, manifest)
     return manifest

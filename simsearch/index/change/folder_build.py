@@ -99,7 +99,7 @@ def build_folder(
             progress.discard()
             raise nothing_readable(source.root, progress.skipped or skipped)
         on_finish()
-        manifest = _finished(source, model, folder, factory, progress, _way(source.labels, labeled))
+        manifest = _finished(source, model, folder, factory, progress, way_of(source.labels, labeled))
         commit(folder, manifest)
         progress.discard()
     return Built(manifest, skipped, start)
@@ -111,7 +111,7 @@ def _taken(root: Path, labeled: Labeled, row: int, progress: Progress) -> Taken:
     return Taken(root / item.path, item.path, number)
 
 
-def _way(labels: str, labeled: Labeled) -> str:
+def way_of(labels: str, labeled: Labeled) -> str:
     """Where classes came from, so that a later `sync` takes them from there too."""
     if labeled.names is None:
         return NONE

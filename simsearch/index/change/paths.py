@@ -69,7 +69,7 @@ def gather_paths(
             found.append((path, label or _by_root(path, manifest)))
         else:
             raise BadInputError(f"there is no {path}", hint="pass the path of a picture, or of a folder")
-    has_classes = "labels" in manifest.files
+    has_classes = manifest.is_labeled
     if has_classes and (lacking := next((file for file, name in found if name is None), None)):
         raise BadInputError(
             f"{manifest.name} has classes, and {lacking} has none", hint="name one: --label NAME"
@@ -85,7 +85,7 @@ def _in_folder(
     folder: Path, manifest: Manifest, label: str | None, labels: str
 ) -> tuple[list[tuple[Path, str | None]], Sequence[Skipped]]:
     root = Path(manifest.root) if manifest.root else None
-    if label is not None or "labels" not in manifest.files:
+    if label is not None or not manifest.is_labeled:
         collection = scan(folder)
         return [(collection.file(item), label) for item in collection.items], collection.skipped
     if root is not None and labels == AUTO and folder.resolve().is_relative_to(root):
@@ -133,8 +133,14 @@ def chosen_items(
 
     :param sources: Sources, folders of them, or patterns such as `cat/*.png`.
     :param missing: Also those whose file is not there any more.
-    :raises BadInputError: If one of them names nothing, or nobody knows where the files would be.
+    :raises BadInputError: If one of them names nothing, or nobody knows where the files would be, or their
+        whole folder is gone.
     """
+    if missing and manifest.root is not None and not Path(manifest.root).is_dir():
+        raise BadInputError(
+            f"the folder {manifest.root} is not there, so nothing was changed",
+            hint=f"is its disk mounted? `simsearch sync {manifest.name} FOLDER` says where it is now",
+        )
     for label in labels:
         if label not in manifest.classes:
             hint = f"{did_you_mean(label, manifest.classes)}its classes: {listed(manifest.classes)}"
@@ -144,7 +150,8 @@ def chosen_items(
     for item in items:
         named = {source for source, pattern in wanted.items() if _is_named(item.source, pattern)}
         used |= named
-        if named or item.label in labels or (missing and not _place(item.source, manifest).exists()):
+        is_missing = missing and item.is_file and not _place(item.source, manifest).exists()
+        if named or item.label in labels or is_missing:
             yield item
     if unused := sorted(wanted.keys() - used):
         hint = "`simsearch query` prints sources"

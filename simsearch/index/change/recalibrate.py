@@ -17,7 +17,7 @@ def recalibrated(folder: Path, manifest: Manifest) -> Manifest:
 
     :param manifest: Of files that are written, and perhaps not committed.
     """
-    return calibrated(folder, manifest, manifest.model_calibration or _of_a_model(manifest.calibration))
+    return calibrated(folder, manifest, model_of(manifest))
 
 
 def calibrated(folder: Path, manifest: Manifest, model: Calibration | None) -> Manifest:
@@ -27,14 +27,22 @@ def calibrated(folder: Path, manifest: Manifest, model: Calibration | None) -> M
     """
     bundle = open_as(folder, manifest)
     found = suit_gallery(model, bundle.store, bundle.pictures if bundle.keeps_digits else None)
+    return fitted(manifest, model, found)
+
+
+def fitted(manifest: Manifest, model: Calibration | None, found: Calibration | None) -> Manifest:
+    """A manifest with a calibration that was found for its gallery, and the model's where that is another."""
     refitted = model is not None and (found is None or found.pairs != model.pairs)
     return structs.replace(
         manifest, calibration=found, model_calibration=model if refitted else None, changed=0
     )
 
 
-def _of_a_model(calibration: Calibration | None) -> Calibration | None:
-    """A calibration that came with a model: one of a gallery alone rests on the best cosine."""
+def model_of(manifest: Manifest) -> Calibration | None:
+    """The calibration that came with an index's model; one of a gallery alone rests on the best cosine."""
+    if manifest.model_calibration is not None:
+        return manifest.model_calibration
+    calibration = manifest.calibration
     if calibration is None or calibration.novelty.weights.keys() == {"best"}:
         return None
     return calibration

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from simsearch.data.collection import Item, Skipped, scan
+from simsearch.data.collection import UNREADABLE, Item, Skipped, scan
 from simsearch.data.labels import AUTO, FOLDER, NONE, label_items
 from simsearch.errors import BadInputError
 from simsearch.files import open_regular
-from simsearch.index.bundle import read_items
+from simsearch.index.bundle import open_served, read_items
 from simsearch.index.change.revise import Revision
-from simsearch.index.manifest import Manifest
-from simsearch.index.reading import UNKNOWN, Stamp, file_hash
+from simsearch.index.manifest import Manifest, StoreRecord
+from simsearch.index.reading import UNKNOWN, Stamp, file_hash, stamp_of
+from simsearch.index.served import ServedColumns
+
+_MOST_GONE, _FEW = 0.5, 10  # of the items, and items, that may go without a word
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Known:
     source: str
     label: str | None
     stamp: Stamp
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it was made of a file, not of pixels that a program had."""
+        return self.stamp != UNKNOWN or self.source != added_source(self.id)
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,20 @@ class Plan:
         return bool(self.added or self.removed or self.revised)
 
 
+def added_source(item: int) -> str:
+    """What an item is called whose picture was no file."""
+    return f"added/{item}"
+
+
 def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
     """What an index says of its items, in ascending order of id.
 
     :raises BrokenBundleError: If a file is damaged.
+    :raises UnavailableError: If the server that holds them cannot answer.
     """
+    if manifest.store is not None:
+        yield from _served_items(folder, manifest, manifest.store)
+        return
     for items in read_items(folder, manifest, "labels", "sources", "source_ends", "stamps"):
         assert items.sources is not None
         for row in items.rows.tolist():
@@ -74,11 +92,23 @@ def known_items(folder: Path, manifest: Manifest) -> Iterator[Known]:
             yield Known(int(items.ids[row]), items.sources[row], label, stamp)
 
 
+def _served_items(folder: Path, manifest: Manifest, record: StoreRecord) -> Iterator[Known]:
+    with closing(open_served(folder, manifest)) as store:
+        columns = ServedColumns(store, manifest.input, labeled=True, exact_pictures=record.exact_pictures)
+        for row in columns.scan("label", "source", *(["stamp"] if record.stamps else [])):
+            label = manifest.classes[row["label"]] if manifest.is_labeled else None
+            yield Known(row["id"], columns.source(row), label, stamp_of(row.get("stamp", "")))
+
+
 def present_sources(folder: Path, manifest: Manifest, wanted: Collection[str]) -> set[str]:
     """Which of these an index has an item of, without a look at all that it has.
 
     :raises BrokenBundleError: If a file is damaged.
+    :raises UnavailableError: If the server that holds them cannot answer.
     """
+    if manifest.store is not None:
+        with closing(open_served(folder, manifest)) as store:
+            return store.of_sources(wanted)
     found = set()
     for items in read_items(folder, manifest, "sources", "source_ends"):
         assert items.sources is not None
@@ -117,7 +147,7 @@ def plan_sync(
             f"{root} holds no pictures, so nothing would be left in {manifest.name}",
             hint="is it the right folder, and mounted? `simsearch delete` deletes an index",
         )
-    if (labeled.names is None) != ("labels" not in manifest.files):
+    if (labeled.names is None) != (not manifest.is_labeled):
         has = "no classes" if labeled.names is None else "classes"
         raise BadInputError(
             f"the pictures in {root} have {has}, those in {manifest.name} "
@@ -125,7 +155,11 @@ def plan_sync(
             hint="build it again with `simsearch build-index`",
         )
     return _Comparison(root, labeling, _made(manifest)).plan(
-        [known for known in known_items(folder, manifest) if not Path(known.source).is_absolute()],
+        [
+            known
+            for known in known_items(folder, manifest)
+            if known.is_file and not Path(known.source).is_absolute()
+        ],
         list(zip(labeled.items, names, strict=True)),
         labeled.skipped,
     )
@@ -187,7 +221,8 @@ class _Comparison:
                 fresh.append((item, label))
             else:
                 self._compare(before, item, label)
-        missing = list(by_source.values())
+        unread = {entry.path for entry in skipped if entry.reason.startswith(UNREADABLE)}
+        missing = [item for item in by_source.values() if not _is_inside(item.source, unread)]
         gone = self._follow(missing, fresh)
         return Plan(
             self.root,
@@ -243,8 +278,28 @@ class _Comparison:
             with open_regular(self.root / item.path) as file:
                 return file_hash(file)
         except OSError as error:
-            self.skipped.append(Skipped(item.path, f"cannot be read: {(error.strerror or '').lower()}"))
+            self.skipped.append(Skipped(item.path, f"{UNREADABLE}: {(error.strerror or '').lower()}"))
             return None
+
+
+def check_loss(plan: Plan, name: str) -> None:
+    """Refuse a plan by which most items would go: part of the folder may be on a disk that is not mounted.
+
+    :raises BadInputError: If it is one.
+    """
+    before = plan.kept + sum(map(len, (plan.changed, plan.gone, plan.renamed, plan.relabeled)))
+    if len(plan.gone) > max(_FEW, _MOST_GONE * before):
+        raise BadInputError(
+            f"{len(plan.gone):,} of {before:,} items of {name} would go, because their files are not there",
+            hint=f"is every disk mounted? `simsearch sync {name} --dry-run` names them, --yes removes them",
+        )
+
+
+def _is_inside(source: str, places: Collection[str]) -> bool:
+    """Whether a source is one of these files, or in one of these folders."""
+    return bool(places) and any(
+        place in places for place in (source, *map(str, PurePosixPath(source).parents))
+    )
 
 
 def _plain(stamp: tuple[int, int, Sequence[int]]) -> Stamp:

@@ -16,6 +16,7 @@ from simsearch.index.bundle import bundle_lock, commit, write_data_file
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, keeps_pixels
+from simsearch.index.reading import STAMP, UNKNOWN, stamp_of
 from simsearch.index.served import unpack_picture
 from simsearch.index.serving import Load, Target, write_served
 from simsearch.index.shards.engines import Engine
@@ -69,6 +70,7 @@ def build_from_shards(
                 why = next((f" ({name}: {reason})" for one in done for name, reason in one.skipped), "")
                 raise BadDatasetError(f"{plan.root} holds no readable image{why}")
             about, loads = draft(model, folder, factory, plan), read_loads(job, plan, model.encoder)
+            about = structs.replace(about, labeling=plan.labeling)
             if target is None:
                 return _in_files(folder, about, model, factory, loads), done
             about = structs.replace(about, factory=target.factory)
@@ -95,9 +97,11 @@ def _in_files(folder: Path, about: Manifest, model: Model, factory: str, loads: 
     exact = keeps_pixels(any_picture(about.input)[0])
     if exact:
         shown = np.stack([unpack_picture(one, about.input, exact=True) for one in pictures])
+    stamps = [stamp_of(text) for load in every for text in load.stamps or [""] * len(load.ids)]
     described = Described(
         shown if exact else SmallPictures(b"".join(pictures), np.cumsum([len(one) for one in pictures])),
         [source for load in every for source in load.sources],
+        np.array(stamps, STAMP) if any(stamp != UNKNOWN for stamp in stamps) else None,
     )
     segment = write_segment(folder, store, described, factory=factory)
 

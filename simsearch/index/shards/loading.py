@@ -58,6 +58,7 @@ def read_loads(job: Job, plan: Plan, encoder: Encoder) -> Iterator[Load]:
             vectors=np.ascontiguousarray(vectors, np.float32),
             sources=table["source"].to_pylist(),
             pictures=table["picture"].to_pylist(),
+            stamps=table["stamp"].to_pylist() if "stamp" in table.column_names else [],
         )
 
 

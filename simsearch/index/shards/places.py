@@ -53,6 +53,17 @@ def open_place(place: str) -> Place:
     return Place(fs.PyFileSystem(fs.FSSpecHandler(system)), str(path))
 
 
+def file_state(place: Place, name: str) -> tuple[int, int] | None:
+    """Size and time of change of a file below a folder of this machine's; None in an object store.
+
+    :raises OSError: If it is not there.
+    """
+    if place.system.type_name != "local":
+        return None
+    found = Path(place.below(name)).stat()
+    return found.st_size, found.st_mtime_ns
+
+
 def read_whole(place: Place, path: str) -> bytes:
     """The content of a file.
 

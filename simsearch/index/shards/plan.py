@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 from simsearch.data.collection import natural, scan
 from simsearch.data.labels import AUTO, label_items
 from simsearch.errors import BadDatasetError, BadInputError, require
+from simsearch.index.change.folder_build import way_of
 from simsearch.index.shards.places import Place, is_uri, open_place
 from simsearch.prepare.formats import SUFFIXES
 
@@ -44,6 +45,7 @@ class Plan:
     name: str
     units: tuple[Unit, ...]
     classes: tuple[str, ...]  # empty without labels
+    labeling: str | None = None  # where classes come from, as `data/labels.py` takes it; of a folder
 
     @property
     def sha256(self) -> Mapping[str, str]:
@@ -100,8 +102,10 @@ def _files(place: Place, *suffixes: str) -> Iterator[str]:
 
 def _of_folder(source: str, labels: str) -> Plan:
     """As the plain way lists a folder."""
-    labeled = label_items(scan(Path(source)), labels)
-    return _of_files(source, [item.path for item in labeled.items], labeled.names)
+    root = Path(source).resolve()
+    labeled = label_items(scan(root), labels)
+    planned = _of_files(str(root), [item.path for item in labeled.items], labeled.names)
+    return replace(planned, labeling=way_of(labels, labeled))
 
 
 def _of_uri(source: str, place: Place, labels: str) -> Plan:

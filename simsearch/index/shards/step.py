@@ -18,8 +18,9 @@ import numpy as np
 from simsearch.encode.encoder import VectorOutput, Vectors
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadImageError, require
+from simsearch.index.reading import hash_of, stamp_text
 from simsearch.index.served import pack_pictures
-from simsearch.index.shards.places import open_place, read_whole, write_whole
+from simsearch.index.shards.places import file_state, open_place, read_whole, write_whole
 from simsearch.index.shards.plan import Unit
 from simsearch.index.writing import Described
 from simsearch.prepare.inputs import ImageInput, Picture
@@ -62,6 +63,7 @@ class _Given(NamedTuple):
     name: str
     number: int | None
     content: bytes
+    stamp: str = ""  # of a file here; see `stamp_text`
 
 
 class EncodeStep:
@@ -100,11 +102,13 @@ class EncodeStep:
         for place, name in enumerate(unit.files):
             number = None if unit.numbers is None else unit.numbers[place]
             try:
+                before = file_state(self._from, name)
                 content = read_whole(self._from, self._from.below(name))
             except OSError as error:
                 skipped.append((name, (str(error).splitlines() or ["it cannot be read"])[0]))
                 continue
-            yield _Given(unit.first + place, name, number, content)
+            stamp = "" if before is None else stamp_text((*before, hash_of(content)))
+            yield _Given(unit.first + place, name, number, content, stamp)
 
     def _rows(self, unit: Unit) -> Iterator[_Given]:
         """The unit's rows of its Parquet file."""
@@ -135,6 +139,7 @@ class EncodeStep:
                 "label": pa.array([given.number for given in taken], pa.int64()),
                 "source": pa.array(names, pa.string()),
                 "picture": pa.array(packed, pa.binary()),
+                "stamp": pa.array([given.stamp for given in taken], pa.string()),
                 "vector": pa.FixedSizeListArray.from_arrays(flat, width),
             }
         )

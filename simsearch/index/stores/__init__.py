@@ -10,6 +10,7 @@ faiss.py        candidates of a FAISS index, ordered exactly
 opening.py      an index file -> a store
 milvus/         vectors on a Milvus server
 segments.py     several stores as one, less what was removed
+merging.py      the hits of several stores as one answer
 faiss_index.py  FAISS indexes: made, written, and read within limits
 faiss_check.py  whether a FAISS index keeps to its own memory
 by_class.py     each class's nearest items

@@ -115,6 +115,17 @@ def gather(store: VectorStore) -> Block:
     )
 
 
+def outline(store: VectorStore) -> Block:
+    """The ids and class numbers of a whole store as one block, and no vectors, (0, D)."""
+    blocks = [(block.ids, block.labels) for block in store.scan()]
+    labels = [own for _, own in blocks if own is not None]
+    return Block(
+        ids=np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in blocks)]),
+        labels=np.concatenate(labels) if labels else None,
+        vectors=np.empty((0, store.dim), np.float32),
+    )
+
+
 def positions(ids: Ids, wanted: Ids, *, dense: bool = False) -> Ids:
     """Where each wanted id stands among ascending ids, int64 (len(wanted),).
 

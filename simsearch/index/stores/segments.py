@@ -1,7 +1,7 @@
 """Several stores that answer as one, without the items that were removed from them.
 
-Removed items stay in the stores. A search asks each store for more than it needs, and again for more where
-that did not suffice, so that what is dropped never leaves a gap.
+An index of flat segments needs none of this: its vectors are read into one array (`index/segment.py`). Here
+an approximate index is joined with what was added to it since.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simsearch.index.stores.base import (
-    NOTHING,
     Block,
     Hits,
     Ids,
@@ -21,11 +19,14 @@ from simsearch.index.stores.base import (
     Vectors,
     VectorStore,
     check_queries,
+    outline,
     positions,
 )
-from simsearch.index.stores.hits import leave_out, reshape, widen
+from simsearch.index.stores.comparison import Comparison, compare
+from simsearch.index.stores.exact import Rows
+from simsearch.index.stores.hits import leave_out, reshape
+from simsearch.index.stores.merging import Ask, Asked, best_of
 
-_SLACK = 16  # hits beyond those wanted of a store from which items were removed
 _NO_IDS = np.empty(0, np.int64)
 
 
@@ -39,10 +40,10 @@ class SegmentedStore:
         :param removed: Ids that are stored in them and no longer answered, ascending, int64 (R,).
         :raises ValueError: If the parts do not fit together, or a removed id is not stored.
         """
-        self._parts = tuple(parts)
-        blocks = [_whole(part) for part in self._parts]
+        self.parts = tuple(parts)
+        blocks = [outline(part) for part in self.parts]
         if (
-            len({part.dim for part in self._parts}) != 1
+            len({part.dim for part in self.parts}) != 1
             or len({block.labels is None for block in blocks}) != 1
         ):
             raise ValueError("the segments hold vectors of other lengths, or only some have labels")
@@ -65,12 +66,12 @@ class SegmentedStore:
     @property
     def dim(self) -> int:
         """Length of each vector."""
-        return self._parts[0].dim
+        return self.parts[0].dim
 
     @property
     def is_exact(self) -> bool:
         """Whether each part is."""
-        return all(part.is_exact for part in self._parts)
+        return all(part.is_exact for part in self.parts)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -89,34 +90,28 @@ class SegmentedStore:
     ) -> Hits:
         """Find the k items most similar to each query; see `VectorStore.search`."""
         check_queries(queries, self.dim, k)
+
+        def asking(part: VectorStore) -> Ask:
+            return lambda rows, fetch: part.search(queries[rows], fetch, classes=classes)
+
         total = len(self) if classes is None else sum(self.count(number) for number in set(classes))
-        fetch = min(k + (left_out is not None), total)
-        if not fetch:
-            return Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-
-        def ask(part: VectorStore, queries: Vectors, fetch: int) -> Hits:
-            return part.search(queries, fetch, classes=classes)
-
-        hits = self._best(queries, fetch, ask)
-        return hits if left_out is None else leave_out(hits, left_out, min(k, total))
+        return nearest_of(self.asked(asking), len(queries), k, total, left_out)
 
     def search_each(
         self, queries: Vectors, k: int, classes: Sequence[int], *, left_out: Ids | None = None
     ) -> Hits:
         """Search inside each class, exactly; see `VectorStore.search_each`."""
         check_queries(queries, self.dim, k)
-        if not classes:
-            shape = (len(queries), 0, k)
-            return Hits(np.empty(shape, np.float32), np.empty(shape, np.int64))
 
-        def ask(part: VectorStore, queries: Vectors, fetch: int) -> Hits:
-            found = part.search_each(queries, fetch, classes)  # (Q, C, fetch)
-            return reshape(found, len(queries) * len(classes), fetch)
+        def asking(part: VectorStore) -> Ask:
+            return lambda rows, fetch: part.search_each(queries[rows], fetch, classes)
 
-        lists = self._best(queries, k + (left_out is not None), ask, lists=len(classes))
-        if left_out is not None:
-            lists = leave_out(lists, left_out.repeat(len(classes)), k)
-        return reshape(lists, len(queries), len(classes), k)
+        return each_of(self.asked(asking), len(queries), k, len(classes), left_out)
+
+    def compare(self, queries: Vectors, *, exact: bool = False) -> Comparison:
+        """Compare queries with everything, each part as it can; see `Comparing`."""
+        check_queries(queries, self.dim, 1)
+        return SegmentedComparison(self, queries, exact)
 
     def vectors(self, ids: Ids) -> Vectors:
         """The vectors of these ids; see `VectorStore.vectors`."""
@@ -125,12 +120,12 @@ class SegmentedStore:
         part_of = np.searchsorted(self._ends, ids)
         for number in np.unique(part_of):
             chosen = part_of == number
-            found[chosen] = self._parts[number].vectors(ids[chosen])
+            found[chosen] = self.parts[number].vectors(ids[chosen])
         return found
 
     def scan(self, after: int = -1) -> Iterator[Block]:
         """Everything with an id above `after`, in ascending order of id."""
-        for part, gone in zip(self._parts, self._gone, strict=True):
+        for part, gone in zip(self.parts, self._gone, strict=True):
             for block in part.scan(after):
                 kept = _without(block, gone)
                 if len(kept.ids):
@@ -142,84 +137,93 @@ class SegmentedStore:
         ids = self._ids[rows]
         labels = [
             block.labels[positions(block.ids, _between(ids, int(block.ids[0]), int(block.ids[-1])))]
-            for block in map(_whole, self._parts)
+            for block in map(outline, self.parts)
             if block.labels is not None
         ]
         return Block(ids, np.concatenate(labels) if labels else None, self.vectors(ids))
 
     def close(self) -> None:
         """Close each part."""
-        for part in self._parts:
+        for part in self.parts:
             part.close()
 
-    def _best(
-        self,
-        queries: Vectors,
-        k: int,
-        ask: Callable[[VectorStore, Vectors, int], Hits],
-        lists: int = 1,
-    ) -> Hits:
-        """The k best of all parts, for each of so many lists a query: (Q * lists, k)."""
-        found = [
-            _kept(part, gone, queries, k, ask, lists)
-            for part, gone in zip(self._parts, self._gone, strict=True)
+    def asked(self, asking: Callable[[VectorStore], Ask]) -> list[Asked]:
+        """The parts, each asked a question."""
+        return [
+            Asked(asking(part), gone, len(part)) for part, gone in zip(self.parts, self._gone, strict=True)
         ]
-        scores = np.concatenate([hits.scores for hits in found], axis=1)
-        ids = np.concatenate([hits.ids for hits in found], axis=1)
-        order = np.lexsort((ids, -scores), axis=1)[:, :k]  # a place without a hit is NaN, and last
-        return widen(Hits(np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1)), k)
 
 
-def _kept(
-    part: VectorStore,
-    gone: Ids,
-    queries: Vectors,
-    k: int,
-    ask: Callable[[VectorStore, Vectors, int], Hits],
-    lists: int,
-) -> Hits:
-    """The k best of one part that are not gone, or all there are: (Q * lists, k)."""
-    if not len(gone):
-        return widen(ask(part, queries, k), k)
-    hits = Hits(
-        np.full((len(queries) * lists, k), np.nan, np.float32), np.full((len(queries) * lists, k), NOTHING)
-    )
-    pending, fetch = np.arange(len(queries)), k + _SLACK
-    while len(pending):  # each query by itself: what it gets must not depend on the others
-        fetch = min(fetch, len(part))
-        asked = ask(part, queries[pending], fetch)
-        kept, enough = _drop(asked, gone, k)
-        done = (enough | (fetch == len(part)) | (asked.ids.shape[1] < fetch)).reshape(-1, lists).all(1)
-        rows = (pending[done, None] * lists + np.arange(lists)).ravel()
-        hits.scores[rows] = kept.scores[done.repeat(lists)]
-        hits.ids[rows] = kept.ids[done.repeat(lists)]
-        pending, fetch = pending[~done], fetch * 2
-    return hits
+class SegmentedComparison:
+    """Queries compared with each part; see `Comparison`."""
+
+    def __init__(self, store: SegmentedStore, queries: Vectors, exact: bool) -> None:
+        """Compare unit rows, float32 (Q, D)."""
+        self._store, self._queries, self._exact = store, queries, exact
+        self._compared = {part: compare(part, queries, exact=exact) for part in store.parts}
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every item is looked at."""
+        return all(compared.is_exact for compared in self._compared.values())
+
+    def nearest(self, k: int, *, classes: Sequence[int] | None = None, left_out: Ids | None = None) -> Hits:
+        """The k nearest of all items, or of those in some classes; see `Comparison.nearest`."""
+        store = self._store
+        total = len(store) if classes is None else sum(store.count(number) for number in set(classes))
+        asked = self._asked(lambda compared, _, fetch: compared.nearest(fetch, classes=classes))
+        return nearest_of(asked, len(self._queries), k, total, left_out)
+
+    def in_each(self, k: int, classes: Sequence[int], *, left_out: Ids | None = None) -> Hits:
+        """The k nearest in each class; see `Comparison.in_each`."""
+        asked = self._asked(lambda compared, _, fetch: compared.in_each(fetch, classes))
+        return each_of(asked, len(self._queries), k, len(classes), left_out)
+
+    def in_own(self, k: int, own: Labels, *, left_out: Ids | None = None) -> Hits:
+        """The k nearest in one class for each query; see `Comparison.in_own`."""
+        asked = self._asked(lambda compared, rows, fetch: compared.in_own(fetch, own[rows]))
+        found = best_of(asked, len(self._queries), k + (left_out is not None))
+        return found if left_out is None else leave_out(found, left_out, k)
+
+    def _asked(self, question: Callable[[Comparison, Rows, int], Hits]) -> list[Asked]:
+        """The parts, each asked a question: all queries first, and then some of them for more."""
+
+        def asking(part: VectorStore) -> Ask:
+            first = [self._compared[part]]
+
+            def ask(rows: Rows, fetch: int) -> Hits:
+                # What was proposed to all stays as it is: an answer must not depend on other queries.
+                compared = first.pop() if first else compare(part, self._queries[rows], exact=self._exact)
+                return question(compared, rows, fetch)
+
+            return ask
+
+        return self._store.asked(asking)
 
 
-def _drop(hits: Hits, gone: Ids, k: int) -> tuple[Hits, NDArray[np.bool_]]:
-    """The first k hits of each list that are not gone; and whether they are k, or all that there are."""
-    wide = widen(hits, k)
-    dropped = gone[np.searchsorted(gone, wide.ids).clip(max=len(gone) - 1)] == wide.ids
-    order = np.argsort(dropped, axis=1, kind="stable")[:, :k]
-    lost = np.take_along_axis(dropped, order, 1)
-    kept = Hits(
-        np.where(lost, np.float32(np.nan), np.take_along_axis(wide.scores, order, 1)),
-        np.where(lost, NOTHING, np.take_along_axis(wide.ids, order, 1)),
-    )
-    return kept, ~lost.any(1) | (wide.ids[:, -1] == NOTHING)
+def nearest_of(parts: Sequence[Asked], queries: int, k: int, total: int, left_out: Ids | None) -> Hits:
+    """The k nearest of `total` items: (queries, k), or fewer columns where there are fewer items."""
+    fetch = min(k + (left_out is not None), total)
+    if not fetch:
+        return Hits(np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64))
+    hits = best_of(parts, queries, fetch)
+    return hits if left_out is None else leave_out(hits, left_out, min(k, total))
 
 
-def _whole(part: VectorStore) -> Block:
-    """The ids and class numbers of a store, and no vectors."""
-    blocks = list(part.scan())
-    ids = [block.ids for block in blocks]
-    labels: list[Labels] = [block.labels for block in blocks if block.labels is not None]
-    return Block(
-        np.concatenate([_NO_IDS, *ids]),
-        np.concatenate(labels) if labels else None,
-        np.empty((0, part.dim), np.float32),
-    )
+def each_of(parts: Sequence[Asked], queries: int, k: int, classes: int, left_out: Ids | None) -> Hits:
+    """The k nearest in each class: (queries, classes, k). The parts are asked for (queries, classes, ...)."""
+    if not classes:
+        shape = (queries, 0, k)
+        return Hits(np.empty(shape, np.float32), np.empty(shape, np.int64))
+
+    def flattened(ask: Ask) -> Ask:
+        return lambda rows, fetch: reshape(ask(rows, fetch), len(rows) * classes, fetch)
+
+    asked = [part._replace(ask=flattened(part.ask)) for part in parts]
+    lists = best_of(asked, queries, k + (left_out is not None), classes)
+    if left_out is not None:
+        lists = leave_out(lists, left_out.repeat(classes), k)
+    return reshape(lists, queries, classes, k)
 
 
 def _between(ids: Ids, first: int, last: int) -> Ids:

@@ -45,16 +45,16 @@ class Choice:
 class Pieces:
     """The components of a mask of ink, and what is known of them whatever is chosen."""
 
-    def __init__(self, mask: Mask, strength: NDArray[np.float32]) -> None:
+    def __init__(self, mask: Mask, strength: NDArray[np.float32] | None = None) -> None:
         """Find them.
 
         :param mask: bool (H, W).
-        :param strength: How strong the ink is, float32 (H, W).
+        :param strength: How strong the ink is, float32 (H, W); None where it is the same everywhere.
         """
         self.mask, self.found = mask, find_components(mask)
         found = self.found
         self.side = np.maximum(found.height, found.width)
-        self.weight = found.sums(strength)
+        self.weight = found.area.astype(np.float64) if strength is None else found.sums(strength)
         self.large = self.side >= max(_LEAST * min(found.shape), 4)
         self.framing, self.touching = _at_edge(found)
         self._around: dict[bool, NDArray[np.bool_]] = {}

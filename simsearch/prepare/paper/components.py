@@ -106,15 +106,15 @@ def find_components(mask: Mask) -> Components:
     upper = np.repeat(np.arange(len(rows)), counts)
     lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(low, counts)
     roots = _joined(len(rows), upper, lower)
-    of_run = (np.cumsum(roots == np.arange(len(roots))) - 1)[roots] if len(roots) else roots
-    count = int(of_run.max()) + 1 if len(of_run) else 0
-    edges = [np.full(count, max(shape_edge, 0)) for shape_edge in (height, 0, width, 0)]
-    np.minimum.at(edges[0], of_run, rows)
-    np.maximum.at(edges[1], of_run, rows + 1)
-    np.minimum.at(edges[2], of_run, starts)
-    np.maximum.at(edges[3], of_run, ends)
-    area = np.bincount(of_run, ends - starts, minlength=count).astype(np.int64)
-    return Components((height, width), rows, starts, ends, of_run, area, *edges)
+    is_root = roots == np.arange(len(roots))
+    of_run = (np.cumsum(is_root) - 1)[roots]
+    top = rows[is_root]
+    bottom, left, right = np.zeros_like(top), np.full_like(top, width), np.zeros_like(top)
+    bottom[of_run] = rows + 1  # in reading order: the last row stays
+    np.minimum.at(left, of_run, starts)
+    np.maximum.at(right, of_run, ends)
+    area = np.bincount(of_run, ends - starts, minlength=len(top)).astype(np.int64)
+    return Components((height, width), rows, starts, ends, of_run, area, top, bottom, left, right)
 
 
 def _joined(count: int, first: _Ints, second: _Ints) -> _Ints:

@@ -25,10 +25,16 @@ _INKED = 0.45  # of a pixel
 _ANGLES = np.arange(-60, 61, 5)  # degrees; positive ones fall to the right
 _OFFSETS = np.arange(-20, 21)  # pixels from the middle
 _PLACES = np.arange(-36, 37)  # pixels along a line
-_INK = 2.6  # times the digit's longer side: crossed out, there is so much line
+_INK = 2.1  # times the digit's longer side: crossed out, there is so much line,
+_THICK, _THICK_INK = 6.0, 2.6  # pixels of the stroke, from which on there must be more,
+_MUCH_INK = 3.2  # or so much, where one rising stroke is all that is seen
 _FALLING = 30  # degrees from which on no digit has such a stroke
 _RISING = -15  # degrees up to which two side by side are no bars of a 7
+_STEEP = -30  # degrees up to which a single stroke counts, if it is as long as
+_LONGEST = 48  # pixels, and
 _LONG, _PAIR, _CROSSING = 34, 32, 28  # pixels of one stroke, of each of two side by side, and of an X
+_LEVEL = 10  # degrees
+_SCRIBBLED = ((5, 3), (4, 12))  # so many strokes cross so many level lines: a zigzag, a bundle
 _GAPS = 1  # pixels of a stroke that may be missing
 _END = 4  # pixels at least that stick out
 _THIN = 3.0  # pixels: finer strokes are drawn broader, so that lines of few directions meet them
@@ -42,8 +48,11 @@ def is_crossed_out(crop: Mask) -> bool:
     """
     small = _shrunk(crop)
     width = stroke_width(small.astype(np.float32))
-    if small.sum() < _INK * _BOX * width:
+    inked = small.sum() / max(_BOX * width, 1)
+    if inked < (_INK if width < _THICK else _THICK_INK):
         return False
+    if _is_scribbled(small):
+        return True
     if width < _THIN:
         small[1:] |= small[:-1].copy()
         small[:, 1:] |= small[:, :-1].copy()
@@ -52,12 +61,21 @@ def is_crossed_out(crop: Mask) -> bool:
     angle, offset, length = strokes.T
     if ((angle >= _FALLING) & (length >= _LONG)).any():
         return True
+    if inked >= _MUCH_INK and ((angle <= _STEEP) & (length >= _LONGEST)).any():
+        return True
     if (angle >= _FALLING).any() and (angle <= -_FALLING).any():  # an X
         return True
     angle, offset, _ = strokes[(angle <= _RISING) & (length >= _PAIR)].T
     side_by_side = np.abs(angle[:, None] - angle) <= 5
-    apart = np.abs(offset[:, None] - offset) >= 1.2 * width + 1
+    apart = np.abs(offset[:, None] - offset) >= 0.8 * width + 1
     return bool((side_by_side & apart).any())
+
+
+def _is_scribbled(ink: Mask) -> bool:
+    """Whether more strokes lie side by side, over some length, than in any digit."""
+    along = np.append(ink, False)[_lines()[np.abs(_ANGLES) <= _LEVEL]]  # (A, O, P)
+    strokes = np.count_nonzero(along[..., 1:] & ~along[..., :-1], axis=2)  # (A, O)
+    return any(bool((np.count_nonzero(strokes >= many, axis=1) >= lines).any()) for many, lines in _SCRIBBLED)
 
 
 def _free_strokes(ink: Mask, width: float) -> _Ints:

@@ -12,15 +12,16 @@ from simsearch.prepare.paper.normalize import stroke_width
 from simsearch.prepare.paper.ranks import quantiles
 from simsearch.prepare.paper.tophat import Gray, Layer, sliding
 
-_SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.025  # the least evidence of ink
-_SUPPORT_CUT = 0.74
+_SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.12  # the least evidence of ink
+_SUPPORT_CUT, _SCORE_CUT, _SCORE_WHOLE = 0.74, 0.1, 0.025  # the same where the edge cuts it, or all around
+_WHOLE = 0.8  # of the picture's sides
 _PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's gray and the paper's are looked up
 _LIGHTER = 0.4  # of the way from the ink's gray to the paper's
 _PIECE = 0.85  # of a piece's rim is paper, or it belongs to something else
 _LEAST_AROUND = 0.2  # cut close, nothing is seen around it
-_BAND = 0.4  # of the digit's side: how far away paper must go on
+_BANDS = (0.4, 0.2)  # of the digit's side: how far away paper must go on, nearer where the first is ink
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class Evidence:
     paper: float  # share of the page that is not ink
     levels: float  # gray levels between it and the paper
 
-    def suffices(self, choice: Choice, score: float) -> bool:
-        """Whether it is enough to take a choice of a score for ink; cut close, it shows less of its rim."""
+    def suffices(self, choice: Choice, shape: tuple[int, int], dark: bool) -> bool:
+        """Whether it is enough to take a choice for ink; cut close, it shows less of its rim."""
         support = _SUPPORT_CUT if choice.cut else _SUPPORT
-        if choice.pieces > _PIECES or score < _SCORE:
+        if choice.pieces > _PIECES or self.score(choice, shape, dark) < _least(choice, shape):
+            return False
+        if not choice.cut and self.goes_on <= _LEAST_AROUND:
             return False
         return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
 
@@ -48,7 +51,16 @@ class Evidence:
 
 def may_suffice(choice: Choice, paper: float, shape: tuple[int, int], dark: bool) -> bool:
     """Whether a choice is worth gathering evidence for."""
-    return choice.pieces <= _PIECES and _most(choice, paper, shape, dark) >= _SCORE
+    return choice.pieces <= _PIECES and _most(choice, paper, shape, dark) >= _least(choice, shape)
+
+
+def _least(choice: Choice, shape: tuple[int, int]) -> float:
+    """The score that a choice needs: less where a picture was cut to the digit, and shows little paper."""
+    if not choice.cut:
+        return _SCORE
+    top, bottom, left, right = choice.box
+    whole = bottom - top >= _WHOLE * shape[0] and right - left >= _WHOLE * shape[1]
+    return _SCORE_WHOLE if whole else _SCORE_CUT
 
 
 def _most(choice: Choice, paper: float, shape: tuple[int, int], dark: bool) -> float:
@@ -141,14 +153,15 @@ def _lighter_around(view: Gray, paper: Gray, choice: Choice, mask: Mask) -> floa
     """The share of a band around the digit, some way off, that is lighter than the ink: paper goes on."""
     assert choice.mask is not None
     top, bottom, left, right = choice.box
-    rows, columns = around(choice, view.shape, round(_BAND * max(bottom - top, right - left)))
-    y0, y1, x0, x1 = rows.start, rows.stop - 1, columns.start, columns.stop - 1
-    band = [(y0, columns), (y1, columns), (rows, x0), (rows, x1)]
-    grays, inked = (np.concatenate([of[place] for place in band]) for of in (view, mask))
-    if inked.mean() > 0.5:
-        return 0.0
-    ink, beside = (float(np.mean(of[choice.mask])) for of in (view, paper))
-    return float(np.mean(grays[~inked] > (ink + beside) / 2))
+    for share in _BANDS:
+        rows, columns = around(choice, view.shape, round(share * max(bottom - top, right - left)))
+        y0, y1, x0, x1 = rows.start, rows.stop - 1, columns.start, columns.stop - 1
+        band = [(y0, columns), (y1, columns), (rows, x0), (rows, x1)]
+        grays, inked = (np.concatenate([of[place] for place in band]) for of in (view, mask))
+        if inked.mean() <= 0.5:
+            ink, beside = (float(np.mean(of[choice.mask])) for of in (view, paper))
+            return float(np.mean(grays[~inked] > (ink + beside) / 2))
+    return 0.0
 
 
 def _is_piece_of_line(inside: Mask, removed: Mask, lines: float) -> bool:

@@ -16,7 +16,7 @@ from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
-from simsearch.prepare.paper.shapes import is_border, is_drawing, is_filled
+from simsearch.prepare.paper.shapes import find_holes, is_border, is_box, is_filled, is_lattice
 from simsearch.prepare.paper.steps import ALL, Steps
 from simsearch.prepare.paper.tophat import Gray, Layer, Share, lay_paper, mean_of_9
 
@@ -29,6 +29,7 @@ _STRONG = 0.42  # of the strongest ink: what is weaker is a ruling, a shadow
 _NOISES = 5  # standard deviations of the noise, and
 _FAINTEST = 0.12  # of the paper's light: ink takes more than these
 _LOOKS = 3  # each at what the ones before left over
+_LATER_LOOKS = 2  # with a wider closing, where those were in vain
 _MOST = 0.6  # of the ink: where the digit is more, rulings are not looked for
 _SURE, _GOES_ON = 0.9, 0.85  # and so much that the other polarity need not be tried
 _IN_SHADOW, _GOOD = 0.42, 0.25  # the same where paper in a shadow is no lighter than ink in the light
@@ -65,9 +66,9 @@ class Found:
         low, high = quantiles(paper if self.dark else 255 - paper, 0.05, 0.95)
         said = {
             INVERTED: self.dark,
-            "uneven light evened out": self.dark and low < _SHADE * high,
+            "a shadow or uneven light evened out": self.dark and low < _SHADE * high,
             "lines across the page left out": bool(self.lines),
-            "what lies at the edge left out": self.choice.edge,
+            "a frame or what else lies at the edge left out": self.choice.edge,
             "what is drawn around the digit left out": self.choice.around,
             "what lies beside the digit left out": self.choice.beside,
         }
@@ -94,7 +95,7 @@ def find_on_page(gray: Gray, *, dark: bool | None = None, steps: Steps = ALL) ->
     :param gray: uint8 (H, W), of any size.
     :param dark: Whether the ink is darker than the paper, if that is known.
     """
-    widths = _WIDTHS
+    widths: Sequence[float] = _WIDTHS
     if steps.coarse and max(gray.shape) > _COARSE:
         found = _find_either(_to_size(gray, _COARSE), dark, steps, widths)
         if found and found.sure and max(found.ink.shape) >= _ENOUGH:
@@ -136,7 +137,7 @@ def _find(gray: Gray, dark: bool, steps: Steps, widths: Sequence[float]) -> Foun
         mask = _strongest(layer, strength)
         if mask is None or (in_vain is not None and _are_alike(mask, in_vain)):
             continue
-        found = _look(layer, strength, mask, steps)
+        found = _look(layer, strength, mask, steps, _LOOKS if in_vain is None else _LATER_LOOKS)
         if found is None:
             in_vain = mask
             continue
@@ -149,7 +150,7 @@ def _find(gray: Gray, dark: bool, steps: Steps, widths: Sequence[float]) -> Foun
 
 def _are_alike(mask: Mask, other: Mask) -> bool:
     """Whether two masks differ in next to nothing."""
-    return np.count_nonzero(mask ^ other) <= _DIFFERENT * np.count_nonzero(other)
+    return bool(np.count_nonzero(mask ^ other) <= _DIFFERENT * np.count_nonzero(other))
 
 
 def _strongest(layer: Layer, strength: Share) -> Mask | None:
@@ -158,10 +159,10 @@ def _strongest(layer: Layer, strength: Share) -> Mask | None:
     return strength > max(least, _STRONG * peak) if peak >= least else None
 
 
-def _look(layer: Layer, strength: Share, mask: Mask | None, steps: Steps) -> Found | None:
+def _look(layer: Layer, strength: Share, mask: Mask | None, steps: Steps, looks: int) -> Found | None:
     """Look for a digit in the strongest ink; where it is a frame or the like, in what is left over."""
     left, gone = strength, np.zeros(strength.shape, bool)
-    for _ in range(_LOOKS):
+    for _ in range(looks):
         if mask is None:
             return None
         lines, cleared, pieces = 0.0, mask, [Pieces(mask, strength)]
@@ -188,6 +189,8 @@ def _look(layer: Layer, strength: Share, mask: Mask | None, steps: Steps) -> Fou
 def _new(choices: Iterable[Choice], tried: set[tuple[object, ...]]) -> Iterator[Choice]:
     """Those that were not tried before, which they are then."""
     for choice in choices:
+        if choice.mask is None:
+            continue
         key = (*choice.box, choice.pieces, choice.explained, np.count_nonzero(choice.mask))
         if key not in tried:
             tried.add(key)
@@ -200,8 +203,7 @@ def _seen(
     """Those choices that look like a digit, and for which there is evidence."""
     paper = 1 - float(mask.mean())
     for choice in choices:
-        if choice.mask is None:
-            continue
+        assert choice.mask is not None
         if steps.support and not may_suffice(choice, paper, mask.shape, layer.dark):
             continue
         if steps.shapes and not _is_drawn(choice.mask, choice, steps):
@@ -209,7 +211,7 @@ def _seen(
         rim = lighter_beside(layer, choice, gone)
         chosen = supported(choice, rim) if steps.support else choice.mask
         evidence = weigh(layer, choice, chosen, rim, mask, cleared, lines)
-        if not steps.support or evidence.suffices(choice, evidence.score(choice, mask.shape, layer.dark)):
+        if not steps.support or evidence.suffices(choice, mask.shape, layer.dark):
             ink = _ink_of(layer, chosen, mask)
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
 
@@ -218,9 +220,12 @@ def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
     """Whether it may be a digit, or one that was crossed out, which has more holes."""
     top, bottom, left, right = choice.box
     crop = mask[top:bottom, left:right]
-    if choice.cut and is_border(mask):
+    if (choice.cut and is_border(mask)) or is_filled(crop):
         return False
-    return is_drawing(crop) or (steps.crossed and not is_filled(crop) and is_crossed_out(crop))
+    holes = find_holes(crop, choice.pieces)
+    if is_box(crop, holes):
+        return False
+    return not is_lattice(crop, holes) or (steps.crossed and is_crossed_out(crop))
 
 
 def _ink_of(layer: Layer, chosen: Mask, mask: Mask) -> Ink:

@@ -15,7 +15,7 @@ from simsearch.prepare.paper.choose import Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
-from simsearch.prepare.paper.shapes import is_filled, is_hollow
+from simsearch.prepare.paper.shapes import find_holes, is_box, is_filled, is_lattice
 from simsearch.prepare.paper.surface import Gray, fit_paper
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
@@ -65,7 +65,7 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
     peak = float(ink.max())
     if peak < max(MIN_CONTRAST, _MIN_SIGNAL * noise):
         return None
-    if checked and np.mean(ink < -_OTHER * peak) > _OTHER_SHARE:
+    if checked and np.count_nonzero(ink < -_OTHER * peak) > _OTHER_SHARE * ink.size:
         return None
     mask = ink > max(_INK_SHARE * peak, 5 * noise)
     top, bottom, left, right = box = _ink_box(mask)
@@ -76,7 +76,9 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
     covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
-    if not _is_one_thing(covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray):
+    if not _is_one_thing(
+        covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray, blots=not noise
+    ):
         return None
     if noise and not _is_one_strength(strength, covered):
         return None
@@ -98,8 +100,8 @@ def _is_level(strength: Ink, mask: Mask, noise: float) -> bool:
     """Whether the paper away from the ink differs from the surface by next to nothing."""
     away = ~grown(mask, _AWAY)
     rest = np.abs(strength[away])
-    faint, trace = (rest > _FAINT).sum() / away.size, (rest > max(_TRACE, 3 * noise)).sum() / away.size
-    return bool(faint <= _FAINT_SHARE and trace <= _TRACE_SHARE)
+    faint, trace = (np.count_nonzero(rest > least) for least in (_FAINT, max(_TRACE, 3 * noise)))
+    return bool(faint <= _FAINT_SHARE * away.size and trace <= _TRACE_SHARE * away.size)
 
 
 def _is_one_strength(strength: Ink, covered: Ink) -> bool:
@@ -110,14 +112,15 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
 
 
-def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray) -> bool:
+def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *, blots: bool) -> bool:
     """Whether the ink in the box is a drawing, and all the ink that there is.
 
     :param strong: The half that is stronger, without blurred edges.
     :param box: Top, bottom, left, right, in cells.
     :param gray: The picture; if no camera took it, no desk shows at its edge.
+    :param blots: Whether loops may be filled.
     """
-    pieces = Pieces(mask, mask.astype(np.float32))
+    pieces = Pieces(mask)
     choice = choose(pieces)
     if choice.edge or choice.mask is None:
         choice = choose(pieces, cut=True, frames=not _is_drawn(gray))
@@ -132,7 +135,10 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray) ->
     if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
         return False
     crop = choice.mask[top:bottom, left:right]
-    return not (is_filled(crop & strong[top:bottom, left:right]) or is_hollow(crop))
+    holes = find_holes(crop, choice.pieces)
+    if is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes)):
+        return False
+    return not (is_box(crop, holes) or is_lattice(crop, holes))
 
 
 def _is_drawn(gray: Gray) -> bool:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask, find_components
 from simsearch.prepare.paper.ranks import framed
 
 _FILLED = 0.36  # of the longer side: a square of this side fits into no pen's stroke
 _THICK = 0.45  # nor of this side into any handwriting's
+_NEARLY = 0.97  # of that square
+_BLOT, _PAGE = 0.8, 0.65  # of the ink, of the bounding box: a filled loop is less
 _SOLID = 0.72  # of the bounding box
-_HOLLOW = 0.45  # of the bounding box: the hole of an empty box
+_HOLLOW = 0.45  # of the bounding box: the hole of an empty box, or the cells of a table
 _CORNERS = 0.84  # how far ink reaches towards the corners: 1 a rectangle, 0.71 an ellipse
 _COARSE = 100  # pixels a side, at which areas are looked for
 _EDGING = 0.9  # of ink, that runs straight into the picture's edge: what shows beside a page
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
-
-
-def is_drawing(crop: Mask) -> bool:
-    """Whether a mask, cropped to its ink, may be a digit's strokes."""
-    return not (is_filled(crop) or is_hollow(crop))
 
 
 def is_border(mask: Mask) -> bool:
@@ -33,31 +31,74 @@ def is_border(mask: Mask) -> bool:
     return bool(attached.sum() > _EDGING * mask.sum())
 
 
-def is_filled(crop: Mask) -> bool:
-    """Whether it fills its bounding box but for a little, and no pen drew it: paper, a desk, a spot."""
+def is_filled(crop: Mask, *, blots: bool = False) -> bool:
+    """Whether it fills its bounding box but for a little, and no pen drew it: paper, a desk, a spot.
+
+    :param blots: Whether it may be a digit whose loop is filled, if some of it is strokes.
+    """
     step = max(1, max(crop.shape) // _COARSE)
     crop = crop[::step, ::step]
-    total = framed(crop.astype(np.int32))[:-1, :-1].cumsum(0).cumsum(1)
-
-    def holds(share: float) -> bool:
-        side = max(2, round(share * max(crop.shape)))
-        if min(crop.shape) < side:
-            return False
-        inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-        return bool(inside.max() >= 0.97 * side * side)
-
-    return holds(_THICK) or (float(crop.mean()) > _SOLID and holds(_FILLED))
+    inked = int(np.count_nonzero(crop))
+    if inked < _NEARLY * max(2, round(_FILLED * max(crop.shape))) ** 2:
+        return False
+    if _opened(crop, _THICK).any():
+        much = inked > _PAGE * crop.size
+        return not blots or much or int(np.count_nonzero(_opened(crop, _FILLED))) > _BLOT * inked
+    return inked > _SOLID * crop.size and bool(_opened(crop, _FILLED).any())
 
 
-def is_hollow(crop: Mask) -> bool:
-    """Whether it is a rectangle drawn around nothing, or has more holes than any digit."""
+def _opened(mask: Mask, share: float) -> Mask:
+    """The opening by a square whose side is a share of the longer side: all such squares that are full."""
+    side = max(2, round(share * max(mask.shape)))
+    if min(mask.shape) < side:
+        return np.zeros_like(mask)
+    inside = _sums(mask, side)
+    full = np.zeros((mask.shape[0] + side - 1, mask.shape[1] + side - 1), bool)
+    full[side - 1 : mask.shape[0], side - 1 : mask.shape[1]] = inside >= _NEARLY * side * side
+    return np.asarray(_sums(full, side) > 0)
+
+
+def _sums(mask: Mask, side: int) -> NDArray[np.int64]:
+    """The sum over each square of a side that lies inside."""
+    total = framed(mask.astype(np.int64))[:-1, :-1].cumsum(0).cumsum(1)
+    lower, upper = total[side:], total[:-side]
+    return np.asarray(lower[:, side:] - upper[:, side:] - lower[:, :-side] + upper[:, :-side])
+
+
+def find_holes(crop: Mask, pieces: int) -> NDArray[np.int64]:
+    """The areas of what a mask, cropped to its ink, encloses: (H,).
+
+    :param pieces: How many components it has.
+    """
+    if _euler_number(crop) >= pieces:
+        return np.zeros(0, np.int64)
     holes = find_components(~framed(crop))
-    areas = holes.area[holes.contact().sum(axis=1) == 0]
-    if (areas > _HOLE * crop.size).sum() > _HOLES or (areas > _HOLE * crop.size / 10).sum() > 2 * _HOLES:
-        return True
-    if not len(areas) or areas.max() < _HOLLOW * crop.size:
+    inner: NDArray[np.int64] = holes.area[holes.contact().sum(axis=1) == 0]
+    return inner
+
+
+def is_lattice(crop: Mask, holes: NDArray[np.int64]) -> bool:
+    """Whether it has more holes than any digit."""
+    return any(
+        np.count_nonzero(holes > share * crop.size) > most
+        for share, most in ((_HOLE, _HOLES), (_HOLE / 10, 2 * _HOLES))
+    )
+
+
+def is_box(crop: Mask, holes: NDArray[np.int64]) -> bool:
+    """Whether it is a rectangle drawn around nothing, or a table."""
+    if holes.sum() < _HOLLOW * crop.size:
         return False
     y, x = (np.linspace(-0.5, 0.5, side) for side in crop.shape)
     rows, columns = np.nonzero(crop)
     down, up = y[rows] + x[columns], y[rows] - x[columns]
     return float((np.ptp(down) + np.ptp(up)) / 4) > _CORNERS
+
+
+def _euler_number(mask: Mask) -> int:
+    """Components less holes: the corners of its pixels less their edges, and the pixels."""
+    wide = framed(mask)
+    across, down = wide[:, 1:] | wide[:, :-1], wide[1:] | wide[:-1]
+    corners = across[1:] | across[:-1]
+    edges = np.count_nonzero(across) + np.count_nonzero(down)
+    return int(np.count_nonzero(corners) - edges + np.count_nonzero(mask))

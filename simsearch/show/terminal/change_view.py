@@ -52,5 +52,8 @@ def outcome_line(outcome: Outcome) -> str:
         if ids
     ]
     segments = len(manifest.parts)
-    parts = "one segment" if segments == 1 else f"{segments} segments"
-    return f"{', '.join([*done, ''])}now {manifest.count:,} images in {parts}"
+    parts = "in one segment" if segments == 1 else f"in {segments} segments"
+    if manifest.store is not None:
+        rows = (manifest.rows or manifest.count) - manifest.count
+        parts = "on the server" + (f", {rows:,} {'row' if rows == 1 else 'rows'} to compact" if rows else "")
+    return f"{', '.join([*done, ''])}now {manifest.count:,} images {parts}"

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from simsearch.encode.history import EpochRecord
 from simsearch.show.terminal.terminal import notes, results
+from simsearch.text import printable
 
 Advance = Callable[[int], None]
 _MAP_HEADER = "   MAP@R"
@@ -29,16 +30,13 @@ _TRAINING_HEADER = "epoch  train loss   accuracy  val loss   accuracy  learn rat
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Advance]:
     """A bar with a rate and the time left on stderr, if it is a terminal; yields what advances it."""
-    with stages(description) as begin:
-        yield begin(description, total, 0)
+    with stages(description) as work:
+        yield work.begin(description, total)
 
 
 @contextmanager
-def stages(first: str) -> Iterator[Callable[[str, int | None, int], Advance]]:
-    """The same of work whose size shows later; yields what begins the next stage of it.
-
-    That takes a description, how much there is, and how much of it is done already.
-    """
+def stages(first: str) -> Iterator[Stages]:
+    """The same of work whose size shows later; yields what begins the next stage of it."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -49,13 +47,24 @@ def stages(first: str) -> Iterator[Callable[[str, int | None, int], Advance]]:
     )
     console = notes()
     with _progress(columns, console, hidden=not console.is_terminal) as bar:
-        task = bar.add_task(first, total=None)
+        yield Stages(bar, first)
 
-        def begin(description: str, total: int | None, done: int) -> Advance:
-            bar.reset(task, description=description, total=total, completed=done)
-            return lambda count: bar.advance(task, count)
 
-        yield begin
+class Stages:
+    """A bar over work in stages."""
+
+    def __init__(self, bar: Progress, first: str) -> None:
+        """Begin with a stage of unknown size."""
+        self._bar, self._task = bar, bar.add_task(first, total=None)
+
+    def begin(self, description: str, total: int | None = None, done: int = 0) -> Advance:
+        """Begin the next stage: how much there is, and how much of it is done already."""
+        self._bar.reset(self._task, description=description, total=total, completed=done)
+        return lambda count: self._bar.advance(self._task, count)
+
+    def note(self, message: str) -> None:
+        """Print one line above the bar, however long it is."""
+        self._bar.console.print(Text(printable(message), style="dim"), soft_wrap=True)
 
 
 def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Progress:

@@ -105,7 +105,7 @@ def facts_view(facts: dict[str, str]) -> RenderableType:
     """Names and values in two columns."""
     table = _facts()
     for name, value in facts.items():
-        table.add_row(name, Text(printable(value)))
+        table.add_row(name, Text(printable(value), overflow="fold"))  # nothing of a long name is lost
     return table
 
 

@@ -42,6 +42,16 @@ export function outwards({ x, y }, from, distance) {
   return { x: x + ((x - from.x) / length) * distance, y: y + ((y - from.y) / length) * distance };
 }
 
+// Where a name, so many pixels half as wide, stands beside its points: away from the middle, a wide one further to
+// the side; below them where the picture, so many pixels wide, has no room.
+export function beside(center, middle, half, text, width) {
+  const aside = Math.abs(center.x - middle.x) / (Math.hypot(center.x - middle.x, center.y - middle.y) || 1);
+  const { x, y } = outwards(center, middle, text * 1.7 + Math.max(0, aside * half - text * 0.7));
+  const edge = half + text * 0.3;
+  const inside = (across) => Math.max(edge, Math.min(width - edge, across));
+  return inside(x) === x ? { x, y } : { x: inside(center.x), y: center.y + text * 1.7 };
+}
+
 export function outlined(context, text, { x, y }, ink, page) {
   context.lineJoin = "round";
   context.lineWidth = 5;

@@ -1,6 +1,6 @@
 // The map: every item a dot in the color of its class, and what is asked about moving among them.
 
-import { ease, line, outlined, outwards, readLooks, ring } from "./brush.js";
+import { beside, ease, line, outlined, readLooks, ring } from "./brush.js";
 import { element, make, setText } from "./dom.js";
 import { encloses, Lasso } from "./lasso.js";
 import { place, Places } from "./layouts.js";
@@ -274,9 +274,11 @@ export class GalleryMap {
     context.textBaseline = "middle";
     const middle = this.#lens.toPixel(...this.#layout.low.map((low, i) => (low + this.#layout.high[i]) / 2));
     for (const { label, x, y } of this.#centers) {
-      const at = outwards(this.#lens.toPixel(x, y), middle, this.#looks.text * 1.7);
       const name = this.#classes[label];
-      outlined(context, name.length > 18 ? `${name.slice(0, 9)}…${name.slice(-8)}` : name, at, this.#looks.ink, this.#looks.page);
+      const shown = name.length > 18 ? `${name.slice(0, 9)}…${name.slice(-8)}` : name;
+      const center = this.#lens.toPixel(x, y);
+      const at = beside(center, middle, context.measureText(shown).width / 2, this.#looks.text, this.#canvas.clientWidth);
+      outlined(context, shown, at, this.#looks.ink, this.#looks.page);
     }
   }
 

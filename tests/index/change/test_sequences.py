@@ -1,6 +1,6 @@
 """After any changes, with kills in between, an index answers as one that was built of what there is then.
 
-Sequences are drawn with a seed; `SIMSEARCH_SLOW=1` draws ten times as many.
+Sequences are drawn with a seed; `SIMSEARCH_SLOW=1` draws more than ten times as many.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.evaluate.evaluation import evaluate
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle, read_manifest
+from simsearch.index.serving import Target
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.update import Index
@@ -31,7 +33,9 @@ pytest.importorskip("fcntl", reason="replaces the system calls of POSIX")
 
 from syscalls import Call, Watch, watched
 
-SEQUENCES = 60 if os.environ.get("SIMSEARCH_SLOW") else 4
+IS_SLOW = bool(os.environ.get("SIMSEARCH_SLOW"))
+SEQUENCES = 60 if IS_SLOW else 4
+APPROXIMATE = 12 if IS_SLOW else 1  # of each index type
 CHANGES = 10  # in a sequence
 QUERIES = [PreparedImage(quadrant_image(*grays)) for grays in ((9, 8, 7, 6), (200, 3, 50, 90), (1, 0, 0, 9))]
 
@@ -56,14 +60,16 @@ class Killing(Watch):
 class World:
     """A folder that somebody works in, and the index of it."""
 
-    def __init__(self, top: Path, model: Model, seed: int, factory: str = "Flat") -> None:
-        self.random, self.model, self.top = random.Random(seed), model, top
+    def __init__(
+        self, top: Path, model: Model, seed: int, factory: str = "Flat", target: Target | None = None
+    ) -> None:
+        self.random, self.model, self.top, self.target = random.Random(seed), model, top, target
         self.pictures, self.count = top / "pictures", 0
         self.seen: set[int] = set()  # all ids that there ever were
         for _ in range(8):
             self.new()
         split = load_image_folder(self.pictures, PLAIN, processes=1)
-        build_index(split, model, top / "index", factory=factory)
+        build_index(split, model, top / "index", factory=factory, target=target)
 
     @property
     def index(self) -> Index:
@@ -118,13 +124,34 @@ class World:
         """The change is killed somewhere, or comes to its end: the index is what it was, or will be."""
         before = contents(self.top / "index")
         try:
-            with watched(self.top / "index", Killing(self.random.randrange(60))):
+            with watched(self.top / "index", Killing(self.random.randrange(60))), self.storing():
                 self.change(kind)
         except KilledError:
             now = contents(self.top / "index")
             if now != before:
                 self.change(kind)
                 assert contents(self.top / "index") == now
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """On a server, what is stored may be the last thing that a writer does, or not be done."""
+        if self.target is None:
+            yield
+            return
+        from simsearch.index.stores.milvus import collection as stored
+
+        end = self.random.choice(("before", "after", "never"))
+
+        def upsert(*arguments: object) -> None:
+            if end != "before":
+                whole(*arguments)
+            if end != "never":
+                raise KilledError
+
+        with pytest.MonkeyPatch.context() as patched:
+            whole = stored.upsert
+            patched.setattr(stored, "upsert", upsert)
+            yield
 
     def rebuilt(self) -> Path:
         shutil.rmtree(self.top / "rebuilt", ignore_errors=True)
@@ -182,8 +209,20 @@ def assert_like_rebuilt(world: World, *, evaluated: bool = False) -> None:
 def test_any_changes_lead_to_the_index_of_what_is_there(
     tmp_path: Path, plain_model: Model, seed: int
 ) -> None:
-    world = World(tmp_path, plain_model, seed)
-    for _ in range(CHANGES):
+    assert_changes_lead_to_what_is_there(World(tmp_path, plain_model, seed), CHANGES)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("seed", range(SEQUENCES // 2))
+def test_any_changes_of_an_index_on_a_server_lead_to_the_index_of_what_is_there(
+    tmp_path: Path, plain_model: Model, seed: int, milvus: str
+) -> None:
+    assert_changes_lead_to_what_is_there(World(tmp_path, plain_model, seed, target=Target(milvus)), 6)
+
+
+def assert_changes_lead_to_what_is_there(world: World, changes: int) -> None:
+    tmp_path = world.top
+    for _ in range(changes):
         before = contents(tmp_path / "index")
         world.work()
         kind = world.random.choice(("sync", "sync", "add", "remove", "compact"))
@@ -202,22 +241,27 @@ def test_any_changes_lead_to_the_index_of_what_is_there(
     assert_like_rebuilt(world, evaluated=True)
 
 
+@pytest.mark.parametrize("seed", range(1, 1 + APPROXIMATE))
 @pytest.mark.parametrize("factory", ["HNSW8", "IVF2,Flat", "SQ8"])
 def test_an_approximate_index_finds_nearly_all_and_once_compacted_what_a_new_one_does(
-    tmp_path: Path, plain_model: Model, factory: str
+    tmp_path: Path, plain_model: Model, factory: str, seed: int
 ) -> None:
-    world = World(tmp_path, plain_model, 1, factory)
+    world = World(tmp_path, plain_model, seed, factory)
     rng = np.random.default_rng(0)
     queries = rng.uniform(0, 1, (50, 4))
     queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
     for _ in range(6):
         world.work()
-        world.change("sync")
+        kind = world.random.choice(("sync", "sync", "add", "remove"))
+        world.killed_change(kind)
+        world.change(kind)
         store = open_bundle(tmp_path / "index", threads=1).store
         ids, labels, vectors = gather(store)
         exact = FaissStore.build(vectors, ids, labels).search(queries, 3)
         found = store.search(queries, 3)
         assert np.mean([len(set(a) & set(b)) for a, b in zip(found.ids, exact.ids, strict=True)]) >= 2.7
+    world.change("sync")
+    assert sorted(contents(tmp_path / "index").values()) == sorted(contents(world.rebuilt()).values())
     world.change("compact")
     store = open_bundle(tmp_path / "index", threads=1).store
     assert not store.is_exact

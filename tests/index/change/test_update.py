@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 from collections.abc import Callable
@@ -15,13 +16,16 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from toys import PLAIN, quadrant_image, write_quadrants
 
+from simsearch.data import collection
 from simsearch.data.folders import load_image_folder
 from simsearch.data.vector_tables import VectorTable
 from simsearch.encode.model_folder import Model
-from simsearch.errors import BadInputError, BusyError, MissingBundleError
+from simsearch.errors import BadInputError, BusyError, MissingBundleError, MissingExtraError
+from simsearch.index import reading
 from simsearch.index.build import build_index
-from simsearch.index.bundle import bundle_lock, commit, open_bundle, read_manifest
+from simsearch.index.bundle import bundle_lock, commit, open_bundle, read_items, read_manifest
 from simsearch.index.catalog import class_counts
+from simsearch.index.change.paths import chosen_items
 from simsearch.index.importing import import_index
 from simsearch.index.manifest import StoreRecord
 from simsearch.index.stores.base import gather
@@ -257,8 +261,11 @@ def test_items_from_elsewhere_stay(index: Index, tmp_path: Path) -> None:
         labels="a",
     )
     (tmp_path / "x.png").unlink()
+    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
     index.sync()
-    assert sorted(held(index.folder)) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert sorted(held(index.folder)) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    missing = chosen_items(index.items(), index.manifest, missing=True)
+    assert [known.source for known in missing] == [str(tmp_path / "x.png")]
 
 
 def test_a_moved_folder_is_found_where_it_is_said_to_be(index: Index, pictures: Path, tmp_path: Path) -> None:
@@ -276,6 +283,80 @@ def test_a_moved_folder_is_found_where_it_is_said_to_be(index: Index, pictures: 
     with pytest.raises(BadInputError, match="holds no pictures, so nothing would be left"):
         index.sync()
     assert held(index.folder) == BEFORE
+
+
+def test_most_items_do_not_go_without_a_word(pictures: Path, plain_model: Model, tmp_path: Path) -> None:
+    """One of two folders of twelve is on a disk that is not mounted; and then of one that cannot be read."""
+    for number in range(24):
+        write_quadrants(pictures / "ab"[number % 2] / f"x{number}.png", 1 + number, 2, 3, 4)
+    build_index(load_image_folder(pictures, PLAIN, processes=1), plain_model, tmp_path / "index")
+    index = Index.open(tmp_path / "index", threads=1)
+    (pictures / "b").rename(tmp_path / "b")
+    with pytest.raises(BadInputError, match="16 of 30 items of index would go, because") as caught:
+        index.sync()
+    assert caught.value.hint.startswith("is every disk mounted?")
+    assert len(read_items(index.folder, index.manifest)[0].ids) == len(held(index.folder)) == 30
+    assert len(index.plan().gone) == 16
+    outcome = index.sync(losing_most=True)
+    assert (len(outcome.removed), len(index)) == (16, 14)
+
+
+def test_what_cannot_be_read_now_stays(index: Index, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pictures / "a" / "1.png").unlink()
+    look = collection._look_at
+
+    def failing(path: Path, root: Path) -> object:
+        return (
+            collection._unreadable(OSError(5, "Input/output error")) if path.name == "b" else look(path, root)
+        )
+
+    monkeypatch.setattr(collection, "_look_at", failing)
+    outcome = index.sync()
+    assert (outcome.removed, [entry.path for entry in outcome.skipped]) == ((1,), ["b"])
+    assert held(index.folder) == {number: BEFORE[number] for number in (0, 2, 3, 4, 5)}
+
+
+def test_a_new_case_or_unicode_form_of_a_name_is_a_new_name(index: Index, pictures: Path) -> None:
+    write_quadrants(pictures / "a" / "Caf\N{LATIN SMALL LETTER E WITH ACUTE}.png", 9, 0, 9, 0)
+    index.sync()
+    (pictures / "a" / "0.png").rename(pictures / "a" / "0.PNG")
+    (pictures / "b").rename(pictures / "B")
+    (pictures / "a" / "Caf\N{LATIN SMALL LETTER E WITH ACUTE}.png").rename(pictures / "a" / "Cafe\u0301.png")
+    outcome = index.sync()
+    assert (outcome.added, outcome.removed) == ((), ())
+    assert held(index.folder) == {
+        0: ("a/0.PNG", "a"),
+        1: BEFORE[1],
+        **{number: (f"B/{number}.png", "B") for number in (2, 3, 4, 5)},
+        6: ("a/Cafe\u0301.png", "a"),
+    }
+
+
+def test_a_file_that_changes_while_it_is_read_is_taken_the_next_time(
+    index: Index, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.sync()
+    read = reading.read_image_file
+    moving = write_quadrants(pictures / "b" / "moving.png", 9, 0, 9, 0)
+
+    def growing(path: Path) -> bytes:
+        data = read(path)
+        if path == moving:
+            path.write_bytes(data + b"more")
+        return data
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(reading, "read_image_file", growing)
+        with pytest.raises(BadInputError, match=r"moving\.png: it changed while it was read"):
+            index.add([moving], labels="b")
+        write_quadrants(pictures / "b" / "new.png", 9, 9, 9, 0)
+        outcome = index.sync()
+    assert [(entry.path, entry.reason) for entry in outcome.skipped] == [
+        ("b/moving.png", "it changed while it was read")
+    ]
+    assert held(index.folder) == {**BEFORE, 6: ("b/new.png", "b")}
+    index.sync()
+    assert held(index.folder)[7] == ("b/moving.png", "b")
 
 
 def test_an_index_of_no_folder_is_not_synced(
@@ -335,6 +416,15 @@ def test_too_few_items_for_the_index_type_leave_it_as_it_was(
     with pytest.raises(BadInputError, match="FAISS cannot build 'IVF5,Flat'"):
         index.compact()
     assert sorted(held(index.folder)) == [3, 4, 5]
+    index.add([quadrant_image(1, 2, 3, 4)], labels="a")
+    manifest = read_manifest(index.folder)
+    for number in range(5):  # as many come as go, so that there are always too few
+        index.remove([6 + number])
+        index.add([quadrant_image(1, 2, 3, 5 + number)], labels="a")
+        manifest = read_manifest(index.folder)
+        assert [part.count for part in manifest.parts] == [6, 1]
+    assert sorted(held(index.folder)) == [3, 4, 5, 11]
+    assert manifest.factory == "IVF5,Flat"
 
 
 # --- indexes of other kinds
@@ -356,7 +446,8 @@ def test_an_index_of_vectors_without_an_encoder_loses_items_and_takes_no_picture
     assert_tidy(index.folder)
 
 
-def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
+@pytest.mark.skipif(importlib.util.find_spec("pymilvus") is not None, reason="its client is installed")
+def test_an_index_whose_items_a_server_holds_is_not_changed_without_its_client(
     build_toy: Callable[..., Path], toy_gallery: object
 ) -> None:
     folder = build_toy(toy_gallery)
@@ -364,6 +455,7 @@ def test_an_index_whose_items_a_server_holds_is_not_changed_from_here(
     record = StoreRecord("milvus", "http://127.0.0.1:19530", "toy", 0, 5, (0, 1, 2), True)
     served = structs.replace(manifest, files={"encoder": manifest.files["encoder"]}, store=record)
     commit(folder, served)
-    with pytest.raises(BadInputError, match="the index toy is on a Milvus server"):
+    with pytest.raises(MissingExtraError, match="needs pymilvus") as caught:
         Index.open(folder, threads=1).remove([0])
+    assert caught.value.hint == "pip install 'simsearch[scale]'"
     assert read_manifest(folder) == served

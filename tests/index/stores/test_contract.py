@@ -54,7 +54,7 @@ def with_removed(vectors, ids, labels=None, *, factories=("Flat", "Flat")) -> Ve
         None if labels is None else np.concatenate([labels, labels])[order],
         factories=factories,
     )
-    return SegmentedStore(store._parts, gone)
+    return SegmentedStore(store.parts, gone)
 
 
 STORES: dict[str, Make] = {

@@ -12,9 +12,10 @@ import pytest
 from conftest import ROOT
 from numpy.testing import assert_array_equal
 
+from simsearch.index.stores import opening
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.flat import FlatStore
-from simsearch.index.stores.opening import open_store, read_flat
+from simsearch.index.stores.opening import join_flat, open_store, read_flat
 
 COUNT, DIM = 50, 3
 ROWS = np.random.default_rng(0).standard_normal((COUNT, DIM))
@@ -92,3 +93,27 @@ def test_an_opened_flat_index_is_the_exact_store(tmp_path: Path) -> None:
         store = open_store(file, IDS, None, None, dim=DIM)
     assert isinstance(store, FlatStore)
     assert store.is_exact
+
+
+@pytest.mark.parametrize(
+    "gone", [[], [0], [49], [7, 8, 9, 10, 11, 12], list(range(0, 50, 3)), list(range(50))]
+)
+@pytest.mark.parametrize("bytes_at_once", [12, 100, 2**22])
+def test_rows_that_were_removed_are_left_out_while_files_are_read_into_one_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: list[int], bytes_at_once: int
+) -> None:
+    monkeypatch.setattr(opening, "_BLOCK_BYTES", bytes_at_once)
+    path, kept = written(tmp_path / "index", "Flat"), np.delete(np.arange(COUNT), gone)
+    with path.open("rb") as first, path.open("rb") as second:
+        store = join_flat([first, second], [IDS, IDS + 1_000], [IDS % 2, IDS % 2 + 1], [kept, None], dim=DIM)
+    assert store is not None
+    assert_array_equal(store.ids, np.concatenate([IDS[kept], IDS + 1_000]), strict=True)
+    assert_array_equal(store.labels, np.concatenate([IDS[kept] % 2, IDS % 2 + 1]), strict=True)
+    assert_array_equal(store.matrix, np.concatenate([VECTORS[kept], VECTORS]), strict=True)
+
+
+def test_files_of_which_one_is_not_flat_are_not_joined_and_can_be_read_again(tmp_path: Path) -> None:
+    paths = [written(tmp_path / "flat", "Flat"), written(tmp_path / "other", "SQ8")]
+    with paths[0].open("rb") as flat, paths[1].open("rb") as other:
+        assert join_flat([flat, other], [IDS, IDS + 1_000], None, [None, None], dim=DIM) is None
+        assert (flat.tell(), other.tell()) == (0, 0)

@@ -43,6 +43,26 @@ def test_what_is_crossed_out_is_refused_in_words(digit: int, strokes: tuple, pen
     assert raised.value.hint == "write it again, without lines through it"
 
 
+BUNDLE = tuple((45, 120 + shift, 155, 40 + shift) for shift in (0, 15, 30))
+ZIGZAG = tuple((60 + 16 * i, 45 if i % 2 else 155, 76 + 16 * i, 155 if i % 2 else 45) for i in range(5))
+
+
+@pytest.mark.parametrize("strokes", [BUNDLE, ZIGZAG])
+@pytest.mark.parametrize("digit", [0, 2, 3, 5, 8])
+def test_bundles_and_zigzags_of_strokes_cross_out_too(digit: int, strokes: tuple) -> None:
+    with pytest.raises(BadImageError, match="crossed out"):
+        prepare_image(page(digit, 0.05, *strokes))
+
+
+def test_handwriting_enlarged_in_blocks_is_not_taken_for_crossed_out() -> None:
+    """The stairs of its edges were once counted as strokes."""
+    images = load_named("mnist:held-out").images[1000:1500]
+    blocks = [Image.fromarray(image).resize((280, 280), Image.Resampling.NEAREST) for image in images]
+    masks = [np.asarray(picture) > 60 for picture in blocks]
+    found = sum(is_crossed_out(mask[np.ix_(mask.any(axis=1), mask.any(axis=0))]) for mask in masks)
+    assert found <= 1
+
+
 def test_without_the_step_what_can_be_read_of_it_is() -> None:
     assert prepare_image(page(2, 0.08, *CROSS), steps=Steps(crossed=False)).pixels.any()
 

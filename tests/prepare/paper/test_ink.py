@@ -7,7 +7,7 @@ import pytest
 
 from simsearch.prepare.paper.color import best_gray
 from simsearch.prepare.paper.rulings import remove_rulings
-from simsearch.prepare.paper.shapes import is_drawing
+from simsearch.prepare.paper.shapes import find_holes, is_box, is_filled, is_lattice
 from simsearch.prepare.paper.tophat import closing, lay_paper
 
 
@@ -75,6 +75,11 @@ def ellipse(height: int, width: int, thick: float) -> np.ndarray:
     return (np.hypot(y, x) <= 1) & (np.hypot(y, x) > 1 - thick)
 
 
+def is_drawing(crop: np.ndarray, pieces: int = 1) -> bool:
+    holes = find_holes(crop, pieces)
+    return not (is_filled(crop) or is_box(crop, holes) or is_lattice(crop, holes))
+
+
 def test_boxes_blocks_and_lattices_are_no_digits_and_rings_and_bars_may_be() -> None:
     y, x = np.mgrid[:100, :100]
     assert not is_drawing(ring(100, 90, 4))
@@ -82,3 +87,21 @@ def test_boxes_blocks_and_lattices_are_no_digits_and_rings_and_bars_may_be() -> 
     assert not is_drawing((y % 20 < 3) | (x % 20 < 3))
     assert is_drawing(ellipse(100, 60, 0.2))
     assert is_drawing(np.ones((100, 20), bool))
+
+
+def test_tables_are_no_digits_nor_is_a_box_around_a_speck() -> None:
+    table, speck = ring(100, 90, 4), ring(100, 90, 4)
+    table[40:44] = speck[40:44, 40:44] = True
+    assert not is_drawing(table)
+    assert not is_drawing(speck, 2)
+
+
+def test_a_filled_loop_is_a_digit_where_nothing_is_lit_unevenly_and_a_filled_page_is_none() -> None:
+    six = np.zeros((100, 90), bool)
+    six[50:, 10:] = ellipse(50, 80, 1.0)
+    six[:80, :18] = True
+    assert is_filled(six)
+    assert not is_filled(six, blots=True)
+    framed = np.ones((100, 90), bool)
+    framed[20:80, 40:50] = False
+    assert is_filled(framed, blots=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simsearch.index.stores.base import Hits, Ids, Vectors
 from simsearch.index.stores.exact import exact_scores, reaches
+from simsearch.index.stores.milvus.rows import Rows
 
 
 class Candidates(NamedTuple):
@@ -27,11 +28,18 @@ class Candidates(NamedTuple):
             np.array([hit["entity"]["vector"] for hit in hits], np.float32).reshape(len(hits), dim),
         )
 
-    def holds_the_best(self, k: int, asked_for: int) -> bool:
-        """Whether no item beyond these can be among the k best, not even by a tie."""
+    def live(self, rows: Rows) -> Candidates:
+        """Those that are items of an index, under their ids."""
+        if rows.is_plain and (not len(self.ids) or self.ids.max() <= rows.last):
+            return self
+        kept = rows.are_live(self.ids)
+        return Candidates(self.rough[kept], rows.ids_of(self.ids[kept]), self.vectors[kept])
+
+    def holds_the_best(self, k: int, asked_for: int, live: Candidates) -> bool:
+        """Whether no item beyond these can be among the k best of those that are live, not even by a tie."""
         if len(self.ids) < asked_for:
             return True
-        return len(self.ids) > k and not reaches(self.rough[-1:], self.rough[k - 1 : k])[0]
+        return len(live.ids) >= k and not reaches(self.rough[-1:], live.rough[k - 1 : k])[0]
 
     def ordered(self, query: NDArray[np.float32], k: int) -> Hits:
         """The k best of these by exact score, equal ones by id: (k,), or fewer where there are fewer."""

@@ -7,6 +7,7 @@ file, no log and no message.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -28,7 +29,10 @@ WRITE_S = 180.0  # a writer's: a single server that was killed is ready again af
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
 _LEAST_S = 0.5  # in less, no answer comes over a network
 _MOST_TEXT = 2**16 - 1  # bytes of a stored text, the server's own limit
+_STAMP = 128  # bytes of what a file was when it was read
 _COLLECTION_NOT_FOUND, _BAD_PARAMETER = 100, 1100
+_REFUSAL_S = 3.0  # until a refusal of the credentials is believed: a server that starts knows nobody yet
+_NOT_CONNECTED = "Fail connecting"  # how pymilvus begins then
 _REFUSED = ("unauthenticated", "auth check failure", "authorization", "permission", "privilege")
 
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)  # what it has to say is raised, too
@@ -37,14 +41,15 @@ logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)  # what it has to s
 class Server:
     """One server, reached when it is first called, and again after a fork."""
 
-    def __init__(self, uri: str, *, token: str | None = None, timeout: float = READ_S) -> None:
+    def __init__(self, uri: str, *, token: str | None = None, timeout: float | None = None) -> None:
         """Name a server.
 
         :param token: `user:password` or an API key; taken from the environment by default.
-        :param timeout: Seconds that a call may take, all its tries together, unless it says otherwise.
+        :param timeout: Seconds that a call may take, all its tries together, unless it says otherwise; None
+            for those of a reader.
         :raises BadInputError: If this is no server's address.
         """
-        self.uri, self.timeout = check_uri(uri), timeout
+        self.uri, self.timeout = check_uri(uri), READ_S if timeout is None else timeout
         self._token = os.environ.get(TOKEN, "") if token is None else token
         self._client: MilvusClient | None = None
         self._process, self._lock = os.getpid(), threading.Lock()
@@ -58,14 +63,19 @@ class Server:
         :raises NotUsableError: If it refuses the credentials.
         """
         end = time.monotonic() + (self.timeout if within is None else within)
-        pause = _FIRST_PAUSE_S
+        pause, refused_since = _FIRST_PAUSE_S, math.inf
         while True:
             left = end - time.monotonic()
             try:
                 return self._method(method, left)(*args, timeout=max(left, _LEAST_S), **options)
             except Exception as error:  # pymilvus and grpc raise classes of their own
                 self._refuse_for_good(error, args)
-                if end - time.monotonic() < pause + _LEAST_S:
+                now = time.monotonic()
+                is_last = end - now < pause + _LEAST_S
+                refused_since = min(refused_since, now) if _is_refusal(error) else math.inf
+                if now >= refused_since + (0 if is_last else _REFUSAL_S):
+                    raise self._refused() from None
+                if is_last:
                     raise self._unavailable(error) from None
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -107,15 +117,10 @@ class Server:
     def _refuse_for_good(self, error: Exception, args: Sequence[Any]) -> None:
         """Raise what trying again cannot change."""
         code = error.code if isinstance(error, MilvusException) else None
-        text = f"{_text_of(error)} {_text_of(error.__cause__ or error)}".lower()  # of grpc, behind pymilvus
         if code == _COLLECTION_NOT_FOUND:
             raise MissingBundleError(
                 f"the Milvus server at {self.uri} has no collection {args[0] if args else ''}",
                 "build the index again with `simsearch build-index --store milvus`",
-            ) from None
-        if any(word in text for word in _REFUSED):
-            raise NotUsableError(
-                f"the Milvus server at {self.uri} refuses the credentials", f"set {TOKEN} to user:password"
             ) from None
         if code == _BAD_PARAMETER:
             raise BrokenBundleError(
@@ -123,10 +128,16 @@ class Server:
                 "build the index again with `simsearch build-index --store milvus`",
             ) from None
 
-    def _unavailable(self, error: Exception) -> UnavailableError:
-        return UnavailableError(
-            f"the Milvus server at {self.uri} gives no answer: {self._said(error)}", "try again in a minute"
+    def _refused(self) -> NotUsableError:
+        return NotUsableError(
+            f"the Milvus server at {self.uri} refuses the credentials", f"set {TOKEN} to user:password"
         )
+
+    def _unavailable(self, error: Exception) -> UnavailableError:
+        none, said = f"the Milvus server at {self.uri} gives no answer", self._said(error)
+        if said.startswith(_NOT_CONNECTED):  # and goes on about what may be the matter
+            return UnavailableError(none, "is it running, and the address right? try again in a minute")
+        return UnavailableError(f"{none}: {said}", "try again in a minute")
 
     def _said(self, error: Exception) -> str:
         """The first line of what the server or its client said, short, and without the credentials."""
@@ -150,11 +161,18 @@ def make_collection(
     schema.add_field("hash", DataType.INT64)
     schema.add_field("source", DataType.VARCHAR, max_length=_MOST_TEXT)
     schema.add_field("picture", DataType.VARCHAR, max_length=_MOST_TEXT)
+    schema.add_field("stamp", DataType.VARCHAR, max_length=_STAMP)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
     parameters = MilvusClient.prepare_index_params()
     parameters.add_index("vector", metric_type="IP", **index)
     server.call("create_collection", name, schema=schema, num_shards=shards, within=WRITE_S)
     server.call("create_index", name, parameters, within=WRITE_S)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a server says that it does not know these credentials."""
+    text = f"{_text_of(error)} {_text_of(error.__cause__ or error)}".lower()  # of grpc, behind pymilvus
+    return any(word in text for word in _REFUSED)
 
 
 def _text_of(error: BaseException) -> str:

@@ -25,6 +25,7 @@ _BYTES = 2**24  # in one call, of the 64 MiB that the server takes
 _LEAST_INDEXED = 1024  # rows; the server builds no index on a smaller segment, and looks at all of it
 _POLL_S = 0.2
 _ESCAPED = "base64:"  # before a text that the server does not take as it is
+_QUOTED = re.compile(r"[\"'\\]")  # what would have to be escaped in a server's filter
 _FACTORY = re.compile(r"HNSW(\d{1,3})")
 
 
@@ -36,6 +37,7 @@ class Items(NamedTuple):
     vectors: Vectors  # (N, D), unit rows
     sources: Sequence[str]  # N; none where nothing is known of them
     pictures: Sequence[bytes]  # N, packed; none where none are kept
+    stamps: Sequence[str] | None = ()  # N; none where they were no files; None where there is no such column
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,9 @@ def _wait_until(end: float, name: str, *, done: bool = False) -> None:
 
 
 def pack_text(text: str) -> str:
-    """Text as the server takes it: names of files may be no UTF-8, and are then escaped."""
+    """Text as the server takes it, in a filter too: other names of files are escaped."""
     content = text.encode("utf-8", "surrogatepass")
-    plain = not text.startswith(_ESCAPED) and "\0" not in text and content == text.encode("utf-8", "replace")
+    plain = text.isprintable() and not text.startswith(_ESCAPED) and not _QUOTED.search(text)
     return text if plain else _ESCAPED + base64.b64encode(content).decode()
 
 
@@ -196,7 +198,9 @@ def chunks(ids: Ids, size: int) -> Iterator[Ids]:
 
 
 def _row(items: Items, hashes: Ids, row: int) -> dict[str, Any]:
+    stamp = None if items.stamps is None else {"stamp": items.stamps[row] if len(items.stamps) else ""}
     return {
+        **(stamp or {}),
         "id": int(items.ids[row]),
         "label": UNLABELLED if items.labels is None else int(items.labels[row]),
         "hash": int(hashes[row]),

@@ -7,7 +7,8 @@ the cut than it can give, ranges of ids are searched one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,12 +22,13 @@ from simsearch.index.stores.milvus import collection as stored
 from simsearch.index.stores.milvus.candidates import Candidates, best_of
 from simsearch.index.stores.milvus.client import Server
 from simsearch.index.stores.milvus.collection import HASHES, UNLABELLED, IndexType, Items
+from simsearch.index.stores.milvus.reader import LIMIT, MOST_BYTES, Reader
+from simsearch.index.stores.milvus.rows import ABSENT, Rows
 from simsearch.index.stores.milvus.watch import COUNTS, Watch
 
-LIMIT = 2**14  # hits or rows in one answer of the server
 _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
 _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose proposals are approximate
-_MOST_BYTES = 2**25  # in one answer
+_SOURCES = 256  # looked for at once
 _SIDE_BY_SIDE = 8  # searches of different classes
 _LAST_ID = 2**63 - 1
 
@@ -44,19 +46,29 @@ class MilvusStore:
         last: int,
         classes: Sequence[int],
         factory: str = "Flat",
+        rows: Rows | None = None,
+        numbers: Sequence[int] | None = None,
     ) -> None:
         """Read a collection.
 
-        :param count: How many items it holds with ids up to `last`; it answers while they are all served.
-        :param classes: The numbers of the classes that have an item; none without labels.
+        :param count: How many items it holds in rows up to `last`; it answers while all these are served.
+        :param classes: The classes that have an item; none without labels.
+        :param rows: Which rows are items, where not all up to `last` are under their own numbers.
+        :param numbers: What the collection calls each class; None for 0, 1, ...
         """
         self.server, self.name = server, name
-        self._dim, self._last, self._classes = dim, last, tuple(sorted(map(int, classes)))
+        self._dim, self._classes = dim, tuple(sorted(map(int, classes)))
+        self._items = count
+        self._read = Reader(server, name, dim, rows or Rows(last), numbers)
         self._index = IndexType(factory)
-        self._level = "Bounded"  # forty times as fast as Strong
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, "milvus")
-        self._watch = Watch(self._lowest_count, count)
+        self._watch = Watch(self._lowest_count, count + len(self._read.rows.removed))
         self._replicas = 0  # not asked yet
+
+    @property
+    def rows(self) -> Rows:
+        """Which rows of the collection are items."""
+        return self._read.rows
 
     @property
     def dim(self) -> int:
@@ -74,13 +86,16 @@ class MilvusStore:
         return self._classes
 
     def __len__(self) -> int:
-        return self._watch.expected
+        return self._items
 
     def count(self, label: int | None = None) -> int:
         """Number of stored vectors, or of those in a class."""
         if label is None:
             return len(self)
-        found = self._count(f"label == {int(label)}") if label >= 0 else 0
+        found = sum(
+            self._read.count(f"label == {number} and id <= {self.rows.last}") - self._read.lost_of(number)
+            for number in self._read.stored_numbers([label])
+        )
         self._watch.confirm()
         return found
 
@@ -91,10 +106,10 @@ class MilvusStore:
         check_queries(queries, self.dim, k)
         where, total = "", len(self)
         if classes is not None:
-            numbers = sorted({int(number) for number in classes if number >= 0})
+            numbers = sorted(self._read.stored_numbers(classes))
             where = f"label in {numbers}"
             known = numbers and len(queries) and k < self._most_hits  # by what is found
-            total = k + 1 if known else self._count(where) if numbers else 0
+            total = k + 1 if known else self._read.count(where) if numbers else 0
         hits = self._nearest(queries, min(k + (left_out is not None), total), where)
         self._watch.confirm()
         return hits if left_out is None else leave_out(hits, left_out, min(k, hits.ids.shape[1]))
@@ -107,8 +122,9 @@ class MilvusStore:
         fetch = k + (left_out is not None)
 
         def inside(number: int) -> Hits:
-            empty = Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-            found = self._nearest(queries, fetch, f"label == {int(number)}") if number >= 0 else empty
+            found = Hits(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+            for stored_as in self._read.stored_numbers([number]):
+                found = self._nearest(queries, fetch, f"label == {stored_as}")
             return widen(found, k) if left_out is None else leave_out(found, left_out, k)
 
         found = list(self._pool.map(inside, classes))
@@ -129,15 +145,18 @@ class MilvusStore:
 
         :raises ValueError: If an id is not stored.
         """
-        wanted = np.unique(ids)
-        rows: dict[int, dict[str, Any]] = {}
-        for part in stored.chunks(wanted[wanted >= 0], self._page):
-            found = self._query(f"id in {part.tolist()}", columns)
-            rows.update((int(row["id"]), row) for row in found)
-        self._watch.confirm()
-        if len(rows) < len(wanted):
+        found = self.existing(ids, columns)
+        if not found.keys() >= set(ids.tolist()):
             raise ValueError("an id is not stored")
-        return [rows[int(item)] for item in ids]
+        return [found[item] for item in ids.tolist()]
+
+    def existing(self, ids: Ids, columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+        """These columns of the items of these ids, by id, those that there are."""
+        wanted = np.unique(self.rows.rows_of(ids))
+        rows = self._read.fetch(wanted[wanted != ABSENT], columns)
+        self._watch.confirm()
+        items = self.rows.ids_of(np.array(list(rows), np.int64)).tolist()
+        return {item: {**row, "id": item} for item, row in zip(items, rows.values(), strict=True)}
 
     def scan(self, after: int = -1) -> Iterator[Block]:
         """Everything with an id above `after`, in blocks; see `VectorStore.scan`."""
@@ -146,28 +165,52 @@ class MilvusStore:
 
     def scan_records(self, columns: Sequence[str], after: int = -1) -> Iterator[list[dict[str, Any]]]:
         """These columns of everything with an id above `after`, in blocks, in ascending order of id."""
-        after = max(after, -1)
-        while rows := self._query(f"id > {after}", columns, limit=self._page):
+        at, ended = max(after, -1), False
+        while not ended:
+            found = self._read.query(f"id > {at} and id <= {self.rows.last}", columns, limit=self._read.page)
             self._watch.confirm()
-            rows.sort(key=lambda row: int(row["id"]))
-            yield rows
-            after = int(rows[-1]["id"])
+            ended = not found
+            end = self.rows.last if ended else max(int(row["id"]) for row in found)
+            rows = self._read.live(found, own=True)
+            elsewhere = self.rows.items[(self.rows.items > at) & (self.rows.items <= end)]
+            for part in stored.chunks(elsewhere, self._read.page):
+                rows += self.records(part, columns)
+            if rows:
+                yield sorted(rows, key=lambda row: int(row["id"]))
+            at = end
+
+    def of_sources(self, sources: Collection[str]) -> set[str]:
+        """Those of these sources that an item has."""
+        packed = {stored.pack_text(source): source for source in sources}
+        texts, found = list(packed), set[str]()
+        for start in range(0, len(texts), _SOURCES):
+            where = f"source in {json.dumps(texts[start : start + _SOURCES], ensure_ascii=False)}"
+            found |= {packed[row["source"]] for row in self._read.live(self._read.query(where, ("source",)))}
         self._watch.confirm()
+        return found
+
+    def after_last(self) -> Ids:
+        """Rows of changes that were not committed, ascending, (n,)."""
+        parts, at = [np.empty(0, np.int64)], self.rows.last
+        while found := self._read.query(f"id > {at}", (), limit=self._read.page, level="Strong"):
+            parts.append(np.sort(np.array([row["id"] for row in found], np.int64)))
+            at = int(parts[-1][-1])
+        return np.concatenate(parts)
 
     def sample(self, count: int, seed: int = 0) -> Block:
         """At most `count` items, the same for the same seed: those whose hashes follow a random one."""
         count = min(count, len(self))
         start = at = int(np.random.default_rng(seed).integers(HASHES))
-        width = max(1, HASHES * min(self._page // 2, count + _OVERFETCH) // max(1, len(self)))
+        width = max(1, HASHES * min(self._read.page // 2, count + _OVERFETCH) // max(1, len(self)))
         rows: list[dict[str, Any]] = []
         while at < start + HASHES and len(rows) < count:
             end = min(at + width, start + HASHES, HASHES if at < HASHES else 2 * HASHES)
             inside = f"hash >= {at % HASHES} and hash < {(end - 1) % HASHES + 1}"
-            found = self._query(inside, ("label", "hash", "vector"), limit=LIMIT)
+            found = self._read.query(inside, ("label", "hash", "vector"), limit=LIMIT)
             if len(found) == LIMIT:
                 width //= 2
                 continue
-            rows += sorted(found, key=lambda row: (row["hash"], row["id"]))
+            rows += sorted(self._read.live(found), key=lambda row: (row["hash"], row["id"]))
             at = end
         self._watch.confirm()
         return self._block(sorted(rows[:count], key=lambda row: int(row["id"])))
@@ -175,16 +218,18 @@ class MilvusStore:
     def upsert(self, items: Items) -> None:
         """Store items, in place of those of the same ids; `finish` and `expect` tell when they are there."""
         stored.upsert(self.server, self.name, items)
-        self._level = "Session"  # which waits for one's own writes, and for no others
+        self._read.level = "Session"  # which waits for one's own writes, and for no others
 
     def remove(self, ids: Ids) -> None:
         """Delete the items of these ids."""
         stored.remove(self.server, self.name, ids)
-        self._level = "Strong"  # the server does not say when it deleted, as it does of what it stored
+        self._read.level = "Strong"  # the server does not say when it deleted, as it does of what it stored
 
     def expect(self, count: int, last: int, classes: Sequence[int]) -> None:
         """Answer from now on as a store that holds this."""
-        self._watch.expected, self._last, self._classes = count, last, tuple(sorted(map(int, classes)))
+        self._items, self._classes = count, tuple(sorted(map(int, classes)))
+        self._read.rows = Rows(last)
+        self._watch.expected = count
 
     def served(self) -> int:
         """How many items are served now, by the copy that serves fewest."""
@@ -201,12 +246,7 @@ class MilvusStore:
 
     @property
     def _most_hits(self) -> int:
-        return min(LIMIT, _MOST_BYTES // self._row_bytes)
-
-    @property
-    def _page(self) -> int:
-        """Rows with all their columns in one answer."""
-        return max(1, min(LIMIT // 2, _MOST_BYTES // (4 * self.dim + 2**12)))
+        return min(LIMIT, MOST_BYTES // self._row_bytes)
 
     def _block(self, rows: list[dict[str, Any]]) -> Block:
         labels = np.array([row["label"] for row in rows], np.int64)
@@ -216,34 +256,15 @@ class MilvusStore:
             vectors=np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), self.dim),
         )
 
-    def _query(self, where: str, columns: Sequence[str], limit: int | None = None) -> list[dict[str, Any]]:
-        more = {} if limit is None else {"limit": limit}
-        return list(
-            self.server.call(
-                "query",
-                self.name,
-                filter=where,
-                output_fields=["id", *columns],
-                consistency_level=self._level,
-                **more,
-            )
-        )
-
-    def _count(self, where: str = "") -> int:
-        found = self.server.call(
-            "query", self.name, filter=where, output_fields=["count(*)"], consistency_level=self._level
-        )
-        return int(found[0]["count(*)"])
-
     def _lowest_count(self) -> int:
         """The lowest of several counts of what is served, by all copies of the collection."""
         self._replicas = self._replicas or self.server.replicas(self.name)
         times = COUNTS * self._replicas if self._replicas > 1 else 1
-        found = min(self._pool.map(lambda _: self._count(), range(times)))
+        found = min(self._pool.map(lambda _: self._read.count(), range(times)))
         if found <= self._watch.expected:
             return found
         return min(
-            self._pool.map(lambda _: self._count(f"id <= {self._last}"), range(times))
+            self._pool.map(lambda _: self._read.count(f"id <= {self.rows.last}"), range(times))
         )  # others add to it
 
     def _nearest(self, queries: Vectors, k: int, where: str) -> Hits:
@@ -255,11 +276,14 @@ class MilvusStore:
             fetch = min(fetch, self._most_hits)
             again = []
             for place, found in zip(pending, self._ask(queries[pending], fetch, where), strict=True):
-                whole = not self.is_exact or found.holds_the_best(k, fetch)
+                live = found.live(self.rows)
+                enough = not self.is_exact and len(live.ids) >= k
+                whole = enough or found.holds_the_best(k, fetch, live)
                 if not whole and fetch < self._most_hits:
                     again.append(place)
                     continue
-                best = found.ordered(queries[place], k) if whole else self._divided(queries[place], k, where)
+                is_best = whole or not self.is_exact
+                best = live.ordered(queries[place], k) if is_best else self._divided(queries[place], k, where)
                 hits.scores[place, : len(best.ids)], hits.ids[place, : len(best.ids)] = best
             pending, fetch = np.array(again, np.int64), fetch * 4
         columns = int((hits.ids != NOTHING).any(0).sum()) if len(queries) else k
@@ -273,7 +297,7 @@ class MilvusStore:
             low, high = ranges.pop()
             inside = f"id > {low} and id <= {high}" + (f" and {where}" if where else "")
             (found,) = self._ask(query[None], self._most_hits, inside)
-            better = best_of(best, found.ordered(query, k), k)
+            better = best_of(best, found.live(self.rows).ordered(query, k), k)
             full = len(found.ids) == self._most_hits
             if full and (len(better.ids) < k or reaches(found.rough[-1:], better.scores[-1:])[0]):
                 middle = int(np.sort(found.ids)[len(found.ids) // 2])
@@ -284,7 +308,7 @@ class MilvusStore:
 
     def _ask(self, queries: Vectors, fetch: int, where: str) -> Iterator[Candidates]:
         """What the server proposes to each query, at most `fetch` items, in answers of bounded size."""
-        step = max(1, _MOST_BYTES // (fetch * self._row_bytes))
+        step = max(1, MOST_BYTES // (fetch * self._row_bytes))
         for start in range(0, len(queries), step):
             found = self.server.call(
                 "search",
@@ -295,6 +319,6 @@ class MilvusStore:
                 filter=where,
                 output_fields=["vector"],
                 search_params=self._index.searching(fetch),
-                consistency_level=self._level,
+                consistency_level=self._read.level,
             )
             yield from (Candidates.of(hits, self.dim) for hits in found)
