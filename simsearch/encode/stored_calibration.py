@@ -18,7 +18,6 @@ from simsearch.stats.calibration import (
     Threshold,
 )
 from simsearch.stats.novelty import FEATURES
-from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 
 _STORED_NAMES = {"novelty": "familiarity"}  # what files call what the code has another word for
 _MOST_LEVELS = 1_000
@@ -35,17 +34,11 @@ class _Posterior(msgspec.Struct, frozen=True):
     lapse: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrations of before had none
 
 
-class _Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    dim: int
-    vectors: bytes  # Base64
-
-
 class _Familiarity(msgspec.Struct, frozen=True):
     weights: dict[str, Finite]
     bias: Finite
     levels: _Levels
     values: _Levels
-    bank: _Bank | None = None
 
     def __post_init__(self) -> None:
         if len(self.levels) != len(self.values) or (self.levels[0], self.levels[-1]) != (0.0, 1.0):
@@ -53,8 +46,7 @@ class _Familiarity(msgspec.Struct, frozen=True):
         for levels in (self.levels, self.values):
             if any(later < earlier for earlier, later in itertools.pairwise(levels)):
                 raise ValueError("the calibration cannot be used: its levels do not ascend")
-        known = FEATURES if self.bank is None else (*FEATURES, BANK_FEATURE)
-        if not set() < set(self.weights) <= set(known):
+        if not set() < set(self.weights) <= set(FEATURES):
             raise ValueError(
                 "the calibration cannot be used: it rests on features that this simsearch does not know"
             )
@@ -94,7 +86,6 @@ class PairScaled:
 def restore_calibration(fields: dict[str, Any], *, optional: bool = False) -> None:
     """Put records in the places of a document's `projection` and `calibration`, as far as it has them.
 
-    :param fields: Its `dim`, where it has a calibration, is the length of the vectors.
     :param optional: Whether there may be no projection: of a model that was not trained on pairs.
     :raises ValueError: If they are none, naming what is wrong.
     """
@@ -102,20 +93,15 @@ def restore_calibration(fields: dict[str, Any], *, optional: bool = False) -> No
         line = record_of(_Line, fields["projection"], "projection")
         fields["projection"] = PlattScaling(line.weight, line.bias)
     if fields.get("calibration") is not None:
-        calibration = _restored(record_of(_Calibration, fields["calibration"], "calibration"))
-        bank = calibration.novelty.bank
-        if bank is not None and bank.dim != fields.get("dim"):
-            raise ValueError("the calibration cannot be used: it is of vectors of another length")
-        fields["calibration"] = calibration
+        fields["calibration"] = _restored(record_of(_Calibration, fields["calibration"], "calibration"))
 
 
 def _restored(stored: _Calibration) -> Calibration:
     line, test = stored.pairs, stored.familiarity
-    bank = None if test.bank is None else OutlierBank(test.bank.dim, test.bank.vectors)
     return Calibration(
         pairs=PlattScaling(line.weight, line.bias),
         classes=ClassPosterior(stored.classes.weight, stored.classes.lapse),
-        novelty=NoveltyTest(test.weights, test.bias, test.levels, test.values, bank),
+        novelty=NoveltyTest(test.weights, test.bias, test.levels, test.values),
         thresholds={name: Threshold(kept.value, kept.target) for name, kept in stored.thresholds.items()},
         fitted_on=stored.fitted_on,
         gallery=stored.gallery,
@@ -127,6 +113,4 @@ def store_calibration(calibration: Calibration) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(calibration)
     if not calibration.classes.lapse:
         del fields["classes"]["lapse"]  # as before there was one
-    if calibration.novelty.bank is None:
-        del fields["novelty"]["bank"]  # which earlier versions did not have
     return {_STORED_NAMES.get(name, name): value for name, value in fields.items()}

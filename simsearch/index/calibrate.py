@@ -38,15 +38,12 @@ from simsearch.stats.calibration import (
 from simsearch.stats.checking import check_posterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
-from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
 ByIds: TypeAlias = Callable[[Ids], Images]
 PAIRS = 200_000
 OUTLIERS = 200  # of each kind
-_BANK_SHARE = 4  # as many outliers again are kept as a quarter of those that the weights are fitted to
-_COLUMNS = (*FEATURES, BANK_FEATURE)
 PRECISION = 0.99
 FALSE_REJECT = 0.01
 _MOST_POSTERIOR_ECE = 0.02  # beyond what chance alone makes of so many images
@@ -92,7 +89,6 @@ class _Gallery:
 class Asked:
     """What asking about known pictures, each without itself, gave."""
 
-    vectors: Vectors  # (Q, D)
     means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
     features: Features
 
@@ -182,13 +178,12 @@ def fit_calibration(
     asked = ask(nearest, vectors, images, ids)
     made, unlike_vectors = encode_some(encoder, make_outliers(images, labels, outliers, seed=seed))
     unlike = ask(nearest, unlike_vectors, made, None).features
-    others = make_outliers(images, labels, max(1, outliers // _BANK_SHARE), seed=seed + 1)
-    bank = OutlierBank.of(encode_some(encoder, others)[1])
-    columns = (_columns(asked.features, vectors, bank), _columns(unlike, unlike_vectors, bank))
-    truth = np.arange(len(images) + len(made)) < len(images)
-    line = fit_logistic(np.concatenate(columns), truth, balanced=True)
-    weights = dict(zip(_COLUMNS, line.weights.tolist(), strict=True))
-    untuned = NoveltyTest(weights, line.bias, (), (), bank)
+    line = fit_logistic(
+        np.concatenate([_columns(asked.features), _columns(unlike)]),
+        np.arange(len(images) + len(made)) < len(images),
+        balanced=True,
+    )
+    untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
     return _fit_to(
         _Gallery.of(store),
         labels,
@@ -253,7 +248,7 @@ def suit_gallery(
         test, because = NoveltyTest({"best": 1.0}, 0.0, (), ()), "fitted to it"
     else:
         test = calibration.novelty
-        shares = test.p_value(test.logit(asked.features, asked.vectors))
+        shares = test.p_value(test.logit(asked.features))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
         scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
@@ -312,7 +307,7 @@ def _fit_to(
     scores, same = _score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
-    logits = test.logit(asked.features, asked.vectors)
+    logits = test.logit(asked.features)
     return Calibration(
         pairs=fit_platt_scaling(scores, same),
         classes=fit_posterior(asked.means, columns[rows]),
@@ -350,10 +345,9 @@ def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own
         tops = np.array(nearest.classes)[means.argmax(axis=1)]
         shown = None if pictures is None else pictures[part]
         like = nearest.like_top(compared, tops, items)
-        parts.append(Asked(vectors[part], means, nearest.features(like, vectors[part], shown)))
+        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
     names = parts[0].features
     return Asked(
-        np.concatenate([asked.vectors for asked in parts]),
         np.concatenate([asked.means for asked in parts]),
         {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
     )
@@ -367,9 +361,8 @@ def _mean(hits: Hits) -> NDArray[np.float64]:
     return mean
 
 
-def _columns(features: Features, vectors: Vectors, bank: OutlierBank) -> NDArray[np.float64]:
-    by_name = {**features, BANK_FEATURE: bank.feature(vectors)}
-    return np.stack([by_name[name] for name in _COLUMNS], axis=1).astype(np.float64)
+def _columns(features: Features) -> NDArray[np.float64]:
+    return np.stack([features[name] for name in FEATURES], axis=1).astype(np.float64)
 
 
 def _score_pairs(

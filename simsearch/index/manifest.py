@@ -254,7 +254,7 @@ def _restore_segments(fields: dict[str, Any]) -> None:
 
     :raises ValueError: If they are none.
     """
-    model = {"calibration": fields.get("model_calibration"), "dim": fields.get("dim")}
+    model = {"calibration": fields.get("model_calibration")}
     restore_calibration(model)
     fields["model_calibration"] = model["calibration"]
     segments: list[dict[str, Any]] = record_of(list, fields.get("segments", []), "segments")

@@ -298,9 +298,7 @@ class Searcher:
             np.stack(list(pictures.values())) if self.bundle.keeps_digits else None,
         )
         test = calibration.novelty
-        for row, share in zip(
-            asked, test.p_value(test.logit(features, vectors[asked])).tolist(), strict=True
-        ):
+        for row, share in zip(asked, test.p_value(test.logit(features)).tolist(), strict=True):
             shares[row] = share
         return shares
 

@@ -9,6 +9,5 @@ reliability.py    how right probabilities are
 checking.py       whether a posterior holds on what it was not fitted on
 class_ranking.py  nearest items of each class -> class ranking
 novelty.py        what tells the known from the unknown
-outlier_bank.py   vectors of outliers, that it is told by too
 label_errors.py   confident learning over neighbors
 """

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simsearch.stats.novelty import Features
-from simsearch.stats.outlier_bank import BANK_FEATURE, OutlierBank
 
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 # Labeled images that are not alone in their class:
@@ -90,16 +89,9 @@ class NoveltyTest:
     bias: float
     levels: tuple[float, ...]  # ascending shares of known pictures, from 0 to 1
     values: tuple[float, ...]  # the logits below which these shares lie, ascending
-    bank: OutlierBank | None = None  # that gives one more feature; absent in calibrations before 0.2.0
 
-    def logit(self, features: Features, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The logit of each picture, float64 (Q,).
-
-        :param features: Of its neighbors, each (Q,).
-        :param vectors: Unit rows, float32 (Q, D).
-        """
-        if self.bank is not None:
-            features = {**features, BANK_FEATURE: self.bank.feature(vectors)}
+    def logit(self, features: Features) -> NDArray[np.float64]:
+        """The logit of each picture, float64 (Q,), from its features, each (Q,)."""
         columns = np.stack([np.asarray(features[name], np.float64) for name in self.weights])  # (E, Q)
         return self.bias + np.array(list(self.weights.values())) @ columns
 

@@ -42,6 +42,7 @@ ROWS = {
     "without any distortion": ("elastic=0", *NO_PEN, *NO_POSITION),
     "without elastic distortion": ("elastic=0",),
     "without thickness, blur and perspective": NO_PEN,
+    "with faults of preparation in a quarter of the images": ("remains=0.25",),
     "float32 instead of bfloat16": ("precision=float32",),
 }
 

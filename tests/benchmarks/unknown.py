@@ -35,7 +35,6 @@ from results import uci_digits
 from simsearch.data.corruptions import corrupt_images
 from simsearch.data.datasets import load_split
 from simsearch.data.splits import Split
-from simsearch.encode.encoder import Vectors
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.errors import BadImageError
 from simsearch.index.calibrate import ask, encode_some, fit_calibration, validation_split
@@ -88,7 +87,7 @@ def main() -> None:
     top = measure_reliability(np.minimum(posterior.max(axis=1), 1), right)
     print(f"top class right {right.mean():.4f}, ECE of its posterior {top.ece:.4f}")
 
-    digits = Measured(calibration, asked.features, vectors[rows])
+    digits = Measured(calibration, asked.features)
     print(f"{'':34s} number  AUROC  taken for known at         best cosine alone")
     print(f"{'':34s}                1 % rejected   stored      AUROC  at 1 %")
     print(f"{'test digits':34s} {len(digits):6,} {'':6s} {0.99:9.3f} {digits.stored:14.3f}", flush=True)
@@ -96,7 +95,7 @@ def main() -> None:
     makers = {"corrupted validation digits": lambda _: corrupt_images(held_out), **out_of_distribution.KINDS}
     for name, make in makers.items():
         images, found = encode_some(encoder, make(chosen.most))
-        kind = Measured(calibration, ask(neighborhood, found, images, None).features, found)
+        kind = Measured(calibration, ask(neighborhood, found, images, None).features)
         alone = (kind.best.auroc(digits.best), kind.best.known(0.01, digits.best))
         print(
             f"{name:34s} {len(kind):6,} {kind.auroc(digits):6.3f} {kind.known(0.01, digits):9.3f}"
@@ -108,7 +107,7 @@ def main() -> None:
         """Which pictures are known where 1 % of the test digits is not, and the class that each shows."""
         found = encoder.encode(images)
         asked = ask(neighborhood, found, images, None)
-        kind = Measured(calibration, asked.features, found)
+        kind = Measured(calibration, asked.features)
         return kind.values >= np.quantile(digits.values, 0.01), asked.means.argmax(axis=1)
 
     uci = uci_digits()
@@ -146,13 +145,13 @@ def on_paper(
 class Measured:
     """The familiarity of pictures of one kind."""
 
-    def __init__(self, calibration: Calibration, features: Features, vectors: Vectors) -> None:
+    def __init__(self, calibration: Calibration, features: Features) -> None:
         test = calibration.novelty
-        self.values: Values = test.logit(features, vectors)
+        self.values: Values = test.logit(features)
         self.stored = float(np.mean(test.p_value(self.values) >= calibration.thresholds[UNKNOWN].value))
         if len(test.weights) > 1:
             alone = replace(test, weights={"best": 1.0}, bias=0.0)
-            self.best = Measured(replace(calibration, novelty=alone), features, vectors)
+            self.best = Measured(replace(calibration, novelty=alone), features)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -2,16 +2,13 @@
 
 import json
 import math
-import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from toys import TOY_CALIBRATION
 
 from simsearch.encode.stored_calibration import restore_calibration, store_calibration
 from simsearch.stats.calibration import ClassPosterior, PlattScaling
-from simsearch.stats.outlier_bank import OutlierBank
 
 
 def stored(**changes):
@@ -70,47 +67,6 @@ def test_a_field_of_later_is_let_pass():
     fields = {"calibration": stored(later=1)}
     restore_calibration(fields)
     assert fields == {"calibration": TOY_CALIBRATION}
-
-
-def with_bank(dim=2, **changes):
-    bank = OutlierBank.of(np.eye(2, dtype=np.float32))
-    test = replace(TOY_CALIBRATION.novelty, weights={"outliers": 1.0, "best": 2.0}, bank=bank)
-    kept = json.loads(json.dumps(store_calibration(replace(TOY_CALIBRATION, novelty=test))))
-    kept["familiarity"]["bank"].update(changes)
-    return test, {"dim": dim, "calibration": kept}
-
-
-def test_a_bank_of_outliers_comes_back_as_it_was():
-    test, fields = with_bank()
-    assert fields["calibration"]["familiarity"]["bank"]["vectors"] == "ADwAAAAAADw="  # 1, 0, 0, 1
-    restore_calibration(fields)
-    assert fields["calibration"].novelty == test
-    query = np.array([[0.6, 0.8]], np.float32)
-    known = {"best": np.array([0.8], np.float32)}
-    logit = fields["calibration"].novelty.logit(known, query)
-    assert logit.tolist() == pytest.approx([-2.0 + 2 * 0.8 - 0.7])
-
-
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"dim": 3}, "it is of vectors of another length"),
-        ({"vectors": "!"}, "calibration.familiarity.bank.vectors"),
-        ({"vectors": "ADwAADw="}, "its outliers have another size than it says"),
-        ({"vectors": "AH4AfgB+AH4="}, "its outliers are no finite numbers"),
-        ({"later": 1}, "calibration.familiarity.bank has the unknown field 'later'"),
-    ],
-)
-def test_a_bank_that_cannot_be_used_is_refused(changes, what):
-    dim = changes.pop("dim", 2)
-    _, fields = with_bank(dim, **changes)
-    with pytest.raises(ValueError, match=re.escape(what)):
-        restore_calibration(fields)
-
-
-def test_the_feature_of_a_bank_needs_a_bank():
-    with pytest.raises(ValueError, match="features that this simsearch does not know"):
-        restore_calibration({"calibration": stored(**familiarity(weights={"outliers": 1.0}))})
 
 
 @pytest.mark.parametrize(
