@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from simsearch.data.decoding import decode_files, while_released
+from simsearch.data.folders import path_text
 from simsearch.data.vector_tables import VectorTable
 from simsearch.documents import installed_versions
 from simsearch.encode.absent import foreign_fingerprint
@@ -95,7 +96,7 @@ def _write(
         classes=table.classes,
         versions=installed_versions(*_LIBRARIES),
         files=segment.files,
-        root=None if root is None else str(root.resolve()),
+        root=None if root is None else path_text(root.resolve()),
         calibration=suit_gallery(None, store, None),
     )
     commit(folder, manifest)
