@@ -102,8 +102,8 @@ def end_at_once(end: SystemExit) -> None:
 
     What was registered to be done at the end is done. Where there are other threads, an output that cannot be
     flushed, or an exit code in words, nothing happens, and Python ends in its own way. Not so after a signal:
-    `python -m` ends itself by SIGINT, whatever the exit code, if a Ctrl-C met code that was given to `exec`
-    as text, as that of every dataclass is.
+    nobody waits for what other threads are at, and `python -m` would end itself by SIGINT, whatever the exit
+    code, if a Ctrl-C met code that was given to `exec` as text, as that of every dataclass is.
     """
     signalled = end.code in (INTERRUPTED, TERMINATED, HUNG_UP)
     if not isinstance(end.code, int | None) or (threading.active_count() > 1 and not signalled):
@@ -113,7 +113,8 @@ def end_at_once(end: SystemExit) -> None:
     if run_registered is None or end_threads is None:
         return
     try:
-        end_threads()
+        if not signalled:
+            end_threads()
         run_registered()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Generic, Protocol, TypeAlias, TypeVar
@@ -26,6 +27,7 @@ from simsearch.prepare.inputs import Picture
 from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, joined, parted, picture_fields, picture_of
 
 Decoded = TypeVar("Decoded")  # what is made of a file, such as uint8 pixels
+Entry = TypeVar("Entry")
 Prepare: TypeAlias = Callable[[Path], Decoded]  # importable by its name; raises BadImageError
 
 _FIRST = 64  # files that are decoded here, to see how long they take
@@ -94,6 +96,22 @@ def decode_files(
     else:
         with Decoders(prepare, processes, codec) as decoders:
             yield from decoders.decode(rest, max(1, min(_MOST_FILES, int(_CHUNK_SECONDS / each))))
+
+
+def while_released(
+    found: Iterator[Entry], released: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Entry]:
+    """Entries, each waited for in such a block: there signals that are held otherwise raise at once.
+
+    A decoder may take seconds, here or in another process, and nothing is written meanwhile.
+    """
+    while True:
+        with released():
+            try:
+                entry = next(found)
+            except StopIteration:
+                return
+        yield entry
 
 
 def _cores() -> int:

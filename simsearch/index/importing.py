@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from simsearch.data.decoding import decode_files
+from simsearch.data.decoding import decode_files, while_released
+from simsearch.data.folders import path_text
 from simsearch.data.vector_tables import VectorTable
 from simsearch.documents import installed_versions
 from simsearch.encode.absent import foreign_fingerprint
 from simsearch.errors import BadInputError
+from simsearch.files import HeldSignals
 from simsearch.index.bundle import commit
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.change.guard import writing
@@ -59,12 +62,7 @@ def import_index(
     with explained():
         check_factory(factory, table.vectors.shape[1])
     with writing(folder) as signals:
-
-        def heed_and_report(count: int) -> None:
-            signals.heed()
-            on_progress(count)
-
-        shown = _pictures(table, root, processes, heed_and_report)
+        shown = _pictures(table, root, processes, on_progress, signals)
         return _write(table, shown, folder, dataset, model, root, factory)
 
 
@@ -98,21 +96,24 @@ def _write(
         classes=table.classes,
         versions=installed_versions(*_LIBRARIES),
         files=segment.files,
-        root=None if root is None else str(root.resolve()),
+        root=None if root is None else path_text(root.resolve()),
         calibration=suit_gallery(None, store, None),
     )
     commit(folder, manifest)
     return manifest
 
 
-def _pictures(table: VectorTable, root: Path | None, processes: int, on_progress: Progress) -> SmallPictures:
+def _pictures(
+    table: VectorTable, root: Path | None, processes: int, on_progress: Progress, signals: HeldSignals
+) -> SmallPictures:
     """Small pictures of the files that the sources name; gray where there is none."""
     if root is None:
         content, ends = SmallPictures.pack([_NO_PICTURE])
         return SmallPictures(content * len(table.ids), ends[0] * np.arange(1, len(table.ids) + 1))
     files = [_below(root, source) for source in table.sources]
-    found = decode_files(files, partial(_small, _SHOWN), processes=processes)
-    return SmallPictures(*SmallPictures.pack(_or_gray(found, on_progress)))
+    with closing(decode_files(files, partial(_small, _SHOWN), processes=processes)) as decoded:
+        found = while_released(decoded, signals.released)
+        return SmallPictures(*SmallPictures.pack(_or_gray(found, on_progress)))
 
 
 def _or_gray(found: Iterable[Picture | str], on_progress: Progress) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 import msgspec
@@ -294,6 +295,12 @@ def _check(manifest: Manifest) -> None:
         raise ValueError(f"it holds {manifest.dtype} vectors under {manifest.metric}")
     if manifest.effort is not None and not 0 < manifest.effort <= _MOST_EFFORT:
         raise ValueError(f"effort is {manifest.effort!r}")
+    if len(set(manifest.classes)) < len(manifest.classes):
+        raise ValueError("it names a class twice")
+    root = manifest.root
+    is_absolute = root is None or PurePosixPath(root).is_absolute() or PureWindowsPath(root).is_absolute()
+    if not is_absolute or (root is not None and not root.isprintable()):
+        raise ValueError("its root is no absolute path")
     if manifest.store is not None:
         _check_store(manifest, manifest.store)
         return

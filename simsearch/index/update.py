@@ -273,8 +273,9 @@ class _Writer:
     ) -> tuple[list[Segment], tuple[Skipped, ...]]:
         segments: list[Segment] = []
         skipped: list[Skipped] = []
+        released = self.signals.released
         for chunk in encode_files(
-            files, self._encoder(), processes=processes, on_progress=on_progress, heed=self.signals.heed
+            files, self._encoder(), processes=processes, on_progress=on_progress, released=released
         ):
             skipped += chunk.skipped
             if len(chunk.vectors):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -80,8 +81,11 @@ def answer_queries(
     """
     searcher.check_labels(labels)
 
+    ended = threading.Event()
+
     def prepare(part: list[Query]) -> list[Prepared]:
-        return [prepare_query(searcher, query, preprocess, invert) for query in part]
+        wanted = itertools.takewhile(lambda _: not ended.is_set(), part)
+        return [prepare_query(searcher, query, preprocess, invert) for query in wanted]
 
     def ask(batch: list[Query], prepared: list[Prepared]) -> list[Outcome]:
         return answer_prepared(
@@ -93,11 +97,17 @@ def answer_queries(
     if len(first) < 2:  # starting threads would take longer
         yield from ask(first, prepare(first)) if first else ()
         return
-    yield from _in_threads(itertools.chain(first, queries), prepare, ask, threads)
+    try:
+        yield from _in_threads(itertools.chain(first, queries), prepare, ask, threads)
+    finally:
+        ended.set()
 
 
 def _in_threads(queries: Iterable[Query], prepare: _Prepare, ask: _Ask, threads: int) -> Iterator[Outcome]:
-    """The outcomes of many queries, their pictures prepared and their batches answered by several threads."""
+    """The outcomes of many queries, their pictures prepared and their batches answered by several threads.
+
+    Where nobody wants the rest, what the threads have begun is not waited for: a picture can take seconds.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from threadpoolctl import ThreadpoolController
@@ -109,11 +119,14 @@ def _in_threads(queries: Iterable[Query], prepare: _Prepare, ask: _Ask, threads:
         return ask(batch, [image for part in parts for image in part.result()])
 
     # These threads keep the cores busy; beside them, threads of BLAS and OpenMP would spin for each other.
-    with (
-        limiter.limit(limits=1),  # BLAS everywhere
-        ThreadPoolExecutor(threads, "batch", partial(limiter.limit, limits=1)) as pool,  # OpenMP in each
-    ):
-        yield from _in_order(queries, prepare, answer, pool)
+    finished = False
+    with limiter.limit(limits=1):  # BLAS everywhere
+        pool = ThreadPoolExecutor(threads, "batch", partial(limiter.limit, limits=1))  # OpenMP in each
+        try:
+            yield from _in_order(queries, prepare, answer, pool)
+            finished = True
+        finally:
+            pool.shutdown(wait=finished, cancel_futures=True)
 
 
 def answer_prepared(

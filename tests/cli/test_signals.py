@@ -384,6 +384,7 @@ def test_results_are_printed_whatever_the_encoding_of_stdout(encoding: str, tmp_
             assert "mnist/test/" in text
 
 
+POOL = "from concurrent.futures import ThreadPoolExecutor"
 ENDS = """
 import atexit, sys, threading, time
 from simsearch.cli.signals import end_at_once
@@ -400,9 +401,19 @@ finally:
 """
 
 
-@pytest.mark.parametrize("code", ["None", "0", "2", "143"])
-def test_a_process_that_ends_at_once_writes_all_does_what_is_registered_and_keeps_its_code(code: str) -> None:
-    program = ENDS.format(before="", code=code)
+@pytest.mark.parametrize(
+    ("before", "code"),
+    [
+        *(("", code) for code in ("None", "0", "2", "143")),
+        ("threading.Thread(target=threading.Event().wait).start()", "143"),
+        (f"{POOL}; ThreadPoolExecutor().submit(threading.Event().wait)", "130"),
+    ],
+)
+def test_a_process_that_ends_at_once_writes_all_does_what_is_registered_and_keeps_its_code(
+    before: str, code: str
+) -> None:
+    """After a signal not even threads that never end are waited for."""
+    program = ENDS.format(before=before, code=code)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert (done.stdout, done.stderr) == ("output, registered\n", "")
     assert done.returncode == (0 if code == "None" else int(code))

@@ -2,10 +2,13 @@
 
 import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import pytest
 from strokes import draw, stroke
 
 from simsearch.data import decoding
-from simsearch.data.decoding import Decoders, decode_files
+from simsearch.data.decoding import Decoders, decode_files, while_released
 from simsearch.data.folders import prepared_pixels
+from simsearch.files import hold_signals
 from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import prepare_image
@@ -164,3 +168,39 @@ def test_little_work_starts_no_process_and_much_starts_as_many_as_wanted(
 
 def test_no_files_are_no_work() -> None:
     assert list(decode_files([], digit)) == []
+
+
+def signalled(file: Path) -> Picture:
+    """A decoder to which a signal comes, and which goes on for long."""
+    if file.name == "4.png":
+        os.kill(os.getppid() if os.environ.get("IN_A_PROCESS") else os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    return digit(file)
+
+
+@pytest.mark.parametrize("where", ["here", "in a process"])
+def test_a_held_signal_raises_amid_a_picture(
+    files: list[Path], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when it is decoded, nor when all of its chunk are."""
+
+    def raises(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, raises)
+    if where == "in a process":
+        monkeypatch.setenv("IN_A_PROCESS", "1")
+        monkeypatch.setattr(decoding, "_FIRST", 1)
+        monkeypatch.setattr(decoding, "_WORTH", 0.0)
+    try:
+        found, started = [], time.monotonic()
+        with (
+            pytest.raises(KeyboardInterrupt),
+            hold_signals() as signals,
+            closing(decode_files(files, signalled, processes=2)) as decoded,
+        ):
+            found.extend(while_released(decoded, signals.released))
+        assert time.monotonic() - started < 50  # the decoder would have gone on for longer
+        assert len(found) <= 4
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -529,3 +529,18 @@ def test_only_an_index_on_a_server_has_revised_rows():
     assert refusal(replace(MANIFEST, files=files, changed=1).to_json()) == (
         "it does not name the files that a bundle has"
     )
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    with pytest.raises(ValueError, match=r"^it names a class twice$"):
+        Manifest.from_json(replace(MANIFEST, classes=("a", "b", "a")).to_json())
+
+
+@pytest.mark.parametrize(
+    "root", ["", "pictures", "../..", "/tmp/\0x", "/tmp/\x1b]0;a title\x07", "/tmp/\u202e"]
+)
+def test_a_root_is_an_absolute_path_that_can_be_printed(root: str) -> None:
+    with pytest.raises(ValueError, match=r"^its root is no absolute path$"):
+        Manifest.from_json(replace(MANIFEST, root=root).to_json())
+    for absolute in ("/home/a/pictures", "C:\\pictures"):
+        Manifest.from_json(replace(MANIFEST, root=absolute).to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -11,12 +12,14 @@ import numpy as np
 import pytest
 from msgspec import structs
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 from toys import quadrant_image, toy_split
 
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BrokenBundleError
 from simsearch.index.bundle import (
+    MANIFEST,
     commit,
     open_bundle,
     read_items,
@@ -192,3 +195,70 @@ def test_rows_are_taken_as_from_one_array() -> None:
         assert_array_equal(joined[row], whole[row], strict=True)
     with pytest.raises(IndexError):
         joined[4]
+
+
+KEPT = Path(__file__).parents[1] / "fixtures" / "format-3" / "flat"
+HOSTILE: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
+    "negative": lambda numbers: np.concatenate([[-1], numbers[1:]]),
+    "least": lambda numbers: np.concatenate([numbers[:-1], [-(2**63)]]),
+    "large": lambda numbers: np.concatenate([numbers[:-1], [2**63 - 1]]),
+    "descending": lambda numbers: numbers[::-1],
+    "the same": lambda numbers: np.full_like(numbers, numbers[0]),
+    "elsewhere": lambda numbers: np.arange(len(numbers)) + 10**6,
+    "shifted": lambda numbers: numbers + 1,
+    "none": lambda numbers: numbers[:0],
+    "one more": lambda numbers: np.append(numbers, numbers[-1] + 1),
+}
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("role", ["ids", "labels", "source_ends", "removed"])
+def test_whatever_numbers_a_segment_holds_no_item_is_doubled_or_missing(
+    role: str, part: int, tmp_path: Path
+) -> None:
+    """Checksums are right: someone made it so. What is answered is whole, or the index is refused."""
+    manifest, [segment] = read_manifest(KEPT), read_manifest(KEPT).segments
+    if part and role == "removed":
+        pytest.skip("what was removed is of the whole index")
+    files = segment.files if part else manifest.files
+    for name, change in HOSTILE.items():
+        folder = shutil.copytree(KEPT, tmp_path / name)
+        numbers = change(np.load(KEPT / files[role].name)).astype(np.int64)
+        changed = {**files, role: write_data_file(folder, role, write_array(numbers))}
+        segments = (structs.replace(segment, files=changed),)
+        commit(
+            folder,
+            structs.replace(manifest, segments=segments)
+            if part
+            else structs.replace(manifest, files=changed),
+        )
+        try:
+            bundle = open_bundle(folder, threads=1)
+        except BrokenBundleError:
+            continue
+        assert len(bundle.ids) == len(set(bundle.ids.tolist())) == manifest.count, name
+        hits = bundle.store.search(bundle.store.vectors(bundle.ids[:1]), manifest.count + 1)
+        assert sorted(hits.ids[0].tolist()) == bundle.ids.tolist(), name
+        assert len(list(bundle.sources)) == manifest.count
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"count": 6},
+        {"count": 2**60},
+        {"rows": 0},
+        {"rows": 10**9},
+        {"next_id": 0},
+        {"next_id": -1},
+        {"segments": ()},
+        {"segments": read_manifest(KEPT).segments * 100},
+        {"class_numbers": (0, 0, 0)},
+    ],
+    ids=str,
+)
+def test_a_manifest_of_segments_that_lies_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
+    folder = shutil.copytree(KEPT, tmp_path / "kept")
+    (folder / MANIFEST).write_bytes(structs.replace(read_manifest(KEPT), **changes).to_json())
+    with pytest.raises(BrokenBundleError):
+        open_bundle(folder, threads=1)

@@ -223,3 +223,34 @@ def test_decoding_runs_in_several_threads(
     monkeypatch.setattr(batch, "prepare_picture", wait_for_another)
     found = ask(searcher, *[Query("x", file)] * 32, k=1, threads=2)
     assert all(hits(outcome) == [2] for outcome in found)
+
+
+def test_whoever_goes_away_does_not_wait_for_pictures_that_take_long(
+    searcher: Searcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Ctrl-C amid a folder of large pictures took a minute."""
+    answered, go_on, begun = threading.Event(), threading.Event(), []
+    prepare = batch.prepare_query
+
+    def slow(searcher: Searcher, query: Query, *how: object) -> object:
+        if answered.is_set():
+            begun.append(query.name)
+            assert go_on.wait(60)
+        return prepare(searcher, query, *how)  # type: ignore[arg-type]
+
+    def queries() -> Iterator[Query]:
+        yield from (Query(str(number), picture) for number in range(BATCH))
+        yield from itertools.repeat(Query("later", picture), 20 * BATCH)
+
+    picture = save(tmp_path / "a.png", 0, 100, 0, 0)
+    monkeypatch.setattr(batch, "prepare_query", slow)
+    answers = answer_queries(searcher, queries(), preprocess=NONE, threads=2)
+    next(answers)
+    answered.set()
+    too_late = threading.Timer(30, go_on.set)  # so that a fault ends the test
+    too_late.start()
+    answers.close()  # type: ignore[attr-defined]
+    assert not go_on.is_set()
+    go_on.set()
+    too_late.cancel()
+    assert len(begun) <= 2  # at most one in each thread

@@ -91,7 +91,7 @@ def build_folder(
         advance = bar(len(labeled.items), start)
         files = Mapped(range(start, len(labeled.items)), lambda row: _taken(root, labeled, row, progress))
         for chunk in encode_files(
-            files, model.encoder, processes=processes, on_progress=advance, heed=signals.heed
+            files, model.encoder, processes=processes, on_progress=advance, released=signals.released
         ):
             progress.keep(chunk, start, labeled=labeled.names is not None)
         skipped = (*labeled.skipped, *progress.skipped)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from simsearch.data.collection import Skipped
-from simsearch.data.decoding import decode_files
+from simsearch.data.decoding import decode_files, while_released
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.errors import BadImageError
 from simsearch.index.packed import SmallPictures
@@ -58,21 +58,21 @@ def encode_files(
     *,
     processes: int = 0,
     on_progress: Callable[[int], None] = lambda _: None,
-    heed: Callable[[], None] = lambda: None,
+    released: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Chunk]:
     """Decode and encode files; the last chunk may hold no item, and tells what was skipped.
 
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     :param on_progress: Called with how many more files have been decoded, some times a second.
-    :param heed: Called after each file; what it raises ends the work.
+    :param released: A block in which signals raise; each file is waited for in one.
     """
     read = partial(read_picture, encoder.input)
     pending, started = _Pending(encoder), time.monotonic()
     reported, told = 0, started
     decoded = decode_files(Mapped(files, _file_of), read, processes=processes, codec=ReadCodec())
     with closing(decoded) as found:
-        for end, (entry, picture) in enumerate(zip(files, found, strict=True), start=1):
-            heed()
+        pictures = while_released(found, released)
+        for end, (entry, picture) in enumerate(zip(files, pictures, strict=True), start=1):
             pending.take(entry, picture)
             if (now := time.monotonic()) - told >= _REPORT_SECONDS:
                 on_progress(end - reported)
