@@ -275,8 +275,12 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
 
 
 def _posterior(classes: ClassPosterior) -> str:
-    softmax = f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"
-    return softmax if not classes.lapse else f"{softmax}, with a lapse of {classes.lapse:.4f}"
+    parts = [f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"]
+    if classes.lapse:
+        parts.append(f"with a lapse of {classes.lapse:.4f}")
+    if classes.top is not None:
+        parts.append(f"its top by logit {_projection(classes.top)}")
+    return ", ".join(parts)
 
 
 def _versions(versions: Mapping[str, str]) -> str:
