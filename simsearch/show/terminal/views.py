@@ -252,7 +252,8 @@ def _why_none(manifest: Manifest, counts: Mapping[str, int]) -> str:
         return f"{company:,} labeled images with another of their class are too few to check one, {scores}"
     if company < LEAST_IMAGES:
         return f"{company:,} labeled images are too few to fit one (fewer than {LEAST_IMAGES}), {scores}"
-    return f"probabilities did not hold on images that they were not fitted on, {scores}"
+    unfit = "probabilities did not hold on images that they were not fitted on"
+    return f"{unfit}, or the model was trained on these very images, {scores}"
 
 
 def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[str, str]:
