@@ -265,7 +265,7 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
         "calibration": f"{_projection(calibration.pairs)}",
         "fitted on": calibration.fitted_on,
         "on the gallery": calibration.gallery,
-        "posterior": _posterior(calibration.classes),
+        "posterior": posterior_words(calibration.classes),
         **{
             meanings[name]: f"{limit.value:.4f}: {limit.target}"
             for name, limit in calibration.thresholds.items()
@@ -275,12 +275,13 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
     return {name: value for name, value in facts.items() if value}
 
 
-def _posterior(classes: ClassPosterior) -> str:
+def posterior_words(classes: ClassPosterior) -> str:
+    """Of what parts a posterior is made."""
     parts = [f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"]
     if classes.lapse:
         parts.append(f"with a lapse of {classes.lapse:.4f}")
     if classes.top is not None:
-        parts.append(f"its top by logit {_projection(classes.top)}")
+        parts.append(f"the logit of its top x {classes.top.weight:.3f} {classes.top.bias:+.3f}")
     return ", ".join(parts)
 
 
