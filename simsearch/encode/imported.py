@@ -44,7 +44,10 @@ def read_model_bytes(path: Path) -> bytes:
     try:
         data = read_small_file(path, MAX_MODEL_BYTES)
     except OSError as error:
-        raise BadInputError(f"cannot read {path}: {str(error.strerror).lower()}") from error
+        raise BadInputError(
+            f"cannot read {path}: {str(error.strerror).lower()}",
+            hint="name an ONNX file, efficientnet-lite0, or torchvision:NAME",
+        ) from error
     if data is None:
         raise BadInputError(f"{path} is larger than {MAX_MODEL_BYTES // 2**20:,} MB")
     return data

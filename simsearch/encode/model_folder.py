@@ -135,6 +135,11 @@ def read_model_card(folder: Path) -> ModelCard:
     try:
         data = read_small_file(path, MAX_CARD_BYTES)
     except (FileNotFoundError, NotADirectoryError):
+        if folder.suffix == ".onnx" and folder.is_file():
+            raise MissingModelError(
+                f"{folder} is a file, and a model is a folder",
+                hint=f"`simsearch import-model {folder}` makes one of it",
+            ) from None
         raise MissingModelError(
             f"there is no model in {folder} (no {MODEL_CARD})",
             hint="train one with `simsearch train`"

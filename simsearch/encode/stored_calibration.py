@@ -31,7 +31,8 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Posterior(msgspec.Struct, frozen=True):
     weight: Finite
-    lapse: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrations of before had none
+    lapse: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0  # calibrations of before had neither
+    top: _Line | None = None
 
 
 class _Familiarity(msgspec.Struct, frozen=True):
@@ -97,10 +98,14 @@ def restore_calibration(fields: dict[str, Any], *, optional: bool = False) -> No
 
 
 def _restored(stored: _Calibration) -> Calibration:
-    line, test = stored.pairs, stored.familiarity
+    line, test, top = stored.pairs, stored.familiarity, stored.classes.top
     return Calibration(
         pairs=PlattScaling(line.weight, line.bias),
-        classes=ClassPosterior(stored.classes.weight, stored.classes.lapse),
+        classes=ClassPosterior(
+            stored.classes.weight,
+            stored.classes.lapse,
+            None if top is None else PlattScaling(top.weight, top.bias),
+        ),
         novelty=NoveltyTest(test.weights, test.bias, test.levels, test.values),
         thresholds={name: Threshold(kept.value, kept.target) for name, kept in stored.thresholds.items()},
         fitted_on=stored.fitted_on,
@@ -111,6 +116,7 @@ def _restored(stored: _Calibration) -> Calibration:
 def store_calibration(calibration: Calibration) -> dict[str, Any]:
     """The calibration as an object for JSON."""
     fields: dict[str, Any] = msgspec.to_builtins(calibration)
-    if not calibration.classes.lapse:
-        del fields["classes"]["lapse"]  # as before there was one
+    for name in ("lapse", "top"):
+        if not fields["classes"][name]:
+            del fields["classes"][name]  # as before there was one
     return {_STORED_NAMES.get(name, name): value for name, value in fields.items()}

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simsearch.stats.novelty import Features
 
+_LEAST_DOUBT = 1e-9
 MATCH, F1, UNKNOWN = "match", "f1", "unknown"  # the thresholds of a calibration
 # Labeled images that are not alone in their class:
 LEAST_IMAGES = 200  # to fit one; of fewer, a hundredth says nothing
@@ -53,14 +54,18 @@ class ClassPosterior:
     """The posterior over a gallery's classes: softmax of `weight` x mean score of each one's five nearest.
 
     `weight` is the inverse temperature (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
-    `lapse` is the share of pictures of which the scores say nothing: of these any class is as likely, so that
-    no class ever has more than 1 - `lapse` to itself (as in psychometric functions: Wichmann and Hill, "The
-    psychometric function I", Perception & Psychophysics 2001). The order of the classes stays that of their
-    means. It assumes equal priors of the classes, and that the picture shows one of them.
+    `lapse` is the share of pictures of which the scores say nothing, so that any class is as likely (as in
+    psychometric functions: Wichmann and Hill, "The psychometric function I", Percept. Psychophys. 2001).
+    `top` maps the logit of the most likely class to the logit that it is right, which is what answers show:
+    the temperature is fitted to all classes together (Gupta and Ramdas, "Top-label calibration and
+    multiclass-to-binary reductions", ICLR 2022). The others share what it leaves, and none has more than it:
+    the order of the classes stays that of their means. All this assumes equal priors of the classes, and that
+    the picture shows one of them.
     """
 
     weight: float
     lapse: float = 0.0
+    top: PlattScaling | None = None
 
     def probability(self, means: ArrayLike) -> NDArray[np.float64]:
         """Posterior of each class.
@@ -72,7 +77,28 @@ class ClassPosterior:
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         softmax = weights / weights.sum(axis=-1, keepdims=True)
         posterior: NDArray[np.float64] = (1 - self.lapse) * softmax + self.lapse / softmax.shape[-1]
-        return posterior
+        return posterior if self.top is None or posterior.shape[-1] < 2 else _with_top(posterior, self.top)
+
+
+def top_logit(posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logit of the most likely class of each row (..., C), within what can be told from certainty."""
+    best = posterior.max(axis=-1).clip(_LEAST_DOUBT, 1 - _LEAST_DOUBT)
+    logit: NDArray[np.float64] = np.log(best / (1 - best))
+    return logit
+
+
+def _with_top(posterior: NDArray[np.float64], line: PlattScaling) -> NDArray[np.float64]:
+    """A posterior (..., C) whose most likely class has another share, and the others what that leaves."""
+    first = np.expand_dims(posterior.argmax(axis=-1), -1)
+    others = posterior.copy()
+    np.put_along_axis(others, first, 0.0, axis=-1)
+    left = np.maximum(others.sum(axis=-1, keepdims=True), _LEAST_DOUBT)
+    second = others.max(axis=-1, keepdims=True) / left  # of what the first leaves
+    best = line.probability(np.expand_dims(top_logit(posterior), -1))
+    best = np.maximum(best, second / (1 + second) + _LEAST_DOUBT)  # or the next would pass it by rounding
+    changed: NDArray[np.float64] = others / left * (1 - best)
+    np.put_along_axis(changed, first, 1 - changed.sum(axis=-1, keepdims=True), axis=-1)
+    return changed
 
 
 @dataclass(frozen=True)

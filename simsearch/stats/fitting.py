@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.stats.calibration import ClassPosterior, PlattScaling
+from simsearch.stats.calibration import ClassPosterior, PlattScaling, top_logit
 
 _STEPS = 100  # of Newton's method, which needs about ten
 _MOST_WEIGHT = 1_000.0  # of a class posterior whose every top class is right
@@ -71,7 +71,7 @@ def fit_platt_scaling(scores: NDArray[np.float64], same: NDArray[np.bool_]) -> P
 
 
 def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> ClassPosterior:
-    """The temperature and the lapse under which the true classes are most likely.
+    """The temperature and the lapse under which the true classes are most likely; then how right the top is.
 
     By expectation and maximization (Dempster, Laird and Rubin 1977): a picture counts as lapsed as far as its
     class is likely by the lapse alone. n right answers of n are no certainty: as with the targets of Platt
@@ -90,7 +90,19 @@ def fit_posterior(means: NDArray[np.float64], labels: NDArray[np.int64]) -> Clas
         weight = _fit_temperature(means, targets - lapsed, weight)
         if abs(lapse - before) < _SETTLED:
             break
-    return ClassPosterior(weight, lapse)
+    fitted = ClassPosterior(weight, lapse)
+    return replace(fitted, top=_fit_top(fitted, means, labels))
+
+
+def _fit_top(
+    posterior: ClassPosterior, means: NDArray[np.float64], labels: NDArray[np.int64]
+) -> PlattScaling | None:
+    """The line from the logit of the top class to the logit that it is right; None where none ascends."""
+    right = means.argmax(axis=1) == labels
+    if right.all() or not right.any():
+        return None
+    line = fit_platt_scaling(top_logit(posterior.probability(means)), right)
+    return line if line.weight > 0 else None
 
 
 def _fit_temperature(means: NDArray[np.float64], targets: NDArray[np.float64], weight: float) -> float:

@@ -98,6 +98,13 @@ def test_a_file_record_is_the_size_and_the_sha256():
     assert FileRecord.of(b"abc") == FileRecord(3, digest)
 
 
+def test_an_onnx_file_is_no_model_but_becomes_one(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with pytest.raises(MissingModelError, match="is a file, and a model is a folder") as caught:
+        open_model(tmp_path / "net.onnx")
+    assert caught.value.hint == f"`simsearch import-model {tmp_path / 'net.onnx'}` makes one of it"
+
+
 @pytest.mark.parametrize("name", ["nowhere", "model.json/below"])
 def test_a_folder_without_a_model_says_how_to_get_one(folder, name):
     with pytest.raises(MissingModelError) as caught:

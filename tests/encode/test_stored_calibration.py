@@ -43,9 +43,13 @@ def test_the_stored_form_is_this():
 def test_a_lapse_is_stored_where_there_is_one_and_is_a_share():
     lapsing = replace(TOY_CALIBRATION, classes=ClassPosterior(10.0, 0.25))
     assert store_calibration(lapsing)["classes"] == {"weight": 10.0, "lapse": 0.25}
-    fields = {"calibration": store_calibration(lapsing)}
-    restore_calibration(fields)
-    assert fields == {"calibration": lapsing}
+    sure = replace(TOY_CALIBRATION, classes=ClassPosterior(10.0, 0.25, PlattScaling(1.5, 0.5)))
+    stretched = {"weight": 10.0, "lapse": 0.25, "top": {"weight": 1.5, "bias": 0.5}}
+    assert store_calibration(sure)["classes"] == stretched
+    for calibration in (lapsing, sure):
+        fields = {"calibration": store_calibration(calibration)}
+        restore_calibration(fields)
+        assert fields == {"calibration": calibration}
     for wrong in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"classes\.lapse"):
             restore_calibration({"calibration": stored(classes={"weight": 10.0, "lapse": wrong})})

@@ -8,6 +8,7 @@ from test_html_report import REPORT as TOY_REPORT
 from simsearch.search.answers import Similarity
 from simsearch.show.terminal import terminal, views
 from simsearch.show.terminal.tables import bar
+from simsearch.stats.calibration import ClassPosterior, PlattScaling
 from simsearch.text import percent
 
 
@@ -84,3 +85,12 @@ def test_nothing_of_a_long_or_wide_name_is_lost() -> None:
 def test_nor_can_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.note(EVIL)
     assert capsys.readouterr().err == "a\\x1b]0;a title\\x07\\x9b31m\\nb\\u202e\n"
+
+
+def test_info_says_of_what_parts_a_posterior_is_made() -> None:
+    plain = "softmax of 10.000 x mean cosine of a class's five nearest"
+    assert views.posterior_words(ClassPosterior(10.0)) == plain
+    assert views.posterior_words(ClassPosterior(10.0, 0.02)) == f"{plain}, with a lapse of 0.0200"
+    assert views.posterior_words(ClassPosterior(10.0, 0.02, PlattScaling(1.25, -0.5))) == (
+        f"{plain}, with a lapse of 0.0200, the logit of its top x 1.250 -0.500"
+    )

@@ -80,3 +80,25 @@ def test_p_values_are_interpolated_between_the_levels_and_ends_at_0_and_1():
 
     assert test.logit(features).tolist() == [0.0, 2.0]
     assert test.p_value([-2.0, -1.0, 0.0, 1.0, 2.5, 3.0, 4.0]).tolist() == [0, 0, 0.25, 0.5, 0.875, 1, 1]
+
+
+def test_the_top_class_has_its_own_share_and_the_others_what_it_leaves():
+    means = np.log([0.6, 0.3, 0.1])
+    plain = ClassPosterior(1.0)
+    assert plain.probability(means) == pytest.approx([0.6, 0.3, 0.1])
+    steeper = ClassPosterior(1.0, top=PlattScaling(2.0, 0.0)).probability([means, means[::-1]])
+    best = 0.36 / (0.36 + 0.16)  # the odds of 0.6, squared
+    expected = [best, (1 - best) * 0.75, (1 - best) * 0.25]
+    np.testing.assert_allclose(steeper, [expected, expected[::-1]])
+    # However unsure, it has no less than the next: both have three of seven parts, the last one.
+    unsure = ClassPosterior(1.0, top=PlattScaling(1.0, -9.0)).probability(means)
+    np.testing.assert_allclose(unsure, [3 / 7, 3 / 7, 1 / 7])
+    alone = ClassPosterior(1.0, 0.1, PlattScaling(2.0, 0.0)).probability([[0.3]])
+    np.testing.assert_allclose(alone, [[1.0]])
+    certain = ClassPosterior(5_000.0, top=PlattScaling(1.2, 0.1)).probability([[1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(certain, [[1.0, 0.0, 0.0]], atol=1e-9)
+
+
+def test_a_lapse_leaves_every_class_a_share():
+    posterior = ClassPosterior(100.0, lapse=0.3).probability([1.0, 0.0, 0.0])
+    np.testing.assert_allclose(posterior, [0.8, 0.1, 0.1])

@@ -1,12 +1,14 @@
 """Fits agree with scikit-learn and with values worked by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from simsearch.stats.calibration import ClassPosterior
+from simsearch.stats.calibration import ClassPosterior, PlattScaling
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
+from simsearch.stats.reliability import measure_reliability
 
 
 def scores_and_truth(count=2_000):
@@ -83,6 +85,23 @@ def test_a_lapse_is_told_from_a_temperature():
     without = fit_posterior(means, (rng.random(20_000)[:, None] > ClassPosterior(15.0).probability(means)
                                     .cumsum(axis=1)).sum(axis=1).clip(0, 5))  # fmt: skip
     assert without.lapse < 0.005
+
+
+def test_the_top_class_is_as_sure_as_it_is_right():
+    # No temperature and no lapse says what was drawn here: the best class is right more often.
+    rng = np.random.default_rng(2)
+    means = rng.uniform(0.2, 0.9, (20_000, 6))
+    chances = ClassPosterior(12.0, 0.02, PlattScaling(1.8, 0.5)).probability(means).cumsum(axis=1)
+    labels = (rng.random(20_000)[:, None] > chances).sum(axis=1).clip(0, 5)
+    right = means.argmax(axis=1) == labels
+
+    def error(posterior):
+        return measure_reliability(posterior.probability(means).max(axis=1), right).ece
+
+    found = fit_posterior(means, labels)
+    assert error(replace(found, top=None)) > 0.02
+    assert error(found) < 0.015
+    np.testing.assert_array_equal(found.probability(means).argmax(axis=1), means.argmax(axis=1))
 
 
 def test_the_temperature_is_that_of_a_reference_where_nothing_lapses():

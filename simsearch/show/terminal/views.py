@@ -254,7 +254,8 @@ def _why_none(manifest: Manifest, counts: Mapping[str, int]) -> str:
         return f"{company:,} labeled images with another of their class are too few to check one, {scores}"
     if company < LEAST_IMAGES:
         return f"{company:,} labeled images are too few to fit one (fewer than {LEAST_IMAGES}), {scores}"
-    return f"probabilities did not hold on images that they were not fitted on, {scores}"
+    unfit = "probabilities did not hold on images that they were not fitted on"
+    return f"{unfit}, or the model was trained on these very images, {scores}"
 
 
 def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[str, str]:
@@ -266,7 +267,7 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
         "calibration": f"{_projection(calibration.pairs)}",
         "fitted on": calibration.fitted_on,
         "on the gallery": calibration.gallery,
-        "posterior": _posterior(calibration.classes),
+        "posterior": posterior_words(calibration.classes),
         **{
             meanings[name]: f"{limit.value:.4f}: {limit.target}"
             for name, limit in calibration.thresholds.items()
@@ -276,9 +277,14 @@ def _calibration_facts(calibration: Calibration | None, why_none: str) -> dict[s
     return {name: value for name, value in facts.items() if value}
 
 
-def _posterior(classes: ClassPosterior) -> str:
-    softmax = f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"
-    return softmax if not classes.lapse else f"{softmax}, with a lapse of {classes.lapse:.4f}"
+def posterior_words(classes: ClassPosterior) -> str:
+    """Of what parts a posterior is made."""
+    parts = [f"softmax of {classes.weight:.3f} x mean cosine of a class's five nearest"]
+    if classes.lapse:
+        parts.append(f"with a lapse of {classes.lapse:.4f}")
+    if classes.top is not None:
+        parts.append(f"the logit of its top x {classes.top.weight:.3f} {classes.top.bias:+.3f}")
+    return ", ".join(parts)
 
 
 def _versions(versions: Mapping[str, str]) -> str:
