@@ -153,8 +153,8 @@ class Index:
 
         :param root: Where the folder is now; None for where it was.
         :param replace: Also if the index was made from another folder that is still there.
-        :param losing_most: Also if more than half of the items would go, because their files are not there; so
-            does `replace`.
+        :param losing_most: Also if more than half of the items would go, because their files are not there;
+            `replace` allows that, too.
         :param on_plan: Called with what will be done.
         :param bar: Called with the number of files to encode; what it returns, with how many were.
         :raises BadInputError: If the index was not made from this folder, or that is gone or empty, or most
