@@ -152,7 +152,9 @@ class Index:
         """Make the index hold what lies in its folder now; items of other places stay.
 
         :param root: Where the folder is now; None for where it was.
-        :param losing_most: Also if more than half of the items would go, because their files are not there.
+        :param replace: Also if the index was made from another folder that is still there.
+        :param losing_most: Also if more than half of the items would go, because their files are not there;
+            `replace` allows that, too.
         :param on_plan: Called with what will be done.
         :param bar: Called with the number of files to encode; what it returns, with how many were.
         :raises BadInputError: If the index was not made from this folder, or that is gone or empty, or most
@@ -162,7 +164,7 @@ class Index:
 
         def follow(writer: _Writer) -> Outcome:
             plan = plan_sync(self.folder, writer.manifest, place, labels, replace=replace)
-            if not losing_most:
+            if not (losing_most or replace):
                 check_loss(plan, writer.manifest.name)
             on_plan(plan)
             return writer.sync(plan, self._threads, bar(len(plan.added)) if plan.added else _silent)

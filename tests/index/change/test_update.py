@@ -299,6 +299,9 @@ def test_most_items_do_not_go_without_a_word(pictures: Path, plain_model: Model,
     assert len(index.plan().gone) == 16
     outcome = index.sync(losing_most=True)
     assert (len(outcome.removed), len(index)) == (16, 14)
+    write_quadrants(tmp_path / "other" / "a" / "1.png", 200, 2, 3, 4)
+    assert len(index.sync(tmp_path / "other", replace=True).removed) == 14
+    assert list(held(index.folder).values()) == [("a/1.png", "a")]
 
 
 def test_what_cannot_be_read_now_stays(index: Index, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
