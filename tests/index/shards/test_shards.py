@@ -6,8 +6,10 @@ import io
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.testing import assert_array_equal
 from PIL import Image
+from toys import TOY_CALIBRATION
 
 from simsearch.data.folders import load_image_folder
 from simsearch.errors import BadDatasetError, BadInputError, BrokenBundleError
@@ -95,6 +97,18 @@ def test_an_index_from_shards_knows_its_files_and_where_classes_come_from(tmp_pa
     (pictures / "b" / "30.png").rename(pictures / "b" / "z.png")
     renamed = index.plan(labels="folder").renamed
     assert [revision.source for revision in renamed.values()] == ["b/z.png"]
+
+
+def test_of_pictures_that_the_model_was_trained_on_nothing_is_claimed_anew(tmp_path, pictures, toy_model):
+    card = structs.replace(toy_model.card, calibration=TOY_CALIBRATION, training={"root": str(pictures)})
+    trained = toy_model._replace(card=card)
+    shards = str(tmp_path / "shards")
+    manifest, _ = build_from_shards(
+        plan(str(pictures)), trained, tmp_path / "i", shards=shards, engine=one_by_one
+    )
+    assert manifest.calibration is not None
+    assert manifest.calibration.gallery == "not checked: the model was trained on these images"
+    assert manifest.calibration.pairs == TOY_CALIBRATION.pairs
 
 
 def test_what_is_encoded_is_not_encoded_again(tmp_path, pictures, toy_model):
