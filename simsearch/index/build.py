@@ -15,7 +15,7 @@ from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError
 from simsearch.index.bundle import commit, write_data_file
-from simsearch.index.calibrate import calibration_of
+from simsearch.index.calibrate import calibration_of, unchecked, was_trained_on
 from simsearch.index.change.guard import writing
 from simsearch.index.manifest import Manifest
 from simsearch.index.served import pack_pictures
@@ -94,7 +94,10 @@ def _serve(
             yield Load(np.arange(start, start + len(part)), part.labels, vectors, list(part.sources), packed)
 
     about = draft(model, folder, target.factory, split)
-    return write_served(folder, target, about, model.encoder.model, loads())
+    trained = was_trained_on(model.card, about.root)
+    if trained:
+        about = structs.replace(about, calibration=unchecked(model.card))
+    return write_served(folder, target, about, model.encoder.model, loads(), calibrated=trained)
 
 
 class Gallery(Protocol):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
 from simsearch.data.splits import Split
 from simsearch.documents import with_checksum
-from simsearch.index.bundle import open_bundle
+from simsearch.evaluate.evaluation import gallery_fingerprint
+from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.index.catalog import delete_index, rename_index
+from simsearch.index.manifest import StoreRecord
 from simsearch.index.stored_map import MAP, StoredMap, read_map, write_map
 from simsearch.web.map import draw_map
 
@@ -108,3 +112,23 @@ def test_the_command_lays_out_an_index_and_refuses_too_few_images(folder: Path) 
     assert stored is not None
     assert np.isfinite(stored.places).all()
     assert len(stored.ids) == 6
+
+
+def test_one_collection_on_a_server_is_not_taken_for_another(folder: Path) -> None:
+    """A bundle whose manifest says that a server holds its items, and which; the server is not asked."""
+    bundle = open_bundle(folder)
+    record = StoreRecord("milvus", "http://h:1", "toy", 1, 5, (0, 1, 2), exact_pictures=True)
+    files = {"encoder": bundle.manifest.files["encoder"]}
+
+    def on_server(**changes: object) -> Bundle:
+        held = structs.replace(record, **changes)
+        return replace(bundle, manifest=structs.replace(bundle.manifest, files=files, store=held))
+
+    write_map(on_server(), StoredMap("tsne", np.arange(6), PLACES))
+    assert read_map(on_server()) is not None
+    assert read_map(on_server(last=9)) is not None  # of a collection that has grown, those that are there
+    assert read_map(on_server(generation=2)) is None
+    assert read_map(bundle) is None
+    prints = [gallery_fingerprint(on_server(**change)) for change in ({}, {"generation": 2}, {"last": 9})]
+    assert len({*prints, gallery_fingerprint(bundle)}) == 4
+    assert gallery_fingerprint(on_server()) == prints[0]

@@ -13,7 +13,7 @@ from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError, cannot_write
 from simsearch.index.build import draft
 from simsearch.index.bundle import bundle_lock, commit, write_data_file
-from simsearch.index.calibrate import suit_gallery
+from simsearch.index.calibrate import calibration_of, unchecked, was_trained_on
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, keeps_pixels
 from simsearch.index.reading import STAMP, UNKNOWN, stamp_of
@@ -74,8 +74,17 @@ def build_from_shards(
             if target is None:
                 return _in_files(folder, about, model, factory, loads), done
             about = structs.replace(about, factory=target.factory)
+            trained = was_trained_on(model.card, about.root)
+            if trained:
+                about = structs.replace(about, calibration=unchecked(model.card))
             return write_served(
-                folder, target, about, model.encoder.model, loads, content=job.fingerprint
+                folder,
+                target,
+                about,
+                model.encoder.model,
+                loads,
+                content=job.fingerprint,
+                calibrated=trained,
             ), done
     except OSError as error:
         raise cannot_write(folder, error) from error
@@ -117,7 +126,7 @@ def _in_files(folder: Path, about: Manifest, model: Model, factory: str, loads: 
             ),
             **segment.files,
         },
-        calibration=suit_gallery(about.calibration, store, pixels if exact else None),
+        calibration=calibration_of(model.card, about.root, store, pixels if exact else None),
     )
     commit(folder, manifest)
     return manifest

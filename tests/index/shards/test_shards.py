@@ -6,17 +6,21 @@ import io
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.testing import assert_array_equal
 from PIL import Image
+from toys import TOY_CALIBRATION
 
 from simsearch.data.folders import load_image_folder
 from simsearch.errors import BadDatasetError, BadInputError, BrokenBundleError
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle
+from simsearch.index.reading import hash_of
 from simsearch.index.shards import plan as planning
 from simsearch.index.shards.building import build_from_shards
 from simsearch.index.shards.engines import one_by_one
 from simsearch.index.shards.plan import plan
+from simsearch.index.update import Index
 
 parquet = pytest.importorskip("pyarrow.parquet")
 COUNT = 40
@@ -73,6 +77,38 @@ def test_a_folder_in_shards_is_the_index_of_the_plain_way(tmp_path, pictures, to
     assert_array_equal(sharded.thumbnails, plain.thumbnails)
     assert list(sharded.sources) == list(plain.sources)
     assert (manifest.classes, manifest.dataset, manifest.count) == (("a", "b"), "pictures", 39)
+
+
+def test_an_index_from_shards_knows_its_files_and_where_classes_come_from(tmp_path, pictures, toy_model):
+    (pictures / "a" / "7.png").unlink()
+    (tmp_path / "own.csv").write_text(
+        "path,label\n"
+        + "".join(f"{path.relative_to(pictures)},{path.stem[-1]}\n" for path in pictures.rglob("*.png"))
+    )
+    planned = plan(str(pictures), str(tmp_path / "own.csv"))
+    shards = str(tmp_path / "shards")
+    build_from_shards(planned, toy_model, tmp_path / "sharded", shards=shards, engine=one_by_one)
+    index = Index.open(tmp_path / "sharded", threads=1)
+    assert (index.manifest.root, index.manifest.labeling) == (str(pictures), str(tmp_path / "own.csv"))
+    known = next(index.items())
+    status = (pictures / "a" / "0.png").stat()
+    assert known.stamp == (status.st_size, status.st_mtime_ns, hash_of(png(0)))
+    assert not index.plan()
+    (pictures / "b" / "30.png").rename(pictures / "b" / "z.png")
+    renamed = index.plan(labels="folder").renamed
+    assert [revision.source for revision in renamed.values()] == ["b/z.png"]
+
+
+def test_of_pictures_that_the_model_was_trained_on_nothing_is_claimed_anew(tmp_path, pictures, toy_model):
+    card = structs.replace(toy_model.card, calibration=TOY_CALIBRATION, training={"root": str(pictures)})
+    trained = toy_model._replace(card=card)
+    shards = str(tmp_path / "shards")
+    manifest, _ = build_from_shards(
+        plan(str(pictures)), trained, tmp_path / "i", shards=shards, engine=one_by_one
+    )
+    assert manifest.calibration is not None
+    assert manifest.calibration.gallery == "not checked: the model was trained on these images"
+    assert manifest.calibration.pairs == TOY_CALIBRATION.pairs
 
 
 def test_what_is_encoded_is_not_encoded_again(tmp_path, pictures, toy_model):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from simsearch.index.stores.milvus.rows import Rows
 
 LIMIT = 2**14  # hits or rows in one answer of the server
 MOST_BYTES = 2**25  # in one answer
+_SOURCES = 256  # looked for at once
 
 
 class Reader:
@@ -38,6 +40,16 @@ class Reader:
     def page(self) -> int:
         """Rows with all their columns in one answer."""
         return max(1, min(LIMIT // 2, MOST_BYTES // (4 * self._dim + 2**12)))
+
+    @property
+    def row_bytes(self) -> int:
+        """Of a row with its vector alone."""
+        return 4 * self._dim + 64
+
+    @property
+    def most_hits(self) -> int:
+        """Rows with their vectors alone in one answer."""
+        return min(LIMIT, MOST_BYTES // self.row_bytes)
 
     def query(
         self, where: str, columns: Sequence[str], limit: int | None = None, level: str | None = None
@@ -103,6 +115,23 @@ class Reader:
             lost = self.fetch(self.rows.removed, ("label",), own=False) if len(self.rows.removed) else {}
             self._lost = Counter(int(row["label"]) for row in lost.values())
         return self._lost[number]
+
+    def of_sources(self, sources: Collection[str]) -> set[str]:
+        """Those of these sources that an item has."""
+        packed = {stored.pack_text(source): source for source in sources}
+        texts, found = list(packed), set[str]()
+        for start in range(0, len(texts), _SOURCES):
+            where = f"source in {json.dumps(texts[start : start + _SOURCES], ensure_ascii=False)}"
+            found |= {packed[row["source"]] for row in self.live(self.query(where, ("source",)))}
+        return found
+
+    def after_last(self) -> Ids:
+        """Rows after the last that counts, ascending, (n,)."""
+        parts, at = [np.empty(0, np.int64)], self.rows.last
+        while found := self.query(f"id > {at}", (), limit=self.page, level="Strong"):
+            parts.append(np.sort(np.array([row["id"] for row in found], np.int64)))
+            at = int(parts[-1][-1])
+        return np.concatenate(parts)
 
     def _named(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row with its class as the index has it."""

@@ -7,7 +7,6 @@ the cut than it can give, ranges of ids are searched one by one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,7 +27,6 @@ from simsearch.index.stores.milvus.watch import COUNTS, Watch
 
 _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
 _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose proposals are approximate
-_SOURCES = 256  # looked for at once
 _SIDE_BY_SIDE = 8  # searches of different classes
 _LAST_ID = 2**63 - 1
 
@@ -62,7 +60,7 @@ class MilvusStore:
         self._read = Reader(server, name, dim, rows or Rows(last), numbers)
         self._index = IndexType(factory)
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, "milvus")
-        self._watch = Watch(self._lowest_count, count + len(self._read.rows.removed))
+        self._watch = Watch(self.served, count + len(self._read.rows.removed))
         self._replicas = 0  # not asked yet
 
     @property
@@ -108,7 +106,7 @@ class MilvusStore:
         if classes is not None:
             numbers = sorted(self._read.stored_numbers(classes))
             where = f"label in {numbers}"
-            known = numbers and len(queries) and k < self._most_hits  # by what is found
+            known = numbers and len(queries) and k < self._read.most_hits  # by what is found
             total = k + 1 if known else self._read.count(where) if numbers else 0
         hits = self._nearest(queries, min(k + (left_out is not None), total), where)
         self._watch.confirm()
@@ -181,21 +179,13 @@ class MilvusStore:
 
     def of_sources(self, sources: Collection[str]) -> set[str]:
         """Those of these sources that an item has."""
-        packed = {stored.pack_text(source): source for source in sources}
-        texts, found = list(packed), set[str]()
-        for start in range(0, len(texts), _SOURCES):
-            where = f"source in {json.dumps(texts[start : start + _SOURCES], ensure_ascii=False)}"
-            found |= {packed[row["source"]] for row in self._read.live(self._read.query(where, ("source",)))}
+        found = self._read.of_sources(sources)
         self._watch.confirm()
         return found
 
     def after_last(self) -> Ids:
         """Rows of changes that were not committed, ascending, (n,)."""
-        parts, at = [np.empty(0, np.int64)], self.rows.last
-        while found := self._read.query(f"id > {at}", (), limit=self._read.page, level="Strong"):
-            parts.append(np.sort(np.array([row["id"] for row in found], np.int64)))
-            at = int(parts[-1][-1])
-        return np.concatenate(parts)
+        return self._read.after_last()
 
     def sample(self, count: int, seed: int = 0) -> Block:
         """At most `count` items, the same for the same seed: those whose hashes follow a random one."""
@@ -231,22 +221,10 @@ class MilvusStore:
         self._read.rows = Rows(last)
         self._watch.expected = count
 
-    def served(self) -> int:
-        """How many items are served now, by the copy that serves fewest."""
-        return self._lowest_count()
-
     def close(self) -> None:
         """Give the connection back."""
         self._pool.shutdown()
         self.server.close()
-
-    @property
-    def _row_bytes(self) -> int:
-        return 4 * self.dim + 64
-
-    @property
-    def _most_hits(self) -> int:
-        return min(LIMIT, MOST_BYTES // self._row_bytes)
 
     def _block(self, rows: list[dict[str, Any]]) -> Block:
         labels = np.array([row["label"] for row in rows], np.int64)
@@ -256,16 +234,15 @@ class MilvusStore:
             vectors=np.array([row["vector"] for row in rows], np.float32).reshape(len(rows), self.dim),
         )
 
-    def _lowest_count(self) -> int:
-        """The lowest of several counts of what is served, by all copies of the collection."""
+    def served(self) -> int:
+        """How many rows that count or did are served now: the lowest of several counts, by all copies."""
         self._replicas = self._replicas or self.server.replicas(self.name)
         times = COUNTS * self._replicas if self._replicas > 1 else 1
         found = min(self._pool.map(lambda _: self._read.count(), range(times)))
         if found <= self._watch.expected:
             return found
-        return min(
-            self._pool.map(lambda _: self._read.count(f"id <= {self.rows.last}"), range(times))
-        )  # others add to it
+        ours = f"id <= {self.rows.last}"  # others add to it
+        return min(self._pool.map(lambda _: self._read.count(ours), range(times)))
 
     def _nearest(self, queries: Vectors, k: int, where: str) -> Hits:
         """The k nearest that match, or as many columns as were found."""
@@ -273,13 +250,13 @@ class MilvusStore:
         pending = np.arange(len(queries) if k else 0)
         fetch = k + _OVERFETCH if self.is_exact else _APPROXIMATE_OVERFETCH * k + _OVERFETCH
         while len(pending):
-            fetch = min(fetch, self._most_hits)
+            fetch = min(fetch, self._read.most_hits)
             again = []
             for place, found in zip(pending, self._ask(queries[pending], fetch, where), strict=True):
                 live = found.live(self.rows)
                 enough = not self.is_exact and len(live.ids) >= k
                 whole = enough or found.holds_the_best(k, fetch, live)
-                if not whole and fetch < self._most_hits:
+                if not whole and fetch < self._read.most_hits:
                     again.append(place)
                     continue
                 is_best = whole or not self.is_exact
@@ -296,9 +273,9 @@ class MilvusStore:
         while ranges:
             low, high = ranges.pop()
             inside = f"id > {low} and id <= {high}" + (f" and {where}" if where else "")
-            (found,) = self._ask(query[None], self._most_hits, inside)
+            (found,) = self._ask(query[None], self._read.most_hits, inside)
             better = best_of(best, found.live(self.rows).ordered(query, k), k)
-            full = len(found.ids) == self._most_hits
+            full = len(found.ids) == self._read.most_hits
             if full and (len(better.ids) < k or reaches(found.rough[-1:], better.scores[-1:])[0]):
                 middle = int(np.sort(found.ids)[len(found.ids) // 2])
                 ranges += [(middle, high), (low, middle)]  # the lower one comes first
@@ -308,7 +285,7 @@ class MilvusStore:
 
     def _ask(self, queries: Vectors, fetch: int, where: str) -> Iterator[Candidates]:
         """What the server proposes to each query, at most `fetch` items, in answers of bounded size."""
-        step = max(1, MOST_BYTES // (fetch * self._row_bytes))
+        step = max(1, MOST_BYTES // (fetch * self._read.row_bytes))
         for start in range(0, len(queries), step):
             found = self.server.call(
                 "search",
