@@ -90,10 +90,12 @@ def signal_at(step: int, number: int) -> None:
 
     from simsearch import files
     from simsearch.cli.signals import take_signals
-    from simsearch.index import build, bundle, writing
-    from simsearch.index.change import guard
+    from simsearch.data import decoding
+    from simsearch.index import build, bundle, update, writing
+    from simsearch.index.change import commit, guard, ingest
 
-    modules = (files, build, bundle, writing, guard, contextlib, tempfile, filelock._api, filelock._unix)
+    simsearch = (files, build, bundle, writing, guard, update, commit, ingest, decoding)
+    modules = (*simsearch, contextlib, tempfile, filelock._api, filelock._unix)
     watched = {str(module.__file__) for module in modules}
     steps = itertools.count()
 

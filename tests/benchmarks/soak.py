@@ -232,11 +232,18 @@ class Crowd:
                 aside,
                 "--name",
                 "changing",
+                "--replace",  # each is of another folder
             ]
             done = subprocess.run(
-                [*command, "--index-dir", str(self.index.parent)], cwd=ROOT, capture_output=True, check=False
+                [*command, "--index-dir", str(self.index.parent)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
             )
         self.seen[f"rebuild: {done.returncode}"] += 1
+        if done.returncode:
+            self.wrong.append(f"rebuild: {done.returncode} {done.stderr[:200]}")
         time.sleep(3)
 
     def _connect(self, buffer: int | None = None) -> socket.socket:

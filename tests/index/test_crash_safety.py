@@ -273,12 +273,13 @@ def test_a_fetch_killed_anywhere_leaves_verified_files_only(
 # --- signals at every step
 
 STRIDE = 1 if IS_SLOW else 211  # odd, so that the signals take turns
+LONG_STRIDE = 1 if IS_SLOW else 1_409  # for what is opened again after each step
 ENDINGS = {signal.SIGHUP: "HungUp: ", signal.SIGTERM: "Terminated: "}
 
 
-def told_to_end_everywhere(do: Callable[[int, int], tuple[int, str]]) -> int:
-    """Call with 0, STRIDE, ... and a signal until the step lies behind the end; how many steps there were."""
-    for step in range(0, 10**6, STRIDE):
+def told_to_end_everywhere(do: Callable[[int, int], tuple[int, str]], stride: int = STRIDE) -> int:
+    """Call with 0, the stride, ... and a signal until the step lies behind the end: about how many steps."""
+    for step in range(0, 10**6, stride):
         number = list(ENDINGS)[step % 2]
         ended = do(step, number)
         if ended == (0, ""):
@@ -345,6 +346,30 @@ def test_any_other_writer_that_is_told_to_end_at_any_step_leaves_no_temporary_fi
         return ended
 
     assert told_to_end_everywhere(step) > 20
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_that_is_told_to_end_at_any_step_is_made_whole_or_not_at_all(
+    faults: Faults, plain_model: Model, tmp_path: Path, kind: str
+) -> None:
+    """Also amid the pictures that it decodes, where signals are not held."""
+    old, folder, after = tmp_path / "old", tmp_path / "toy", []
+    follow(old, tmp_path / "pictures", plain_model)
+    before = items_of(old)
+
+    def step(number: int, sent: int) -> tuple[int, str]:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(old, folder)
+        ended = faults.do("change", folder, kind=kind, signal=[number, sent])
+        if read_manifest(folder) == read_manifest(old):
+            assert items_of(folder) == before
+        else:
+            after.append(items_of(folder))
+        assert_tidy(folder)
+        return ended
+
+    assert told_to_end_everywhere(step, LONG_STRIDE) > 500
+    assert all(items == after[-1] for items in after)
 
 
 # --- no space
