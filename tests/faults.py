@@ -91,10 +91,10 @@ def signal_at(step: int, number: int) -> None:
     from simsearch import files
     from simsearch.cli.signals import take_signals
     from simsearch.data import decoding
-    from simsearch.index import build, bundle, update, writing
+    from simsearch.index import build, bundle, data_files, update, writing
     from simsearch.index.change import commit, guard, ingest
 
-    simsearch = (files, build, bundle, writing, guard, update, commit, ingest, decoding)
+    simsearch = (files, build, bundle, data_files, writing, guard, update, commit, ingest, decoding)
     modules = (*simsearch, contextlib, tempfile, filelock._api, filelock._unix)
     watched = {str(module.__file__) for module in modules}
     steps = itertools.count()

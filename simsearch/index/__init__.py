@@ -4,6 +4,7 @@ update.py     an index that changes: add, remove, sync, compact
 packed.py     sources and small pictures, with random access
 build.py      dataset + model -> bundle
 bundle.py     one index on disk
+data_files.py its data files, written whole and checked when opened
 columns.py    what is known of items beside their vectors
 served.py     an index whose items a server holds
 migrate.py    files to a server, and back

@@ -8,18 +8,14 @@ one; leftovers are swept by the next writer.
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from simsearch.encode.absent import no_encoder
@@ -28,17 +24,15 @@ from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError,
 from simsearch.files import (
     HeldSignals,
     folder_lock,
-    open_regular,
     read_small_file,
-    replace_file,
-    size_of,
     sweep_temporaries,
     sync_folder,
     write_atomically,
 )
 from simsearch.index.checked import checked_by_block
 from simsearch.index.columns import Columns
-from simsearch.index.manifest import MAX_MANIFEST_BYTES, FileEntry, Manifest, is_data_file
+from simsearch.index.data_files import REBUILD, open_checked, open_sized
+from simsearch.index.manifest import MAX_MANIFEST_BYTES, Manifest, is_data_file
 from simsearch.index.segment import Files, Items, load_removed, open_items, open_segments
 from simsearch.index.served import ServedColumns, open_store
 from simsearch.index.stores.base import Ids, VectorStore, positions
@@ -51,10 +45,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 BUILDING = "building"  # a folder inside an index's: a build that is not done yet
-REBUILD = "build it again with `simsearch build-index`"
 _OPEN_TRIES = 20
 PRIVATE_BYTES = 256 * 2**20  # what is read rather than mapped, unless a process ends at once
-_CHUNK = 2**20  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,40 +223,9 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-Writer = Callable[[Path], None]
-
-
 def bundle_lock(folder: Path) -> AbstractContextManager[HeldSignals]:
     """Hold an index folder's lock, creating the folder; see `folder_lock`."""
     return folder_lock(folder, busy=f"another process is writing {folder}")
-
-
-def write_data_file(folder: Path, role: str, write: Writer) -> FileEntry:
-    """Write one data file under a name made of its checksum.
-
-    :param write: Called with a temporary path to write to.
-    """
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as aside:
-        path = Path(aside) / role
-        write(path)
-        with path.open("rb+") as file:
-            entry = FileEntry.of(role, size_of(file), checksum(file))
-            os.fsync(file.fileno())
-        _give_name(path, folder / entry.name, entry)
-    return entry
-
-
-def write_array(array: NDArray[Any]) -> Writer:
-    """A writer of one array as `.npy`, without pickle."""
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            # Given the file itself, NumPy writes past Python and does not notice that the disk is full.
-            np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
-
-    return write
 
 
 def commit(folder: Path, manifest: Manifest) -> None:
@@ -304,30 +265,6 @@ def sweep(folder: Path, *, keep: Sequence[Manifest]) -> None:
         if is_data_file(path.name) and path.name not in kept:
             with contextlib.suppress(OSError):  # Windows: a reader still has it open; swept next time
                 path.unlink()
-
-
-def checksum(file: io.BufferedIOBase) -> str:
-    """XXH3-128 of an open file's content, as hexadecimal digits; the file is then at its start again.
-
-    It is read, not mapped: a mapped file that is cut short meanwhile would kill the process.
-    """
-    file.seek(0)
-    state, buffer = xxhash.xxh3_128(), bytearray(_CHUNK)
-    with memoryview(buffer) as view:
-        while count := file.readinto(view):
-            state.update(view[:count])
-    file.seek(0)
-    return state.hexdigest()
-
-
-def _give_name(path: Path, target: Path, entry: FileEntry) -> None:
-    try:
-        replace_file(path, target)
-    except PermissionError:
-        # Windows: a reader has a file of this name mapped. The name is a checksum: the content may be there.
-        with open_regular(target) as file:
-            if os.name != "nt" or checksum(file) != entry.xxh3_128:
-                raise
 
 
 def _lacks(folder: Path, error: FileNotFoundError) -> BrokenBundleError:
@@ -397,48 +334,3 @@ def _open_encoder(shared: Files, manifest: Manifest, threads: int) -> OnnxEncode
     if (encoder.fingerprint, encoder.dim) != (manifest.encoder, manifest.dim):
         raise ValueError("its encoder is not the one that made its vectors")
     return encoder
-
-
-@contextlib.contextmanager
-def open_checked(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
-    """Open one of an index's files, its size and then its checksum compared with the manifest.
-
-    :raises FileNotFoundError: If it is not there.
-    :raises BrokenBundleError: If it cannot be read, or is another.
-    """
-    with open_sized(folder, entry) as file:
-        try:
-            damaged = checksum(file) != entry.xxh3_128
-        except OSError as error:
-            raise _unreadable(folder / entry.name, error) from error
-        if damaged:
-            raise _damaged(folder / entry.name)
-        yield file
-
-
-@contextlib.contextmanager
-def open_sized(folder: Path, entry: FileEntry) -> Iterator[io.BufferedReader]:
-    """Open one of an index's files, whose blocks are checked before they are used, its size compared.
-
-    :raises FileNotFoundError, BrokenBundleError: As `open_checked`.
-    """
-    path = folder / entry.name
-    with contextlib.ExitStack() as held:
-        try:
-            file = held.enter_context(open_regular(path))
-            damaged = size_of(file) != entry.size
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        if damaged:
-            raise _damaged(path)
-        yield file
-
-
-def _unreadable(path: Path, error: OSError) -> BrokenBundleError:
-    return BrokenBundleError(f"{path} cannot be read: {error.strerror}", hint=REBUILD)
-
-
-def _damaged(path: Path) -> BrokenBundleError:
-    return BrokenBundleError(f"{path} is damaged: its size or checksum is wrong", hint=REBUILD)

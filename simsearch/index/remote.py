@@ -19,10 +19,11 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError, UnavailableError
-from simsearch.index.bundle import commit, open_checked, open_served, write_array, write_data_file
+from simsearch.index.bundle import commit, open_served
 from simsearch.index.change.commit import MOST_CHANGED, Change
 from simsearch.index.change.recalibrate import fitted, model_of
 from simsearch.index.change.revise import Classes, Revision
+from simsearch.index.data_files import open_checked, write_array, write_data_file
 from simsearch.index.manifest import Manifest, Segment, StoreRecord
 from simsearch.index.reading import Stamp, stamp_text
 from simsearch.index.served import open_store, pack_pictures, write_rows

@@ -10,10 +10,11 @@ import numpy as np
 from msgspec import structs
 
 from simsearch.errors import BadInputError
-from simsearch.index.bundle import commit, open_as, read_manifest, write_data_file
+from simsearch.index.bundle import commit, open_as, read_manifest
 from simsearch.index.change.guard import writing
 from simsearch.index.change.merge import array_writer
 from simsearch.index.change.recalibrate import recalibrated
+from simsearch.index.data_files import write_data_file
 from simsearch.index.manifest import FileEntry, Manifest
 from simsearch.index.stores.base import Vectors
 from simsearch.index.stores.coded import PRECISIONS, coded_factory

@@ -24,9 +24,10 @@ from msgspec import structs
 from simsearch.encode.encoder import any_picture
 from simsearch.errors import BadDatasetError, BrokenBundleError, SimsearchError, require
 from simsearch.files import read_small_file, write_atomically
-from simsearch.index.bundle import commit, read_manifest, write_data_file
+from simsearch.index.bundle import commit, read_manifest
 from simsearch.index.calibrate import suit_gallery
 from simsearch.index.change.recalibrate import fitted
+from simsearch.index.data_files import write_data_file
 from simsearch.index.manifest import Manifest, StoreRecord
 from simsearch.index.packed import keeps_pixels
 from simsearch.index.served import ServedColumns, drop_generations, open_store

@@ -11,8 +11,8 @@ import numpy as np
 
 from simsearch.errors import SimsearchError
 from simsearch.files import read_small_file, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import open_checked
 from simsearch.index.change.merge import Shape, merge_segments
+from simsearch.index.data_files import open_checked
 from simsearch.index.manifest import Segment, is_data_file
 from simsearch.index.stores.base import Ids
 

@@ -19,7 +19,7 @@ from simsearch.encode.absent import no_encoder
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BrokenModelError
 from simsearch.files import HeldSignals
-from simsearch.index.bundle import REBUILD, open_checked, read_manifest, sweep
+from simsearch.index.bundle import read_manifest, sweep
 from simsearch.index.change.commit import Change
 from simsearch.index.change.guard import writing
 from simsearch.index.change.holding import Holding, InFiles
@@ -35,6 +35,7 @@ from simsearch.index.change.sync import (
     plan_sync,
     present_sources,
 )
+from simsearch.index.data_files import REBUILD, open_checked
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.writing import Described

@@ -29,8 +29,9 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.encode.reference import EMBEDDING_NET, KNOWN, RESIDUAL, embed, shapes_of
 from simsearch.errors import BrokenBundleError, BrokenModelError, SimsearchError
 from simsearch.files import read_small_file
-from simsearch.index.bundle import REBUILD, Bundle, open_bundle, open_checked, read_manifest
+from simsearch.index.bundle import Bundle, open_bundle, read_manifest
 from simsearch.index.checks import Check, failed, guarded
+from simsearch.index.data_files import REBUILD, open_checked
 from simsearch.index.manifest import FileEntry
 from simsearch.index.stores.base import is_unit
 from simsearch.index.stores.exact import exact_scores

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BadInputError
-from simsearch.index.bundle import Writer, write_array, write_data_file
 from simsearch.index.checked import BLOCKS, block_sums
+from simsearch.index.data_files import Writer, write_array, write_data_file
 from simsearch.index.manifest import FileEntry, Segment
 from simsearch.index.packed import SmallPictures, Sources, keeps_pixels
 from simsearch.index.stores.base import gather

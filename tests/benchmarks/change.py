@@ -24,8 +24,9 @@ from msgspec import structs
 from PIL import Image
 from start import LAUNCH
 
-from simsearch.index.bundle import commit, open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.bundle import commit, open_bundle, read_manifest
 from simsearch.index.change.merge import array_writer
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.packed import Sources
 from simsearch.index.stores.opening import write_flat
 from simsearch.index.writing import write_bytes

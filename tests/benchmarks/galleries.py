@@ -13,8 +13,9 @@ import faiss
 import numpy as np
 from msgspec import structs
 
-from simsearch.index.bundle import Bundle, commit, open_bundle, write_array, write_data_file
+from simsearch.index.bundle import Bundle, commit, open_bundle
 from simsearch.index.change.merge import array_writer
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.packed import Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss_index import write_index

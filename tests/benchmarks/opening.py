@@ -23,7 +23,8 @@ from unittest import mock
 from simsearch.encode.onnx_check import read_graph
 from simsearch.files import open_regular
 from simsearch.index import bundle as bundles
-from simsearch.index.bundle import open_bundle, open_checked, read_manifest
+from simsearch.index.bundle import open_bundle, read_manifest
+from simsearch.index.data_files import open_checked
 from simsearch.index.stores import faiss as stores
 from simsearch.index.stores.base import gather, is_unit
 from simsearch.index.stores.faiss_check import check_structure

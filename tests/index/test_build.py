@@ -16,9 +16,10 @@ from toys import toy_split
 
 from simsearch import __version__
 from simsearch.errors import BadDatasetError, BadImageError, BadInputError
-from simsearch.index import bundle
+from simsearch.index import data_files
 from simsearch.index.build import build_index
-from simsearch.index.bundle import open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.bundle import open_bundle, read_manifest
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.packed import Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
@@ -175,13 +176,13 @@ def test_on_windows_a_data_file_that_is_there_already_may_be_in_use(tmp_path, mo
 
     entry = write_data_file(tmp_path, "ids", write_array(np.arange(3)))
     before = (tmp_path / entry.name).read_bytes()
-    monkeypatch.setattr(bundle, "replace_file", refuse)
+    monkeypatch.setattr(data_files, "replace_file", refuse)
     with pytest.raises(PermissionError):  # elsewhere it is an error
         write_data_file(tmp_path, "ids", write_array(np.arange(3)))
     source, windows = tmp_path / "source", type("Windows", (), {"name": "nt"})
     source.write_bytes(before)
-    monkeypatch.setattr(bundle, "os", windows)
-    bundle._give_name(source, tmp_path / entry.name, entry)
+    monkeypatch.setattr(data_files, "os", windows)
+    data_files._give_name(source, tmp_path / entry.name, entry)
     (tmp_path / entry.name).write_bytes(b"damaged")
     with pytest.raises(PermissionError):
-        bundle._give_name(source, tmp_path / entry.name, entry)
+        data_files._give_name(source, tmp_path / entry.name, entry)

@@ -26,15 +26,8 @@ from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenBundleError, BusyError, MissingBundleError
 from simsearch.index import bundle as bundle_module
 from simsearch.index.build import build_index
-from simsearch.index.bundle import (
-    MANIFEST,
-    bundle_lock,
-    commit,
-    open_bundle,
-    read_manifest,
-    write_array,
-    write_data_file,
-)
+from simsearch.index.bundle import MANIFEST, bundle_lock, commit, open_bundle, read_manifest
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.packed import Sources
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore

@@ -14,7 +14,8 @@ from simsearch.encode.model_folder import Model
 from simsearch.errors import BrokenBundleError
 from simsearch.index import checked
 from simsearch.index.build import build_index
-from simsearch.index.bundle import commit, open_bundle, read_manifest, write_array, write_data_file
+from simsearch.index.bundle import commit, open_bundle, read_manifest
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.manifest import SEGMENTS_FORMAT
 from simsearch.index.stores.base import gather
 from simsearch.index.verify import verify

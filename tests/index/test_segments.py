@@ -18,16 +18,9 @@ from toys import quadrant_image, toy_split
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BrokenBundleError
-from simsearch.index.bundle import (
-    MANIFEST,
-    commit,
-    open_bundle,
-    read_items,
-    read_manifest,
-    write_array,
-    write_data_file,
-)
+from simsearch.index.bundle import MANIFEST, commit, open_bundle, read_items, read_manifest
 from simsearch.index.catalog import class_counts
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.rows import JoinedRows
 from simsearch.index.segment import STAMP
 from simsearch.index.stores.base import gather

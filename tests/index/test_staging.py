@@ -9,8 +9,8 @@ import pytest
 from toys import quadrant_image
 
 from simsearch.index import staging as module
-from simsearch.index.bundle import open_checked
 from simsearch.index.change.merge import Shape
+from simsearch.index.data_files import open_checked
 from simsearch.index.segment import load_array
 from simsearch.index.staging import Staging
 from simsearch.index.stores.faiss import FaissStore

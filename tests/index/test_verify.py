@@ -24,16 +24,9 @@ from simsearch.encode.model_folder import (
     read_model_card,
     write_model_card,
 )
-from simsearch.index.bundle import (
-    MANIFEST,
-    bundle_lock,
-    commit,
-    open_bundle,
-    read_manifest,
-    write_array,
-    write_data_file,
-)
+from simsearch.index.bundle import MANIFEST, bundle_lock, commit, open_bundle, read_manifest
 from simsearch.index.checks import Check
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.verify import SAMPLE, is_model, verify

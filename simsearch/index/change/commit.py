@@ -14,15 +14,11 @@ import numpy as np
 from msgspec import structs
 
 from simsearch.errors import BadInputError
-from simsearch.index.bundle import (
-    commit,
-    read_items,
-    write_array,
-    write_data_file,
-)
+from simsearch.index.bundle import commit, read_items
 from simsearch.index.change.merge import Shape, merge_segments
 from simsearch.index.change.recalibrate import recalibrated
 from simsearch.index.change.revise import Classes, Revision, revise
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.manifest import Manifest, Segment
 from simsearch.index.segment import Items
 from simsearch.index.stores.base import Ids

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
-from simsearch.index.bundle import REBUILD, open_checked, write_data_file
+from simsearch.index.data_files import REBUILD, open_checked, write_data_file
 from simsearch.index.manifest import Segment
 from simsearch.index.reading import STAMP, UNKNOWN
 from simsearch.index.segment import array_start, kept_rows, load_array

@@ -21,8 +21,8 @@ from simsearch.data.collection import Item, Skipped, natural
 from simsearch.documents import record_of
 from simsearch.errors import SimsearchError
 from simsearch.files import read_small_file, sweep_temporaries, sync_folder, write_atomically
-from simsearch.index.bundle import open_checked
 from simsearch.index.change.ingest import Chunk
+from simsearch.index.data_files import open_checked
 from simsearch.index.manifest import Segment, is_data_file
 from simsearch.index.packed import Sources
 from simsearch.index.reading import STAMP

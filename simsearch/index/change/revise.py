@@ -11,7 +11,8 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.collection import natural
-from simsearch.index.bundle import read_items, write_array, write_data_file
+from simsearch.index.bundle import read_items
+from simsearch.index.data_files import write_array, write_data_file
 from simsearch.index.manifest import FileEntry, Manifest, Segment
 from simsearch.index.packed import Sources
 from simsearch.index.reading import STAMP, UNKNOWN, Stamp
