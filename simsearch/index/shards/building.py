@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import structs
 
+from simsearch.data.folders import path_text
 from simsearch.encode.encoder import any_picture
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError, cannot_write
@@ -22,6 +23,7 @@ from simsearch.index.served import unpack_picture
 from simsearch.index.serving import Load, Target, write_served
 from simsearch.index.shards.engines import Engine
 from simsearch.index.shards.loading import encode_shards, read_loads
+from simsearch.index.shards.places import is_uri
 from simsearch.index.shards.plan import Plan
 from simsearch.index.shards.step import Done, Job
 from simsearch.index.stores.base import Ids
@@ -71,7 +73,8 @@ def build_from_shards(
                 why = next((f" ({name}: {reason})" for one in done for name, reason in one.skipped), "")
                 raise BadDatasetError(f"{plan.root} holds no readable image{why}")
             about, loads = draft(model, folder, factory, plan), read_loads(job, plan, model.encoder)
-            about = structs.replace(about, labeling=plan.labeling)
+            root = None if is_uri(plan.root) else path_text(Path(plan.root).resolve())
+            about = structs.replace(about, labeling=plan.labeling, root=root)
             if target is None:
                 return _in_files(folder, about, model, factory, loads), done
             about = structs.replace(about, factory=target.factory)
