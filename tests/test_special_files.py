@@ -197,7 +197,7 @@ WRITTEN_OR_OWN = {
     "index/writing.py": {"read_index"},  # ours
     "train/features.py": {"np.load"},  # of bytes
     "train/loop.py": {"torch.load"},  # of bytes
-    "index/bundle.py": {"path.open"},
+    "index/data_files.py": {"path.open"},
     "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
