@@ -177,7 +177,7 @@ def test_a_list_of_names_may_be_a_pipe_but_no_name_is_endless(tmp_path: Path) ->
 OPENERS = {"open", "read_bytes", "read_text", "load", "open_memmap", "fromfile", "read_index"}
 WRITTEN_OR_OWN = {
     "cli/lazy.py": {"command.load"},  # a module
-    "cli/options.py": {"SCHEMA.read_text"},
+    "cli/query_options.py": {"SCHEMA.read_text"},
     "cli/signals.py": {"open", "os.open"},
     "data/mnist_sources.py": {"archive.open", "target.open", "tarfile.open"},  # written; of an open file
     "data/named/formats.py": {"_Arrays(io.BytesIO(content), encoding='latin1').load"},  # of bytes

@@ -30,7 +30,7 @@ class Later(TyperCommand):
 
     def load(self) -> Any:
         """The command itself, with its options."""
-        from simsearch.cli.options import flatten
+        from simsearch.cli.flattening import flatten
 
         module, _, function = self.place.partition(":")
         command = getattr(import_module(f"simsearch.cli.commands.{module}"), function)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from simsearch.cli.failures import explain
-from simsearch.cli.options import Programs, Screen
+from simsearch.cli.query_options import Programs, Screen
 from simsearch.errors import BadInputError
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import Format, write_answers

@@ -16,8 +16,9 @@ from conftest import ROOT, SHIPPED_INDEX
 from typer.testing import CliRunner
 
 from simsearch.cli.commands import COMMANDS, Listed, ListedGroup
+from simsearch.cli.flattening import flatten
 from simsearch.cli.main import app
-from simsearch.cli.options import FigureStyle, IndexChoice, Preparation, flatten
+from simsearch.cli.options import FigureStyle, IndexChoice, Preparation
 from simsearch.errors import MissingBundleError
 
 

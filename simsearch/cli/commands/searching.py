@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from simsearch.cli.options import (
-    HitsTo,
     IndexChoice,
     JsonOption,
     Preparation,
-    Programs,
-    Queries,
-    Screen,
     ThreadsOption,
-    Wanted,
     limit_threads,
     open_chosen_model,
     start_no_threads,
 )
+from simsearch.cli.query_options import HitsTo, Programs, Queries, Screen, Wanted
 from simsearch.errors import BadInputError
 
 _MOST_OPENED = 10  # hits, each perhaps in a window of its own
