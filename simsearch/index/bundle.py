@@ -34,7 +34,6 @@ from simsearch.index.columns import Columns
 from simsearch.index.data_files import REBUILD, open_checked, open_sized
 from simsearch.index.manifest import MAX_MANIFEST_BYTES, Manifest, is_data_file
 from simsearch.index.segment import Files, Items, load_removed, open_items, open_segments
-from simsearch.index.served import ServedColumns, open_store
 from simsearch.index.stores.base import Ids, VectorStore, positions
 from simsearch.prepare.inputs import Pictures
 from simsearch.prepare.pictures import DIGITS
@@ -153,6 +152,8 @@ def open_served(folder: Path, manifest: Manifest, *, timeout: float | None = Non
 
     :raises BrokenBundleError: If a file is missing or damaged.
     """
+    from simsearch.index.served import open_store
+
     assert manifest.store is not None
     try:
         with contextlib.ExitStack() as held, consistent(folder):
@@ -313,6 +314,8 @@ def _parse(
     """
     encoder = _open_encoder(shared, manifest, threads)
     if (record := manifest.store) is not None:
+        from simsearch.index.served import ServedColumns, open_store
+
         served = open_store(manifest, record, shared)
         labeled, exact = bool(record.numbers), record.exact_pictures
         columns = ServedColumns(served, manifest.input, labeled=labeled, exact_pictures=exact)
