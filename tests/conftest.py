@@ -28,6 +28,12 @@ ROOT = Path(__file__).parents[1]
 SHIPPED_INDEX = ROOT / "indexes" / "mnist-test"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers that share the cores compute with one thread each, or they wait for each other's."""
+    if config.getoption("numprocesses", default=None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _signals_are_heeded() -> None:
     """A job in a script's background inherits an ignored SIGINT, and hands it on: here no child may."""
