@@ -171,6 +171,7 @@ class StoreOptions:
     uri: Annotated[
         str,
         typer.Option(
+            "--uri",  # without it Typer takes a metavar of the same letters for the name
             metavar="URI",
             help="The Milvus server, http://HOST:PORT. Its credentials come from the environment's "
             "SIMSEARCH_MILVUS_TOKEN.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,15 @@ def test_a_command_is_where_the_table_says_and_opens_with_its_summary(words: str
     lines = (inspect.getdoc(found) or "").splitlines()
     assert lines[0] == command.summary
     assert any(line.startswith(f"Example: simsearch {words}") for line in lines)
+
+
+@pytest.mark.parametrize("words", [words for words, _ in listed()])
+def test_every_option_is_named_in_lower_case(words: str) -> None:
+    """Typer takes a metavar of the same letters for the name: `uri` with metavar URI became `--URI`."""
+    shown = CliRunner().invoke(app, [*words.split(), "--help"]).output
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown, re.MULTILINE)
+    assert "--help" in options
+    assert [option for option in options if option != option.lower()] == []
 
 
 @pytest.mark.parametrize(
