@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from start import run
 
 from simsearch.data.decoding import decode_files
 from simsearch.encode.model_folder import PRETRAINED, open_model
@@ -130,13 +129,8 @@ def compare(best: Mapping[str, Cost]) -> None:
 def peak_memory(folder: Path, model_folder: Path) -> float:
     """Megabytes at the peak of a process that builds an index of a folder."""
     with tempfile.TemporaryDirectory() as top:
-        command = [sys.executable, "-m", "simsearch", "build-index", "--dataset", str(folder), "--name", "x"]
-        command += ["--model", str(model_folder), "--index-dir", top]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        return usage.ru_maxrss / 1024
+        command = ["-m", "simsearch", "build-index", "--dataset", str(folder), "--name", "x"]
+        return run([*command, "--model", str(model_folder.resolve()), "--index-dir", top]).peak
 
 
 def main() -> None:
