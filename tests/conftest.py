@@ -34,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, or all but one worker wait for it in the end."""
+    items.sort(key=lambda item: item.name != "test_the_notebook_runs_on_a_short_schedule")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _signals_are_heeded() -> None:
     """A job in a script's background inherits an ignored SIGINT, and hands it on: here no child may."""
