@@ -22,6 +22,7 @@ from simsearch.encode.model_folder import ModelCard, open_model, write_model_car
 from simsearch.errors import BadImageError, BadInputError
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, outline
 from simsearch.index.stores.by_class import NearestPerClass
+from simsearch.index.stores.comparison import at_once
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
@@ -78,7 +79,7 @@ class _Gallery:
 
     @classmethod
     def of(cls, store: VectorStore) -> _Gallery:
-        if len(store) <= _HELD:
+        if len(store) <= min(_HELD, at_once(store, exact=True)):
             ids, labels, vectors = gather(store)
             return cls(ids, labels, vectors.__getitem__)
         ids, labels, _ = outline(store)

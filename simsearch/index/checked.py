@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import mmap
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ LARGE = 2**24  # bytes of a file from which on blocks have checksums
 _ROLES = ("index", "vectors", "thumbnails", "pictures")  # in this order in the file of checksums
 FLAT = "Flat"  # the factory string of an index that is an array
 _BLOCK = 2**16  # bytes
-_FEW = 8  # rows that lie apart and are read at once
+_MAPPED = 2**22  # bytes that are mapped at once, where rows lie apart: some 64 kB around each
 _REBUILD = "build it again with `simsearch build-index`"
 
 
@@ -174,10 +175,17 @@ class CheckedArray:
         if not self._blocks.once:
             return self._read(rows)
         found = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for start in range(0, len(rows), _FEW):  # much is mapped around each
-            found[start : start + _FEW] = self._read(rows[start : start + _FEW])
+        order = np.argsort(rows, kind="stable")
+        for part in self._parts(rows[order]):
+            found[order[part]] = self._read(rows[order[part]])
             self._blocks.forget(0, len(self._blocks.content))
         return found
+
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[slice]:
+        """Ascending rows in parts, around each of which a few megabytes are mapped."""
+        mapped = np.minimum(np.diff(rows, prepend=rows[:1]) * self._width, _BLOCK) + self._width
+        ends = np.flatnonzero(np.diff(np.cumsum(mapped) // _MAPPED)) + 1
+        return (slice(*edge) for edge in pairwise([0, *ends.tolist(), len(rows)]))
 
     def _read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """These rows, their blocks checked."""

@@ -38,6 +38,7 @@ def index(tmp_path: Path, toy_model: Model, monkeypatch: pytest.MonkeyPatch, fac
     """An index whose files are taken for large ones, in blocks of 256 bytes."""
     monkeypatch.setattr(checked, "LARGE", 1)
     monkeypatch.setattr(checked, "_BLOCK", 256)
+    monkeypatch.setattr(checked, "_MAPPED", 2_000)
     build_index(GALLERY, toy_model, tmp_path / "toy", factory=factory)
     return calibrate_index(tmp_path / "toy")
 
@@ -62,6 +63,9 @@ def test_what_is_read_when_it_is_used_answers_as_what_is_read_when_it_is_opened(
         assert_array_equal(gather(read.bundle.store).vectors, gather(whole.bundle.store).vectors, strict=True)
         assert_array_equal(read.bundle.thumbnails[3:9], GALLERY.images[3:9], strict=True)
         assert_array_equal(read.bundle.thumbnails[np.array([70, -1, 2])], GALLERY.images[[70, 79, 2]])
+        many = np.random.default_rng(0).integers(-80, 80, 200)
+        assert_array_equal(read.bundle.thumbnails[many], GALLERY.images[many])
+        assert len(read.bundle.thumbnails[many[:0]]) == 0
         assert_array_equal(read.bundle.thumbnails[-2], GALLERY.images[78], strict=True)
         assert_array_equal(np.asarray(read.bundle.thumbnails), GALLERY.images, strict=True)
     with pytest.raises(IndexError):

@@ -2,6 +2,7 @@
 
 base.py         the contract, and what a search gives
 exact.py        exact scores, whatever the engine
+streamed.py     the same of vectors that are read stretch by stretch
 comparison.py   several questions about the same queries
 candidates.py   what an approximate index proposes, and classes ranked by it
 flat.py         every vector compared, without an engine

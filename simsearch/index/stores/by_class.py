@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
-from simsearch.index.stores.comparison import Comparison, blocks, compare
+from simsearch.index.stores.comparison import Comparison, at_once, blocks, compare
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
 from simsearch.stats.novelty import NEIGHBORS, Features, Neighbors, novelty_features
@@ -33,7 +33,7 @@ class NearestPerClass:
 
     def compare(self, vectors: Vectors, *, exact: bool = False) -> Iterator[tuple[slice, Comparison]]:
         """Compare queries, unit rows, float32 (Q, D), with the store, in blocks that fit into memory."""
-        for part in blocks(len(self._store), len(vectors)):
+        for part in blocks(at_once(self._store, exact=exact), len(vectors)):
             yield part, compare(self._store, vectors[part], exact=exact)
 
     def search(self, compared: Comparison, left_out: Ids | None = None) -> Hits:

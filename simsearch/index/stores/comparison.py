@@ -56,6 +56,11 @@ def compare(store: VectorStore, queries: Vectors, *, exact: bool = False) -> Com
     return SeparateSearches(store, queries)
 
 
+def at_once(store: VectorStore, *, exact: bool) -> int:
+    """How many vectors each block of queries is compared with at once: what its scores take memory for."""
+    return int(getattr(store, "compared_at_once", len(store))) if exact else len(store)
+
+
 def blocks(items: int, queries: int) -> Iterator[slice]:
     """Queries in blocks, whose scores with so many items fit into memory; one block where there is none."""
     step = max(1, BLOCK_SCORES // max(1, items))

@@ -109,10 +109,10 @@ class Products:
         return rank_pairs(lists, found, scores, count, k)
 
 
-def score_pairs(queries: Vectors, vectors: Vectors, asked: Rows, found: Rows) -> Scores:
+def score_pairs(queries: Vectors | NDArray[np.float64], vectors: Vectors, asked: Rows, found: Rows) -> Scores:
     """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
     scores = np.empty(len(found), np.float32)
-    exact = queries.astype(np.float64)  # once, and not again for every pair
+    exact = queries.astype(np.float64, copy=False)  # once, and not again for every pair
     step = max(1, _PAIRS // queries.shape[1])
     for start in range(0, len(found), step):
         part = slice(start, start + step)
@@ -126,7 +126,7 @@ def rank_pairs(lists: Rows, rows: Rows, scores: Scores, count: int, k: int) -> R
     :param lists: The list of each, 0 to `count` - 1, (P,).
     :param rows: (P,), ascending within each list.
     """
-    ranked = _nothing(count, k)
+    ranked = empty_lists(count, k)
     # One key for list and score: a stable sort by it leaves rows that tie in ascending order.
     code = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # no -0
     code ^= (code >> 31) & 0x7FFFFFFF  # the bits of negative numbers descend
@@ -148,7 +148,8 @@ def rank_rows(queries: Vectors, vectors: Vectors, rows: Rows, k: int) -> Ranked:
     return rank_pairs(asked, ordered.ravel(), scores, len(rows), k)
 
 
-def _nothing(lists: int, k: int) -> Ranked:
+def empty_lists(lists: int, k: int) -> Ranked:
+    """Lists of k places, in which there is no row yet."""
     return Ranked(np.full((lists, k), np.nan, np.float32), np.full((lists, k), NOTHING))
 
 
@@ -201,12 +202,12 @@ def _near_in_runs(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Row
     ends, near = np.cumsum(lengths), np.empty(rough.shape, bool)
     for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
         run = rough[end - length : end]
-        near[end - length : end] = reaches(run, _bound(run, k))
+        near[end - length : end] = reaches(run, bound_of_best(run, k))
     found, asked = np.divmod(np.flatnonzero(near), queries)  # `np.nonzero` takes many times as long
     return found, asked, np.searchsorted(ends, found, "right")
 
 
-def _bound(run: Scores, k: int) -> Scores:
+def bound_of_best(run: Scores, k: int) -> Scores:
     """For each query a bound that at least k rows of (n, Q) reach, and few more; minus infinity if n < k.
 
     It is the k-th best of the best of parts of the run, which is quicker to find than the k-th best itself.

@@ -21,8 +21,9 @@ from simsearch.index.stores.base import (
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, blocks
-from simsearch.index.stores.exact import Products, Ranked, Rows
+from simsearch.index.stores.exact import Ranked, Rows
 from simsearch.index.stores.hits import leave_out, reshape
+from simsearch.index.stores.streamed import STRETCH, compared
 
 _SCANNED = 2**16  # vectors in a block of a scan
 _NO_ROWS = np.empty(0, np.int64)
@@ -65,6 +66,11 @@ class FlatStore:
     def is_exact(self) -> bool:
         """Whether every search looks at every vector."""
         return True
+
+    @property
+    def compared_at_once(self) -> int:
+        """How many vectors are compared with all queries at once: a stretch, where they are read."""
+        return len(self) if isinstance(self._vectors, np.ndarray) else min(len(self), 2 * STRETCH)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -142,7 +148,7 @@ class FlatComparison:
     def __init__(self, store: FlatStore, queries: Vectors) -> None:
         """Compare unit rows, float32 (Q, D)."""
         self._store, self._count = store, len(queries)
-        self._products = Products(queries, store.matrix)
+        self._products = compared(queries, store.matrix)
 
     @property
     def is_exact(self) -> bool:
