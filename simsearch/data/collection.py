@@ -13,9 +13,11 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xxhash
 
@@ -52,12 +54,41 @@ class Skipped:
     reason: str
 
 
+class Items(Sequence[Item]):
+    """Items in little memory: of each its path as UTF-8, and 24 bytes."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        """Hold items; others may follow."""
+        self._paths, self._ends = bytearray(), array("q")
+        self._sizes, self._times = array("q"), array("q")
+        for item in items:
+            self.append(item)
+
+    def append(self, item: Item) -> None:
+        """Hold one more."""
+        self._paths += item.path.encode()
+        self._ends.append(len(self._paths))
+        self._sizes.append(item.size)
+        self._times.append(item.mtime_ns)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, row: Any) -> Any:
+        """An item, or those of a slice."""
+        if isinstance(row, slice):
+            return [self[i] for i in range(len(self))[row]]
+        row = range(len(self))[row]
+        path = self._paths[self._ends[row - 1] if row else 0 : self._ends[row]]
+        return Item(path.decode(), self._sizes[row], self._times[row])
+
+
 @dataclass(frozen=True)
 class Collection:
     """What lies in a folder and below it."""
 
     root: Path
-    items: tuple[Item, ...]  # in natural order: "9" before "10"
+    items: Sequence[Item]  # in natural order: "9" before "10"
     skipped: tuple[Skipped, ...]
 
     def file(self, item: Item) -> Path:
@@ -70,19 +101,21 @@ def scan(root: Path) -> Collection:
 
     :raises BadDatasetError: If the folder cannot be read.
     """
-    items: list[Item] = []
-    skipped: list[Skipped] = []
-    waiting = list(reversed(visible(root)))
+    items, skipped = Items(), list[Skipped]()
+    waiting = [("", iter(_visible_names(root)))]  # folders, each with the names in it that are left
     while waiting:
-        path = waiting.pop()
-        found = _look_at(path, root)
+        below, names = waiting[-1]
+        if (name := next(names, None)) is None:
+            waiting.pop()
+            continue
+        found = _look_at(below + name, root)
         if isinstance(found, Item):
             items.append(found)
         elif isinstance(found, str):
-            skipped.append(Skipped(name_below(path, root), found))
+            skipped.append(Skipped(_escaped(below + name), found))
         else:
-            waiting += reversed(found)
-    return Collection(root, tuple(items), tuple(skipped))
+            waiting.append((f"{below}{name}/", iter(found)))
+    return Collection(root, items, tuple(skipped))
 
 
 def visible(folder: Path) -> list[Path]:
@@ -90,11 +123,15 @@ def visible(folder: Path) -> list[Path]:
 
     :raises BadDatasetError: If the folder cannot be read.
     """
+    return [folder / name for name in _visible_names(folder)]
+
+
+def _visible_names(folder: Path) -> list[str]:
     try:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 - as below
     except OSError as error:
         raise BadDatasetError(f"{folder} cannot be read: {error.strerror}") from error
-    return sorted(entries, key=lambda path: natural(path.name))
+    return sorted(names, key=natural)
 
 
 def natural(name: str) -> tuple[list[int | str], str]:
@@ -106,11 +143,6 @@ def natural(name: str) -> tuple[list[int | str], str]:
 def comparable(name: str) -> str:
     """A name in the Unicode form in which names are compared (NFC): file systems deliver several."""
     return unicodedata.normalize("NFC", name)
-
-
-def name_below(path: Path, base: Path) -> str:
-    """The path below the given folder; bytes that are no UTF-8 are escaped."""
-    return path.relative_to(base).as_posix().encode(errors="backslashreplace").decode()
 
 
 def content_hash(file: Path) -> str:
@@ -147,32 +179,37 @@ def write_skipped(path: Path, skipped: Sequence[Skipped]) -> None:
     write_atomically(path, text.getvalue().encode())
 
 
-def _look_at(path: Path, root: Path) -> Item | str | list[Path]:
-    """What an entry is: an item, why it is passed over, or the entries of a folder."""
+def _look_at(path: str, root: Path) -> Item | str | list[str]:
+    """What an entry is: an item, why it is passed over, or the names in a folder."""
+    file = os.path.join(root, path)  # noqa: PTH118 - of millions, a `Path` each takes longer than to look
     try:
-        state = path.stat()
+        state = os.stat(file)  # noqa: PTH116
     except OSError as error:
-        return "a link that leads nowhere" if path.is_symlink() else _unreadable(error)
+        return "a link that leads nowhere" if os.path.islink(file) else _unreadable(error)  # noqa: PTH114
     if stat.S_ISDIR(state.st_mode):
-        if path.is_symlink():
+        if os.path.islink(file):  # noqa: PTH114
             return NOT_FOLLOWED
         try:
-            return visible(path)
+            return _visible_names(Path(file))
         except BadDatasetError as error:
             return _unreadable(error.__cause__)
     if not stat.S_ISREG(state.st_mode):
         return "not a regular file"
-    name = path.relative_to(root).as_posix()
-    if name_below(path, root) != name:
+    if _escaped(path) != path:
         return "its name is not valid UTF-8"
-    if path.suffix.lower() not in SUFFIXES:
+    if os.path.splitext(path)[1].lower() not in SUFFIXES:  # noqa: PTH122
         try:
-            with open_regular(path) as file:
-                if kind_of(file.read(HEAD_BYTES)) is None:
+            with open_regular(Path(file)) as opened:
+                if kind_of(opened.read(HEAD_BYTES)) is None:
                     return NO_PICTURE
         except OSError as error:
             return _unreadable(error)
-    return Item(name, state.st_size, state.st_mtime_ns)
+    return Item(path, state.st_size, state.st_mtime_ns)
+
+
+def _escaped(path: str) -> str:
+    """A path; bytes that are no UTF-8 are escaped."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _unreadable(error: BaseException | None) -> str:

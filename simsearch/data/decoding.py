@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Generic, Protocol, TypeAlias, TypeVar
@@ -28,6 +28,7 @@ from simsearch.prepare.transfer import MAX_MESSAGE_BYTES, joined, parted, pictur
 
 Decoded = TypeVar("Decoded")  # what is made of a file, such as uint8 pixels
 Entry = TypeVar("Entry")
+FileName: TypeAlias = Path | str
 Prepare: TypeAlias = Callable[[Path], Decoded]  # importable by its name; raises BadImageError
 
 _FIRST = 64  # files that are decoded here, to see how long they take
@@ -73,7 +74,7 @@ PIXELS = Pixels()
 
 
 def decode_files(
-    files: Sequence[Path],
+    files: Sequence[FileName],
     prepare: Prepare[Decoded],
     *,
     processes: int = 0,
@@ -84,15 +85,24 @@ def decode_files(
     :param prepare: What makes it of a file; it is sent to other processes.
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     """
+    with closing(decode_chunks(files, prepare, processes=processes, codec=codec)) as chunks:
+        for chunk in chunks:
+            yield from chunk
+
+
+def decode_chunks(
+    files: Sequence[FileName], prepare: Prepare[Decoded], *, processes: int, codec: Codec[Decoded]
+) -> Generator[list[Decoded | str], None, None]:
+    """The same, some files at a time: between them nothing is waited for; see `decode_files`."""
     head: list[Decoded | str] = []
     started = time.perf_counter()
     while len(head) < min(_FIRST, len(files)) and time.perf_counter() - started < _CHUNK_SECONDS:
         head.append(pixels_or_reason(files[len(head)], prepare))
     each = (time.perf_counter() - started) / max(1, len(head))
-    yield from head
+    yield head
     rest, processes = files[len(head) :], processes or _cores()
     if processes == 1 or each * len(rest) < _WORTH:
-        yield from (pixels_or_reason(file, prepare) for file in rest)
+        yield from ([pixels_or_reason(file, prepare)] for file in rest)
     else:
         with Decoders(prepare, processes, codec) as decoders:
             yield from decoders.decode(rest, max(1, min(_MOST_FILES, int(_CHUNK_SECONDS / each))))
@@ -119,10 +129,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pixels_or_reason(file: Path, prepare: Prepare[Decoded]) -> Decoded | str:
+def pixels_or_reason(file: FileName, prepare: Prepare[Decoded]) -> Decoded | str:
     """Decode one file in this process."""
     try:
-        return prepare(file)
+        return prepare(Path(file))
     except (BadImageError, OSError) as error:
         return str(error).replace(str(file), "it")
 
@@ -158,17 +168,18 @@ class Decoders(Generic[Decoded]):
         for process in self._all:
             process.communicate()
 
-    def decode(self, files: Sequence[Path], chunk: int) -> Iterator[Decoded | str]:
-        """Decode files in their order, so many at a time."""
+    def decode(self, files: Sequence[FileName], chunk: int) -> Iterator[list[Decoded | str]]:
+        """Decode files in their order, so many at a time; of each what is made of it, or why nothing is."""
         waiting: deque[Future[list[Decoded | str]]] = deque()
         for start in range(0, len(files), chunk):
             if len(waiting) == self._most:
-                yield from waiting.popleft().result()
-            waiting.append(self._threads.submit(self._ask, list(files[start : start + chunk])))
+                yield waiting.popleft().result()
+            names = [str(file) for file in files[start : start + chunk]]
+            waiting.append(self._threads.submit(self._ask, names))
         while waiting:
-            yield from waiting.popleft().result()
+            yield waiting.popleft().result()
 
-    def _ask(self, files: Sequence[Path]) -> list[Decoded | str]:
+    def _ask(self, files: Sequence[str]) -> list[Decoded | str]:
         """Have a process decode files; halve those on which it dies, until one is left."""
         process = self._idle.get()
         try:
@@ -210,7 +221,7 @@ class Decoders(Generic[Decoded]):
         self._all.append(process)
         return process
 
-    def _exchange(self, process: subprocess.Popen[bytes], files: Sequence[Path]) -> list[Decoded | str]:
+    def _exchange(self, process: subprocess.Popen[bytes], files: Sequence[str]) -> list[Decoded | str]:
         """What a process makes of files.
 
         :raises OSError: If it is gone.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from simsearch.data.collection import Collection, Item, Skipped, comparable
+from simsearch.data.collection import Collection, Item, Items, Skipped, comparable
 from simsearch.data.label_tables import MAX_BYTES, read_rows
 from simsearch.errors import BadDatasetError
 from simsearch.files import open_regular
@@ -23,8 +24,8 @@ WAYS = (AUTO, FOLDER, LAST, NONE)
 class Labeled:
     """The items that are taken, and the name of each one's class."""
 
-    items: tuple[Item, ...]
-    names: tuple[str, ...] | None  # None where there are no classes
+    items: Sequence[Item]
+    names: Sequence[str] | None  # None where there are no classes
     skipped: tuple[Skipped, ...]  # what the collection passed over, and what has no label
 
 
@@ -42,31 +43,33 @@ def label_items(collection: Collection, way: str = AUTO) -> Labeled:
         return _by_table(collection, Path(way))
     level = -2 if way == LAST else 0
     reason = "in no folder, so of no class (`--labels none` takes all without classes)"
-    names = {item.path: parts[level] for item in collection.items if len(parts := item.parts) > 1}
-    return _taken(collection, names, reason)
+    return _taken(collection, lambda item: parts[level] if len(parts := item.parts) > 1 else "", reason)
 
 
-def _taken(collection: Collection, names: Mapping[str, str], reason: str) -> Labeled:
+def _taken(collection: Collection, name_of: Callable[[Item], str], reason: str) -> Labeled:
     """The items with a name; the others are skipped for this reason."""
-    items = tuple(item for item in collection.items if item.path in names)
-    skipped = [Skipped(item.path, reason) for item in collection.items if item.path not in names]
-    return Labeled(items, tuple(names[item.path] for item in items), (*collection.skipped, *skipped))
+    items, names, skipped = Items(), list[str](), list[Skipped]()
+    for item in collection.items:
+        if name := name_of(item):
+            items.append(item)
+            names.append(sys.intern(name))  # one of each, whatever the number of items
+        else:
+            skipped.append(Skipped(item.path, reason))
+    return Labeled(items, names, (*collection.skipped, *skipped))
 
 
 def _by_table(collection: Collection, table: Path) -> Labeled:
     labels = _read_table(table, collection.root)
-    names = {
-        item.path: label for item in collection.items if (label := labels.pop(comparable(item.path), ""))
-    }
-    if not names:
+    others = tuple(entry for entry in collection.skipped if not _is_same(collection.root / entry.path, table))
+    pictures = Collection(collection.root, collection.items, others)
+    reason = f"without a label in {table.name}"
+    found = _taken(pictures, lambda item: labels.pop(comparable(item.path), ""), reason)
+    if not found.items:
         raise BadDatasetError(
             f"no path in {table} is that of a picture in {collection.root}",
             hint=f"paths are read from {collection.root} on, as in cat/1.png",
         )
-    others = tuple(entry for entry in collection.skipped if not _is_same(collection.root / entry.path, table))
-    absent = tuple(Skipped(path, f"in {table.name}, but no picture here") for path in labels)
-    pictures = Collection(collection.root, collection.items, others)
-    found = _taken(pictures, names, f"without a label in {table.name}")
+    absent = (Skipped(path, f"in {table.name}, but no picture here") for path in labels)
     return Labeled(found.items, found.names, (*found.skipped, *absent))
 
 

@@ -11,6 +11,8 @@ import pytest
 from strokes import draw
 
 from simsearch.data.collection import (
+    Item,
+    Items,
     Skipped,
     comparable,
     content_hash,
@@ -149,3 +151,11 @@ def test_the_whole_list_is_a_csv_file(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_text() == 'path,reason\n"a,b.png",it is empty\nc,not a picture\n'
     with pytest.raises(BadInputError, match="cannot write"):
         write_skipped(tmp_path, [])
+
+
+def test_items_are_held_as_they_were() -> None:
+    items = [Item("9/é.png", 3, 2), Item("a", 2**40, -1), Item("b/b/b.jpg", 0, 1)]
+    held = Items(items)
+    assert (list(held), held[-1], held[:2], len(held)) == (items, items[2], items[:2], 3)
+    with pytest.raises(IndexError):
+        held[3]

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from strokes import draw, stroke
 
 from simsearch.data import decoding
-from simsearch.data.decoding import Decoders, decode_files, while_released
+from simsearch.data.decoding import PIXELS, Decoders, decode_chunks, decode_files, while_released
 from simsearch.data.folders import prepared_pixels
 from simsearch.files import hold_signals
 from simsearch.prepare.inputs import ImageInput, Picture
@@ -87,6 +89,10 @@ def digit_of(number: int) -> Picture:
     return prepare_image(stroke(12 + number)).pixels
 
 
+def flat(chunks: Iterable[list[Picture | str]]) -> list[Picture | str]:
+    return list(chain.from_iterable(chunks))
+
+
 DIED = "decoding it ended the process"
 BROKEN = {3: "cannot decode it: not a picture, or damaged"}
 
@@ -94,7 +100,7 @@ BROKEN = {3: "cannot decode it: not a picture, or damaged"}
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_processes_give_pixels_and_reasons_in_order(files: list[Path], chunk: int) -> None:
     with Decoders(talkative, 2) as decoders:
-        found = list(decoders.decode(files, chunk))
+        found = flat(decoders.decode(files, chunk))
         assert list(decoders.decode([], chunk)) == []
     assert len(found) == 10
     assert_these(found, dict(BROKEN))
@@ -103,7 +109,7 @@ def test_processes_give_pixels_and_reasons_in_order(files: list[Path], chunk: in
 def test_what_an_input_takes_reaches_the_processes(files: list[Path]) -> None:
     colored = ImageInput("photo", 1, 32, 24, 3, (0.5,) * 3, (0.5,) * 3)
     with Decoders(partial(prepared_pixels, colored), 1) as decoders:
-        found = [pixels for pixels in decoders.decode(files, 4) if not isinstance(pixels, str)]
+        found = [pixels for pixels in flat(decoders.decode(files, 4)) if not isinstance(pixels, str)]
     expected = [prepare_picture(file, colored).pixels for file in files if file.name != "3.png"]
     assert np.array_equal(found, expected)
     assert found[0].shape == (24, 32, 3)
@@ -111,7 +117,7 @@ def test_what_an_input_takes_reaches_the_processes(files: list[Path]) -> None:
 
 def test_a_file_on_which_a_process_dies_is_named_and_the_others_are_decoded(files: list[Path]) -> None:
     with Decoders(fatal, 2) as decoders:
-        assert_these(list(decoders.decode(files, 5)), {2: DIED, 8: DIED, **BROKEN})
+        assert_these(flat(decoders.decode(files, 5)), {2: DIED, 8: DIED, **BROKEN})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
@@ -120,7 +126,7 @@ def test_what_a_process_sends_is_never_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with Decoders(taken_over, 1) as decoders:
-        found = list(decoders.decode(files, 5))
+        found = flat(decoders.decode(files, 5))
     assert_these(found, {2: DIED, 8: DIED, **BROKEN})
     assert not (tmp_path / "taken-over").exists()
 
@@ -143,7 +149,7 @@ def test_a_process_ends_when_its_input_does(tmp_path: Path) -> None:
 def test_a_python_that_cannot_start_is_said(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_COMMAND", "raise SystemExit")
     with Decoders(digit, 1) as decoders, pytest.raises(RuntimeError, match="cannot decode pictures"):
-        list(decoders.decode(files, 5))
+        flat(decoders.decode(files, 5))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -197,9 +203,9 @@ def test_a_held_signal_raises_amid_a_picture(
         with (
             pytest.raises(KeyboardInterrupt),
             hold_signals() as signals,
-            closing(decode_files(files, signalled, processes=2)) as decoded,
+            closing(decode_chunks(files, signalled, processes=2, codec=PIXELS)) as decoded,
         ):
-            found.extend(while_released(decoded, signals.released))
+            found.extend(flat(while_released(decoded, signals.released)))
         assert time.monotonic() - started < 50  # the decoder would have gone on for longer
         assert len(found) <= 4
     finally:

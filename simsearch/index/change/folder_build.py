@@ -6,6 +6,7 @@ What is done lies in a folder of its own until the end; the index that is there 
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def build_folder(
 def _taken(root: Path, labeled: Labeled, row: int, progress: Progress) -> Taken:
     item: Item = labeled.items[row]
     number = 0 if labeled.names is None else progress.number_of(labeled.names[row])
-    return Taken(root / item.path, item.path, number)
+    return Taken(os.path.join(root, item.path), item.path, number)  # noqa: PTH118 - quicker, for millions
 
 
 def way_of(labels: str, labeled: Labeled) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from simsearch.data.collection import Skipped
-from simsearch.data.decoding import decode_files, while_released
+from simsearch.data.decoding import FileName, decode_chunks, while_released
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.errors import BadImageError
 from simsearch.index.packed import SmallPictures
@@ -27,7 +27,7 @@ from simsearch.prepare.inputs import Picture, Pictures
 
 CHUNK_SECONDS = 10.0  # what a kill may lose
 _REPORT_SECONDS = 0.1
-_CHUNK_BYTES = 2**26  # of pictures and vectors
+_CHUNK_BYTES = 2**24  # of pictures and vectors
 _BATCH_BYTES = 2**22  # of pixels that are encoded together
 _BATCH = 256
 
@@ -37,7 +37,7 @@ Made = TypeVar("Made")
 class Taken(NamedTuple):
     """A file that is to become an item."""
 
-    file: Path
+    file: FileName
     source: str  # what the index calls it
     number: int = 0  # of its class
 
@@ -64,14 +64,14 @@ def encode_files(
 
     :param processes: How many decode side by side, where the work is worth it; 0 uses every core.
     :param on_progress: Called with how many more files have been decoded, some times a second.
-    :param released: A block in which signals raise; each file is waited for in one.
+    :param released: A block in which signals raise; what is decoded is waited for in one.
     """
     read = partial(read_picture, encoder.input)
     pending, started = _Pending(encoder), time.monotonic()
     reported, told = 0, started
-    decoded = decode_files(Mapped(files, _file_of), read, processes=processes, codec=ReadCodec())
+    decoded = decode_chunks(Mapped(files, _file_of), read, processes=processes, codec=ReadCodec())
     with closing(decoded) as found:
-        pictures = while_released(found, released)
+        pictures = chain.from_iterable(while_released(found, released))
         for end, (entry, picture) in enumerate(zip(files, pictures, strict=True), start=1):
             pending.take(entry, picture)
             if (now := time.monotonic()) - told >= _REPORT_SECONDS:
@@ -119,7 +119,7 @@ class _Slice(Sequence[Any]):
         return self._entries[self._rows[row]]
 
 
-def _file_of(entry: Taken) -> Path:
+def _file_of(entry: Taken) -> FileName:
     return entry.file
 
 

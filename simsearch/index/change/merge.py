@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,9 +59,9 @@ def merge_segments(
     :raises BadInputError: If FAISS cannot build such an index.
     :raises BrokenBundleError: If a file is damaged.
     """
-    with contextlib.ExitStack() as held, _consistent(source):
-        parts = [_Part.open(source, segment, removed, held) for segment in segments]
-        count = sum(len(part.kept) for part in parts)
+    with _consistent(source):
+        parts = [_Part(source, segment, removed) for segment in segments]
+        count = sum(part.live for part in parts)
         files = {"ids": _write(folder, "ids", np.int64, (count,), _all(parts, "ids", np.int64, ()))}
         for role, ends in _PACKED.items():
             if role in segments[0].files:
@@ -100,49 +101,65 @@ def _consistent(folder: Path) -> Iterator[None]:
 
 
 class _Part:
-    """A segment that is read once more."""
+    """A segment that is read once more, a file at a time: of many segments few files are open."""
 
-    def __init__(self, segment: Segment, files: Mapping[str, io.BufferedReader], removed: Ids) -> None:
-        self.count, self.files = segment.count, files
-        ids = load_array(files["ids"], np.int64, (self.count,))
-        files["ids"].seek(0)
-        rows = kept_rows(ids, removed)
-        self.kept = np.arange(self.count) if rows is None else rows
+    def __init__(self, folder: Path, segment: Segment, removed: Ids) -> None:
+        self.count, self.files, self._folder = segment.count, segment.files, folder
+        with self._open("ids") as file:
+            self._rows = kept_rows(load_array(file, np.int64, (self.count,)), removed)
 
-    @classmethod
-    def open(cls, folder: Path, segment: Segment, removed: Ids, held: contextlib.ExitStack) -> _Part:
-        files = {
-            role: held.enter_context(open_checked(folder, entry)) for role, entry in segment.files.items()
-        }
-        return cls(segment, files, removed)
+    @property
+    def live(self) -> int:
+        """How many items are kept."""
+        return self.count if self._rows is None else len(self._rows)
+
+    @property
+    def kept(self) -> NDArray[np.int64]:
+        """Their rows."""
+        return np.arange(self.count) if self._rows is None else self._rows
 
     def array(self, role: str, dtype: Any, row: tuple[int, ...]) -> Iterator[NDArray[Any]]:
         """The kept rows of an array, in blocks."""
-        file = self.files[role]
-        start = array_start(file, dtype, (self.count, *row))
-        yield from self._blocks(file, start, np.dtype(dtype), row)
+        with self._open(role) as file:
+            start = array_start(file, dtype, (self.count, *row))
+            yield from self._blocks(file, start, np.dtype(dtype), row)
 
     def vectors(self, dim: int) -> Iterator[NDArray[Any]]:
         """The kept vectors, in blocks."""
         if "vectors" in self.files:
-            return self.array("vectors", np.float32, (dim,))
-        file = self.files["index"]
-        if not is_flat(file, dim, self.count):
-            return self._decoded(file, dim)
-        return self._blocks(file, flat_start(file, dim, self.count), np.dtype(np.float32), (dim,))
+            yield from self.array("vectors", np.float32, (dim,))
+            return
+        with self._open("index") as file:
+            if is_flat(file, dim, self.count):
+                start = flat_start(file, dim, self.count)
+                yield from self._blocks(file, start, np.dtype(np.float32), (dim,))
+            else:
+                yield from self._decoded(file, dim)
 
     def _decoded(self, file: io.BufferedReader, dim: int) -> Iterator[NDArray[Any]]:
         vectors = CodedVectors(parse_index(file, dim=dim, count=self.count))
-        file.seek(0)
-        step = max(1, _BLOCK_BYTES // (4 * dim))
-        for first in range(0, len(self.kept), step):
-            yield vectors[self.kept[first : first + step]]
+        kept, step = self.kept, max(1, _BLOCK_BYTES // (4 * dim))
+        for first in range(0, len(kept), step):
+            yield vectors[kept[first : first + step]]
 
     def ends(self, role: str) -> NDArray[np.int64]:
         """Where entries end, with a 0 before the first."""
-        ends = load_array(self.files[role], np.int64, (self.count,))
-        self.files[role].seek(0)
-        return np.concatenate([[0], ends])
+        with self._open(role) as file:
+            return np.concatenate([[0], load_array(file, np.int64, (self.count,))])
+
+    def copy_packed(self, role: str, target: io.BufferedWriter) -> None:
+        """Copy the kept entries of a packed file, neighbors together."""
+        ends, kept = self.ends(_PACKED[role]), self.kept
+        breaks = np.flatnonzero(np.diff(kept) != 1)
+        firsts = kept[np.concatenate([[0], breaks + 1])]
+        lasts = kept[np.concatenate([breaks, [len(kept) - 1]])]
+        with self._open(role) as file:
+            for start, end in zip(ends[firsts].tolist(), ends[lasts + 1].tolist(), strict=True):
+                file.seek(start)
+                _copy(file, target, end - start)
+
+    def _open(self, role: str) -> AbstractContextManager[io.BufferedReader]:
+        return open_checked(self._folder, self.files[role])
 
     def _blocks(
         self, file: io.BufferedReader, start: int, dtype: np.dtype[Any], row: tuple[int, ...]
@@ -154,11 +171,13 @@ class _Part:
             block = np.empty((min(step, self.count - first), *row), dtype)
             if file.readinto(block.view(np.uint8).data.cast("B")) != block.nbytes:
                 raise ValueError(f"{Path(file.name).name} was cut short while it was read")
-            inside = np.searchsorted(self.kept, [first, first + len(block)])
-            rows = self.kept[slice(*inside)] - first
+            if self._rows is None:
+                yield block
+                continue
+            inside = np.searchsorted(self._rows, [first, first + len(block)])
+            rows = self._rows[slice(*inside)] - first
             if len(rows):  # an empty array has no bytes to write
                 yield block if len(rows) == len(block) else block[rows]
-        file.seek(0)
 
 
 def _all(parts: Sequence[_Part], role: str, dtype: Any, row: tuple[int, ...]) -> Iterator[NDArray[Any]]:
@@ -175,8 +194,8 @@ def _stamps(parts: Sequence[_Part]) -> Iterator[NDArray[Any]]:
     for part in parts:
         if "stamps" in part.files:
             yield from part.array("stamps", STAMP, ())
-        elif len(part.kept):
-            yield np.full(len(part.kept), np.array(UNKNOWN, STAMP))
+        elif part.live:
+            yield np.full(part.live, np.array(UNKNOWN, STAMP))
 
 
 def _renumbered(labels: NDArray[np.int64], renumber: Mapping[int, int] | None) -> NDArray[np.int64]:
@@ -189,25 +208,17 @@ def _renumbered(labels: NDArray[np.int64], renumber: Mapping[int, int] | None) -
 def _new_ends(parts: Sequence[_Part], role: str) -> Iterator[NDArray[np.int64]]:
     total = 0
     for part in parts:
-        if len(part.kept):
+        if part.live:
             ends = total + np.cumsum(np.diff(part.ends(role))[part.kept], dtype=np.int64)
             total = int(ends[-1])
             yield ends
 
 
 def _pack(path: Path, parts: Sequence[_Part], role: str) -> None:
-    """Copy the kept entries of packed files, neighbors together."""
     with path.open("wb") as target:
         for part in parts:
-            if not len(part.kept):
-                continue
-            ends, file = part.ends(_PACKED[role]), part.files[role]
-            breaks = np.flatnonzero(np.diff(part.kept) != 1)
-            firsts = part.kept[np.concatenate([[0], breaks + 1])]
-            lasts = part.kept[np.concatenate([breaks, [len(part.kept) - 1]])]
-            for start, end in zip(ends[firsts].tolist(), ends[lasts + 1].tolist(), strict=True):
-                file.seek(start)
-                _copy(file, target, end - start)
+            if part.live:
+                part.copy_packed(role, target)
 
 
 def _copy(file: io.BufferedReader, target: io.BufferedWriter, size: int) -> None:

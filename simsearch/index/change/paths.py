@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simsearch.data.collection import Collection, Item, Skipped, comparable, scan
+from simsearch.data.collection import Collection, Item, Items, Skipped, comparable, scan
 from simsearch.data.labels import AUTO, FOLDER, LAST, NONE, label_items
 from simsearch.errors import BadInputError
 from simsearch.index.change.sync import Known, labeling_of
@@ -102,7 +102,7 @@ def _in_folder(
 def _below(collection: Collection, root: Path) -> Collection:
     """A collection of a folder inside another, seen from that."""
     prefix = collection.root.relative_to(root).as_posix()
-    items = tuple(
+    items = Items(
         Item(item.path if prefix == "." else f"{prefix}/{item.path}", item.size, item.mtime_ns)
         for item in collection.items
     )

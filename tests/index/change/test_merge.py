@@ -58,6 +58,21 @@ def test_a_merged_segment_has_the_files_of_one_that_was_written_at_once(
     assert_array_equal(np.load(tmp_path / found.files["ids"].name), [0, 20, 50, 60])
 
 
+def test_many_segments_are_merged_with_few_files_open(tmp_path: Path) -> None:
+    """A build of ten million files has a thousand segments, and a process may open 1,024 files."""
+    resource = pytest.importorskip("resource")
+    parts = [segment(tmp_path, row) for row in range(7)]
+    with (tmp_path / "ids").open("wb") as file:
+        used = file.fileno()  # the lowest that is free
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 6, before[1]))
+    try:
+        found = merge_segments(tmp_path, tmp_path, parts, SHAPE, removed=np.empty(0, np.int64))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert found == segment(tmp_path, *range(7))
+
+
 def test_a_damaged_segment_is_not_merged(tmp_path: Path) -> None:
     part = segment(tmp_path, 0, 1)
     (tmp_path / part.files["ids"].name).write_bytes(b"junk")
