@@ -53,6 +53,7 @@ _MOST_SAMPLE, _MOST_SCORES = 10_000, 30_000_000  # items, and cosines of these
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
 _PAIRS_AT_ONCE = 2**13  # whose vectors stay in the processor's cache
+_SCORES = 2**22  # that are held at once: a build has no more memory where its gallery is larger
 _HELD = 2**17  # vectors that are gathered; of more only those are asked for that are looked at
 _LEVELS = (
     0.0,
@@ -340,7 +341,7 @@ def has_company(labels: Labels) -> NDArray[np.bool_]:
 def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
     """Ask about pictures class by class, each without its own item, if there is one."""
     parts = []
-    for part, compared in nearest.compare(vectors, exact=True):
+    for part, compared in nearest.compare(vectors, exact=True, scores=_SCORES):
         items = None if own is None else own[part]
         means = _mean(nearest.search(compared, items))  # (q, C)
         tops = np.array(nearest.classes)[means.argmax(axis=1)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
 from simsearch.index.stores.comparison import Comparison, at_once, blocks, compare
+from simsearch.index.stores.exact import BLOCK_SCORES
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
 from simsearch.stats.novelty import NEIGHBORS, Features, Neighbors, novelty_features
@@ -31,9 +32,11 @@ class NearestPerClass:
         """The numbers of the classes, ascending."""
         return self._store.classes
 
-    def compare(self, vectors: Vectors, *, exact: bool = False) -> Iterator[tuple[slice, Comparison]]:
-        """Compare queries, unit rows, float32 (Q, D), with the store, in blocks that fit into memory."""
-        for part in blocks(at_once(self._store, exact=exact), len(vectors)):
+    def compare(
+        self, vectors: Vectors, *, exact: bool = False, scores: int = BLOCK_SCORES
+    ) -> Iterator[tuple[slice, Comparison]]:
+        """Compare queries, unit rows, float32 (Q, D), with the store, in blocks of at most so many scores."""
+        for part in blocks(at_once(self._store, exact=exact), len(vectors), scores):
             yield part, compare(self._store, vectors[part], exact=exact)
 
     def search(self, compared: Comparison, left_out: Ids | None = None) -> Hits:

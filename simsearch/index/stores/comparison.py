@@ -61,9 +61,9 @@ def at_once(store: VectorStore, *, exact: bool) -> int:
     return int(getattr(store, "compared_at_once", len(store))) if exact else len(store)
 
 
-def blocks(items: int, queries: int) -> Iterator[slice]:
-    """Queries in blocks, whose scores with so many items fit into memory; one block where there is none."""
-    step = max(1, BLOCK_SCORES // max(1, items))
+def blocks(items: int, queries: int, scores: int = BLOCK_SCORES) -> Iterator[slice]:
+    """Queries in blocks, of at most so many scores with so many items; one block where there is none."""
+    step = max(1, scores // max(1, items))
     for start in range(0, max(1, queries), step):
         yield slice(start, start + step)
 

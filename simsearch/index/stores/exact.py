@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Vectors
+
+if TYPE_CHECKING:
+    from simsearch.index.stores.streamed import StreamedProducts
 
 SCORE_ERROR = 1e-5  # bound on the error of float32 inner products of unit vectors
 SMALL = 2**28  # multiplications, some ten milliseconds of one core
@@ -23,7 +26,8 @@ _PARTS = 4  # times k, into which rows are divided to find a bound of the k best
 _PART, _MOST_PARTS = 256, 512  # rows of a part where there are many, and parts
 _ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
 _ROW_BY_ROW = 4  # queries
-_STRETCH = 2**14  # vectors that are read at once, where they are not in memory
+STRETCH = 2**14  # vectors that are read at once, where they are not in memory
+_READ_SCORES = 2**22  # of these, up to which all are held for several questions
 _WIDE = 8  # queries for each class, from which on a class at a time is quicker
 
 Rows = NDArray[np.int64]
@@ -109,6 +113,15 @@ class Products:
         return rank_pairs(lists, found, scores, count, k)
 
 
+def compared(queries: Vectors, vectors: Any) -> Products | StreamedProducts:
+    """Queries against vectors: one product, or stretch by stretch where these are read and many ask."""
+    if isinstance(vectors, np.ndarray) or len(queries) * len(vectors) <= _READ_SCORES:
+        return Products(queries, vectors)
+    from simsearch.index.stores.streamed import StreamedProducts  # most queries come one by one
+
+    return StreamedProducts(queries, vectors)
+
+
 def score_pairs(queries: Vectors | NDArray[np.float64], vectors: Vectors, asked: Rows, found: Rows) -> Scores:
     """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
     scores = np.empty(len(found), np.float32)
@@ -175,8 +188,8 @@ def _products(queries: Vectors, vectors: Vectors) -> Scores:
 def _read_products(queries: Vectors, vectors: Vectors) -> Scores:
     """The same of vectors that are read when they are asked for: a stretch of them after the other."""
     products = np.empty((len(vectors), len(queries)), np.float32)
-    for start in range(0, len(vectors), _STRETCH):
-        part = slice(start, start + _STRETCH)
+    for start in range(0, len(vectors), STRETCH):
+        part = slice(start, start + STRETCH)
         products[part] = _products(queries, vectors[part])
     return products
 

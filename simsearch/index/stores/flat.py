@@ -21,9 +21,8 @@ from simsearch.index.stores.base import (
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, blocks
-from simsearch.index.stores.exact import Ranked, Rows
+from simsearch.index.stores.exact import STRETCH, Ranked, Rows, compared
 from simsearch.index.stores.hits import leave_out, reshape
-from simsearch.index.stores.streamed import STRETCH, compared
 
 _SCANNED = 2**16  # vectors in a block of a scan
 _NO_ROWS = np.empty(0, np.int64)
@@ -70,7 +69,7 @@ class FlatStore:
     @property
     def compared_at_once(self) -> int:
         """How many vectors are compared with all queries at once: a stretch, where they are read."""
-        return len(self) if isinstance(self._vectors, np.ndarray) else min(len(self), 2 * STRETCH)
+        return len(self) if isinstance(self._vectors, np.ndarray) else min(len(self), STRETCH)
 
     @property
     def classes(self) -> tuple[int, ...]:

@@ -13,8 +13,7 @@ import numpy as np
 
 from simsearch.index.stores.base import NOTHING, Vectors
 from simsearch.index.stores.exact import (
-    BLOCK_SCORES,
-    Products,
+    STRETCH,
     Ranked,
     Rows,
     Scores,
@@ -24,8 +23,6 @@ from simsearch.index.stores.exact import (
     reaches,
     score_pairs,
 )
-
-STRETCH = 2**13  # vectors that are read at once
 
 
 class _Group(NamedTuple):
@@ -99,12 +96,6 @@ class StreamedProducts:
         near, asked = np.divmod(np.flatnonzero(reaches(rough, bound)), len(group.asked))
         scores = score_pairs(self._exact, vectors, group.asked[asked], near)
         return _Pairs(group.lists[asked], start + rows[near], scores)
-
-
-def compared(queries: Vectors, vectors: Any) -> Products | StreamedProducts:
-    """Queries against vectors: one product, or stretch by stretch where these are read and many ask."""
-    is_large = len(queries) * len(vectors) > BLOCK_SCORES and not isinstance(vectors, np.ndarray)
-    return StreamedProducts(queries, vectors) if is_large else Products(queries, vectors)
 
 
 def _join(best: Ranked, near: _Pairs, k: int) -> None:
