@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors, VectorStore
 from simsearch.index.stores.comparison import Comparison, blocks, compare
+from simsearch.index.stores.seen import SeenPictures
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
 from simsearch.stats.novelty import NEIGHBORS, Features, Neighbors, novelty_features
@@ -24,7 +25,7 @@ class NearestPerClass:
 
         :param pictures: Items' ids (N,) -> their pictures, uint8 (N, H, W); None where they are not kept.
         """
-        self._store, self._pictures = store, pictures
+        self._store, self._seen = store, None if pictures is None else SeenPictures(pictures)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -66,9 +67,7 @@ class NearestPerClass:
 
     def _features(self, vectors: Vectors, pictures: Images | None, ids: Ids) -> Features:
         there = ids != NOTHING
-        filled = np.where(there, ids, ids[:, :1]).ravel()
-        near = self._store.vectors(filled).reshape(*ids.shape, -1)
-        shown = None
-        if self._pictures is not None and pictures is not None:
-            shown = self._pictures(filled).reshape(*ids.shape, *pictures.shape[1:])
-        return novelty_features(vectors, pictures, Neighbors(near, shown, there))
+        every, places = np.unique(np.where(there, ids, ids[:, :1]), return_inverse=True)
+        looks = None if self._seen is None or pictures is None else self._seen.look_at(every)
+        near = Neighbors(self._store.vectors(every), looks, places.reshape(ids.shape), there)
+        return novelty_features(vectors, pictures, near)
