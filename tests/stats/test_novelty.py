@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from toys import quadrant_image
 
-from simsearch.stats.coarse import look_at
-from simsearch.stats.novelty import FEATURES, Neighbors, novelty_features
+from simsearch.stats.novelty import FEATURES, Neighbors, look_at, novelty_features
 
 TOP, BOTTOM = quadrant_image(200, 200, 0, 0), quadrant_image(0, 0, 200, 200)
 

@@ -14,6 +14,5 @@ merging.py      the hits of several stores as one answer
 faiss_index.py  FAISS indexes: made, written, and read within limits
 faiss_check.py  whether a FAISS index keeps to its own memory
 by_class.py     each class's nearest items
-seen.py         what items' pictures are compared by
 hits.py         hits left out, hits joined
 """
