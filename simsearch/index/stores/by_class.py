@@ -1,4 +1,4 @@
-"""The nearest items of each class, the features that they give of novelty, and what these keep of pictures."""
+"""The nearest items of each class, the features that they give of novelty, and what these keep."""
 
 from __future__ import annotations
 
