@@ -82,8 +82,8 @@ def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8] | None, neare
     }
     if pictures is None or nearest.looks is None:
         return by_vectors
-    gradients = look_at(pictures).gradients
-    overlaps, alike = _correlations(pictures, nearest.looks.coarse[nearest.items], nearest)
+    views, gradients = _shifted(pictures)
+    overlaps, alike = _correlations(views, nearest.looks.coarse[nearest.items], nearest)
     return {
         **by_vectors,
         "overlap": _overlap(overlaps, nearest),
@@ -117,13 +117,13 @@ def _likeness(overlaps: _Floats, alike: _Floats, nearest: Neighbors) -> _Floats:
     return np.where(count < 2, 0, _log_ratio(usual, overlaps.max(axis=1), _NO_LESS["pictures"]))
 
 
-def _correlations(pictures: NDArray[np.uint8], own: _Floats, nearest: Neighbors) -> tuple[_Floats, _Floats]:
+def _correlations(views: _Floats, own: _Floats, nearest: Neighbors) -> tuple[_Floats, _Floats]:
     """Correlations of pictures, both (Q, M), -1 where there is none: of the query and each item, after the
     best shift; of each item and the one of the others that is most alike.
 
-    :param own: The items' pictures at half resolution, (Q, M, P).
+    :param views: The queries at half resolution after each shift, (Q, 9, P).
+    :param own: The items at half resolution, (Q, M, P).
     """
-    views = _shifted(pictures)  # (Q, 9, P)
     overlaps = (views @ own.swapaxes(1, 2)).max(axis=1)  # (Q, M)
     others = nearest.pairs & ~np.eye(own.shape[1], dtype=bool)  # (Q, M, M)
     alike = np.where(others, own @ own.swapaxes(1, 2), -1).max(axis=2)  # (Q, M)
@@ -154,13 +154,18 @@ def look_at(pictures: NDArray[np.uint8]) -> Looks:
     return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _shifted(pictures: NDArray[np.uint8]) -> _Floats:
-    """`coarse` of pictures shifted by up to one pixel each way: (N, H, W) -> (N, 9, P)."""
-    found = [
-        np.stack([_rows(_halved(planes, down, across)) for down in _SHIFTS for across in _SHIFTS], axis=1)
-        for planes in _blocks(pictures)
-    ]
-    return np.concatenate(found)
+def _shifted(pictures: NDArray[np.uint8]) -> Looks:
+    """The same, at half resolution each picture shifted by up to one pixel each way: (N, 9, P)."""
+    found = [(_shifted_rows(planes), _log_gradients(planes)) for planes in _blocks(pictures)]
+    return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _shifted_rows(planes: _Planes) -> _Floats:
+    down = [_halved_rows(planes, shift).swapaxes(0, 1) for shift in _SHIFTS]  # (W + 4, H // 2, n)
+    views = np.stack([_halved_rows(view, shift) for view in down for shift in _SHIFTS], axis=2)
+    width, height, count, pictures = views.shape
+    rows = _rows(views.reshape(width, height, -1).swapaxes(0, 1))  # (9 * n, P)
+    return np.ascontiguousarray(rows.reshape(count, pictures, -1).swapaxes(0, 1))
 
 
 def _log_gradients(planes: _Planes) -> _Floats:
