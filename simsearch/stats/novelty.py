@@ -8,9 +8,9 @@ Outliers", SIGMOD 2000). `index/calibrate.py` fits how much each feature counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,30 @@ FEATURES = (*VECTOR_FEATURES, "overlap", "likeness", "texture")  # the latter ne
 _BEST_OVERLAPS = 5
 _NO_LESS = {"vectors": 0.003, "pictures": 0.02, "texture": 0.05}  # below these, differences say nothing
 
+_TOGETHER = 256  # pictures, which then stay in a core's cache
+_BORDER = 2  # pixels, black: the weights reach one beyond the picture, after a shift of one pixel two
+_SHIFTS = (0, -1, 1)
+
 _Floats: TypeAlias = NDArray[np.float32]
+_Planes: TypeAlias = NDArray[np.int16]  # with the pictures as the last axis, along which work is quick
 Features: TypeAlias = dict[str, _Floats]
+
+
+class Looks(NamedTuple):
+    """What N pictures are compared by."""
+
+    coarse: _Floats  # (N, P), P = (H // 2) * (W // 2): at half resolution, unit rows without their mean
+    gradients: _Floats  # (N,), log of the total absolute difference between neighbors, pixels from 0 to 1
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """The nearest items of Q queries, M each; `there` is False in places without one."""
+    """The nearest items of Q queries, M each, among U different ones; many are near several queries."""
 
-    vectors: _Floats  # (Q, M, D), unit rows
-    pictures: NDArray[np.uint8] | None  # (Q, M, H, W); None where the pixels are not kept
-    there: NDArray[np.bool_]  # (Q, M), at least one a query
+    vectors: _Floats  # (U, D), unit rows
+    looks: Looks | None  # of their U pictures; None where the pixels are not kept
+    items: NDArray[np.int64]  # (Q, M), rows of the above; any in places without one
+    there: NDArray[np.bool_]  # (Q, M), False in those places; at least one a query is there
 
     @property
     def count(self) -> NDArray[np.int64]:
@@ -61,26 +74,28 @@ def novelty_features(vectors: _Floats, pictures: NDArray[np.uint8] | None, neare
     :param pictures: uint8 (Q, H, W), or None.
     :param nearest: The `NEIGHBORS` nearest items of the class that each query resembles most.
     """
-    cosines = np.matmul(nearest.vectors, vectors[:, :, None])[..., 0]  # (Q, M)
+    near = nearest.vectors[nearest.items]  # (Q, M, D)
+    cosines = np.matmul(near, vectors[:, :, None])[..., 0]  # (Q, M)
     by_vectors = {
         "best": np.where(nearest.there, cosines, -1).max(axis=1),
-        "density": _density(cosines, nearest),
+        "density": _density(near, cosines, nearest),
     }
-    if pictures is None or nearest.pictures is None:
+    if pictures is None or nearest.looks is None:
         return by_vectors
-    overlaps, alike = _correlations(pictures, nearest.pictures, nearest)
+    views, gradients = _shifted(pictures)
+    overlaps, alike = _correlations(views, nearest.looks.coarse[nearest.items], nearest)
     return {
         **by_vectors,
         "overlap": _overlap(overlaps, nearest),
         "likeness": _likeness(overlaps, alike, nearest),
-        "texture": _texture(pictures, nearest.pictures, nearest),
+        "texture": _texture(gradients, nearest.looks.gradients[nearest.items], nearest),
     }
 
 
-def _density(cosines: _Floats, nearest: Neighbors) -> _Floats:
-    """How close the items lie together, against how close the query lies to them, by vectors."""
+def _density(near: _Floats, cosines: _Floats, nearest: Neighbors) -> _Floats:
+    """How close the items, (Q, M, D), lie together, against how close the query lies to them, by vectors."""
     count = nearest.count
-    mutual = nearest.vectors @ nearest.vectors.swapaxes(1, 2)  # (Q, M, M)
+    mutual = near @ near.swapaxes(1, 2)  # (Q, M, M)
     others = np.where(nearest.pairs, mutual, 0).sum(axis=(1, 2)) - count  # each with itself is 1
     spread = others / np.maximum(count * (count - 1), 1)
     mean = np.where(nearest.there, cosines, 0).sum(axis=1) / count
@@ -102,13 +117,13 @@ def _likeness(overlaps: _Floats, alike: _Floats, nearest: Neighbors) -> _Floats:
     return np.where(count < 2, 0, _log_ratio(usual, overlaps.max(axis=1), _NO_LESS["pictures"]))
 
 
-def _correlations(
-    pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Neighbors
-) -> tuple[_Floats, _Floats]:
+def _correlations(views: _Floats, own: _Floats, nearest: Neighbors) -> tuple[_Floats, _Floats]:
     """Correlations of pictures, both (Q, M), -1 where there is none: of the query and each item, after the
     best shift; of each item and the one of the others that is most alike.
+
+    :param views: The queries at half resolution after each shift, (Q, 9, P).
+    :param own: The items at half resolution, (Q, M, P).
     """
-    views, own = _shifted(pictures), _coarse(shown)  # (Q, 9, P), (Q, M, P)
     overlaps = (views @ own.swapaxes(1, 2)).max(axis=1)  # (Q, M)
     others = nearest.pairs & ~np.eye(own.shape[1], dtype=bool)  # (Q, M, M)
     alike = np.where(others, own @ own.swapaxes(1, 2), -1).max(axis=2)  # (Q, M)
@@ -121,56 +136,78 @@ def _log_ratio(similar: _Floats, other: _Floats, least: float) -> _Floats:
     return result
 
 
-def _texture(pictures: NDArray[np.uint8], shown: NDArray[np.uint8], nearest: Neighbors) -> _Floats:
+def _texture(own: _Floats, others: _Floats, nearest: Neighbors) -> _Floats:
+    """How far the log of the query's gradient, (Q,), lies from its items', (Q, M), in their deviations."""
     there, count = nearest.there, nearest.count
-    own, others = _log_gradient(pictures), _log_gradient(shown)  # (Q,), (Q, M)
     mean = np.where(there, others, 0).sum(axis=1) / count
     variance = np.where(there, (others - mean[:, None]) ** 2, 0).sum(axis=1) / count
     result: _Floats = -np.abs(own - mean) / (np.sqrt(variance) + _NO_LESS["texture"])
     return result
 
 
-def _log_gradient(pictures: NDArray[np.uint8]) -> _Floats:
-    """Log of the total absolute difference between neighboring pixels: (..., H, W) -> (...)."""
-    gray = pictures.astype(np.int16)  # three times as fast as in float32
-    across, down = np.abs(np.diff(gray, axis=-1)), np.abs(np.diff(gray, axis=-2))
-    total = across.sum(axis=(-2, -1)) + down.sum(axis=(-2, -1))
-    result: _Floats = np.log1p(total.astype(np.float32) / np.float32(255))
+def look_at(pictures: NDArray[np.uint8]) -> Looks:
+    """What pictures, uint8 (N, H, W), are compared by.
+
+    A side is halved by the weights 1 3 3 1, from black beyond the border.
+    """
+    found = [(_rows(_halved(planes, 0, 0)), _log_gradients(planes)) for planes in _blocks(pictures)]
+    return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _shifted(pictures: NDArray[np.uint8]) -> Looks:
+    """The same, at half resolution each picture shifted by up to one pixel each way: (N, 9, P)."""
+    found = [(_shifted_rows(planes), _log_gradients(planes)) for planes in _blocks(pictures)]
+    return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+
+def _shifted_rows(planes: _Planes) -> _Floats:
+    down = [_halved_rows(planes, shift).swapaxes(0, 1) for shift in _SHIFTS]  # (W + 4, H // 2, n)
+    views = np.stack([_halved_rows(view, shift) for view in down for shift in _SHIFTS], axis=2)
+    width, height, count, pictures = views.shape
+    rows = _rows(views.reshape(width, height, -1).swapaxes(0, 1))  # (9 * n, P)
+    return np.ascontiguousarray(rows.reshape(count, pictures, -1).swapaxes(0, 1))
+
+
+def _log_gradients(planes: _Planes) -> _Floats:
+    inside = planes[_BORDER:-_BORDER, _BORDER:-_BORDER]
+    down, across = (
+        np.abs(side[1:] - side[:-1]).sum(axis=(0, 1), dtype=np.int32)
+        for side in (inside, inside.swapaxes(0, 1))
+    )
+    result: _Floats = np.log1p((down + across).astype(np.float32) / np.float32(255))
     return result
 
 
-@lru_cache(maxsize=32)
-def _pooling(side: int, shift: int) -> _Floats:
-    """The matrix (side // 2, side) that halves a side by the weights 1 3 3 1, after a shift of pixels."""
-    matrix = np.zeros((side // 2, side), np.float32)
-    for row in range(side // 2):
-        for offset, weight in enumerate((1, 3, 3, 1)):
-            column = 2 * row - 1 + offset + shift
-            if 0 <= column < side:
-                matrix[row, column] = weight / 8
-    return matrix
+def _blocks(pictures: NDArray[np.uint8]) -> Iterator[_Planes]:
+    """Pictures with a black border, some at a time: (H + 4, W + 4, n). No sum below leaves int16."""
+    for start in range(0, max(1, len(pictures)), _TOGETHER):
+        part = pictures[start : start + _TOGETHER].transpose(1, 2, 0)  # (H, W, n)
+        planes = np.zeros((part.shape[0] + 2 * _BORDER, part.shape[1] + 2 * _BORDER, part.shape[2]), np.int16)
+        planes[_BORDER:-_BORDER, _BORDER:-_BORDER] = part
+        yield planes
 
 
-def _coarse(pictures: NDArray[np.uint8]) -> _Floats:
-    """Pictures at half resolution as unit rows without their mean: (..., H, W) -> (..., H * W / 4)."""
-    height, width = pictures.shape[-2:]
-    halved = _pooling(height, 0) @ pictures.astype(np.float32) @ _pooling(width, 0).T
-    return _centered_unit(halved.reshape(*pictures.shape[:-2], -1))
+def _halved(planes: _Planes, down: int, across: int) -> _Planes:
+    """64 times the planes at half resolution, after a shift: (H + 4, W + 4, n) -> (H // 2, W // 2, n)."""
+    rows = _halved_rows(planes, down)
+    return _halved_rows(rows.swapaxes(0, 1), across).swapaxes(0, 1)
 
 
-def _shifted(pictures: NDArray[np.uint8]) -> _Floats:
-    """The same of pictures shifted by up to one pixel each way: (Q, H, W) -> (Q, 9, H * W / 4)."""
-    gray, shifts = pictures.astype(np.float32), (0, -1, 1)
-    height, width = pictures.shape[-2:]
-    views = [
-        (_pooling(height, down) @ gray @ _pooling(width, across).T).reshape(len(gray), -1)
-        for down in shifts
-        for across in shifts
-    ]
-    return _centered_unit(np.stack(views, axis=1))
+def _halved_rows(planes: _Planes, shift: int) -> _Planes:
+    count = (len(planes) - 2 * _BORDER) // 2
+    first, second, third, fourth = (
+        planes[start : start + 2 * count : 2] for start in range(1 + shift, 5 + shift)
+    )
+    total = second + third
+    total *= 3
+    total += first
+    total += fourth
+    return total
 
 
-def _centered_unit(rows: _Floats) -> _Floats:
-    rows = rows - rows.mean(axis=-1, keepdims=True)
-    result: _Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-6)
-    return result
+def _rows(planes: _Planes) -> _Floats:
+    """Planes (h, w, n) as centered unit rows, (n, h * w)."""
+    rows = np.ascontiguousarray(planes.reshape(-1, planes.shape[2]).T, np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.sqrt(np.einsum("np,np->n", rows, rows)), 1e-6)[:, None]
+    return rows

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from toys import quadrant_image
 
-from simsearch.stats.novelty import FEATURES, Neighbors, novelty_features
+from simsearch.stats.novelty import FEATURES, Neighbors, look_at, novelty_features
 
 TOP, BOTTOM = quadrant_image(200, 200, 0, 0), quadrant_image(0, 0, 200, 200)
 
 
 def neighbors(vectors, pictures, there=None):
-    vectors, pictures = np.array([vectors], np.float32), np.array([pictures])
-    there = np.ones(vectors.shape[:2], bool) if there is None else np.array([there])
-    return Neighbors(vectors, pictures, there)
+    """All items, the neighbors of one query."""
+    there = np.ones((1, len(vectors)), bool) if there is None else np.array([there])
+    items = np.arange(len(vectors))[None]
+    return Neighbors(np.array(vectors, np.float32), look_at(np.array(pictures)), items, there)
 
 
 def ask(vector, picture, nearest):

@@ -1,8 +1,9 @@
-"""The nearest items of each class, and the features that they give of a query's novelty."""
+"""The nearest items of each class, the features that they give of novelty, and what these keep."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from simsearch.index.stores.comparison import Comparison, at_once, blocks, compa
 from simsearch.index.stores.exact import BLOCK_SCORES
 from simsearch.prepare.prepare import Images
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS
-from simsearch.stats.novelty import NEIGHBORS, Features, Neighbors, novelty_features
+from simsearch.stats.novelty import NEIGHBORS, Features, Looks, Neighbors, look_at, novelty_features
 
 _BLOCK = 256  # queries whose neighbors are held at once
+_KEPT = 2**15  # pictures whose looks are kept; of digits 26 MB
 
 
 class NearestPerClass:
@@ -25,7 +27,7 @@ class NearestPerClass:
 
         :param pictures: Items' ids (N,) -> their pictures, uint8 (N, H, W); None where they are not kept.
         """
-        self._store, self._pictures = store, pictures
+        self._store, self._seen = store, None if pictures is None else SeenPictures(pictures)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -69,9 +71,57 @@ class NearestPerClass:
 
     def _features(self, vectors: Vectors, pictures: Images | None, ids: Ids) -> Features:
         there = ids != NOTHING
-        filled = np.where(there, ids, ids[:, :1]).ravel()
-        near = self._store.vectors(filled).reshape(*ids.shape, -1)
-        shown = None
-        if self._pictures is not None and pictures is not None:
-            shown = self._pictures(filled).reshape(*ids.shape, *pictures.shape[1:])
-        return novelty_features(vectors, pictures, Neighbors(near, shown, there))
+        every, places = np.unique(np.where(there, ids, ids[:, :1]), return_inverse=True)
+        looks = None if self._seen is None or pictures is None else self._seen.look_at(every)
+        near = Neighbors(self._store.vectors(every), looks, places.reshape(ids.shape), there)
+        return novelty_features(vectors, pictures, near)
+
+
+class SeenPictures:
+    """Of the first items that are asked for; of all others it is computed each time. Threads may share it."""
+
+    def __init__(self, pictures: Callable[[Ids], Images], most: int = _KEPT) -> None:
+        """Look at items' pictures: ids (N,) -> uint8 (N, H, W)."""
+        self._pictures, self._most = pictures, most
+        self._places: dict[int, int] = {}
+        self._kept: Looks | None = None
+        self._keeping = Lock()
+
+    def look_at(self, ids: Ids) -> Looks:
+        """What the pictures of these items are compared by, each id once: int64 (N,)."""
+        places = np.array([self._places.get(item, -1) for item in ids.tolist()], np.int64)
+        kept, new = self._kept, np.flatnonzero(places < 0)  # in this order: each place lies in what is kept
+        if kept is not None and not len(new):
+            return Looks(kept.coarse[places], kept.gradients[places])
+        looks = look_at(self._pictures(ids[new]))
+        # Another thread that is at it is not waited for, nor one that a process forked amid has not.
+        if self._keeping.acquire(blocking=False):
+            try:
+                self._keep(ids[new], looks)
+            finally:
+                self._keeping.release()
+        if kept is None or len(new) == len(ids):
+            return looks
+        found = Looks(kept.coarse[places], kept.gradients[places])
+        found.coarse[new], found.gradients[new] = looks
+        return found
+
+    def _keep(self, ids: Ids, looks: Looks) -> None:
+        start = len(self._places)
+        new = [row for row, item in enumerate(ids.tolist()) if item not in self._places]
+        rows = np.array(new[: self._most - start], np.int64)
+        end = start + len(rows)
+        kept = self._kept
+        if kept is None or end > len(kept.gradients):
+            kept = _grown(kept, looks, min(self._most, 2 * end))
+        kept.coarse[start:end], kept.gradients[start:end] = looks.coarse[rows], looks.gradients[rows]
+        self._kept = kept
+        self._places.update(zip(ids[rows].tolist(), range(start, end), strict=True))  # and last of all
+
+
+def _grown(kept: Looks | None, like: Looks, count: int) -> Looks:
+    """Room for so many, with what is kept."""
+    room = Looks(*(np.empty((count, *column.shape[1:]), np.float32) for column in like))
+    for old, column in zip(kept or (), room, strict=False):
+        column[: len(old)] = old
+    return room

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, Vectors
-from simsearch.index.stores.exact import Products, Rows, Scores, rank_pairs, score_pairs
+from simsearch.index.stores.exact import Groups, Products, Rows, Scores, rank_pairs, score_pairs
 from simsearch.index.stores.hits import leave_out, reshape
 
 _OVERFETCH = 16  # proposals beyond these, so that ties at the cut are usually seen at once
@@ -31,7 +31,7 @@ class Samples(NamedTuple):
 
     rows: Rows
     vectors: Vectors
-    groups: tuple[Rows, ...]
+    groups: Groups  # rows of these vectors
 
 
 class ProposingStore(Protocol):
@@ -92,8 +92,7 @@ def draw_samples(vectors: Vectors, rows: Sequence[Rows]) -> Samples:
     random = np.random.default_rng(0)
     drawn = [own if len(own) <= most else _some_of(own, most, random) for own in rows]
     every = np.concatenate([np.empty(0, np.int64), *drawn])
-    ends = np.cumsum([len(sample) for sample in drawn]).tolist()
-    groups = tuple(np.arange(end - len(own), end) for own, end in zip(drawn, ends, strict=True))
+    groups = Groups(np.arange(len(every)), np.array([len(own) for own in drawn], np.int64))
     return Samples(every, vectors[every], groups)
 
 

@@ -57,12 +57,26 @@ def reaches(scores: Scores, kth: Scores) -> NDArray[np.bool_]:
     return may
 
 
+class Groups(NamedTuple):
+    """Rows of a gallery in G groups, no row in two of them."""
+
+    rows: Rows  # group after group, ascending in each
+    lengths: Rows  # (G,)
+
+    @classmethod
+    def of(cls, groups: Sequence[Rows]) -> Groups:
+        """Put groups of ascending rows together."""
+        lengths = np.array([len(group) for group in groups], np.int64)
+        return cls(np.concatenate([np.empty(0, np.int64), *groups]), lengths)
+
+
 class Products:
     """Queries against all rows of a gallery: one product, from which every question takes its candidates."""
 
     def __init__(self, queries: Vectors, vectors: Vectors) -> None:
         """Compare unit rows, float32 (Q, D), with those of a gallery, (N, D)."""
         self._queries, self._vectors = queries, vectors
+        self._grouped: tuple[Groups, Scores] | None = None
 
     @cached_property
     def _rough(self) -> Scores:
@@ -81,32 +95,37 @@ class Products:
         found, asked = _near(rough, k)
         return self._ranked(asked, rows[found], asked, len(self._queries), k)
 
-    def best_in_each(self, groups: Sequence[Rows], k: int) -> Ranked:
-        """The k best in each group of ascending rows, no row in two of them: (Q * G, k), query by query."""
+    def best_in_each(self, groups: Groups, k: int) -> Ranked:
+        """The k best in each group: (Q * G, k), query by query."""
         asked, found, group = self.near_in_each(groups, k)
-        lists = asked * len(groups) + group
-        return self._ranked(asked, found, lists, len(self._queries) * len(groups), k)
+        count = len(groups.lengths)
+        return self._ranked(asked, found, asked * count + group, len(self._queries) * count, k)
 
-    def near_in_each(self, groups: Sequence[Rows], k: int) -> tuple[Rows, Rows, Rows]:
+    def near_in_each(self, groups: Groups, k: int) -> tuple[Rows, Rows, Rows]:
         """The rows that may be among the k best in their group, the query of each, and the group: (P,)."""
-        lengths = np.array([len(group) for group in groups], np.int64)
-        order = np.concatenate([np.empty(0, np.int64), *groups])
-        if not len(order):
-            return order, order, order
-        found, asked, group = _near_in_runs(np.take(self._rough, order, axis=0), lengths, k)
-        return asked, order[found], group
+        if not len(groups.rows):
+            return groups.rows, groups.rows, groups.rows
+        found, asked, group = _near_in_runs(self._by_group(groups), groups.lengths, k)
+        return asked, groups.rows[found], group
 
-    def best_in_own(self, groups: Sequence[Rows], own: Rows, k: int) -> Ranked:
-        """The k best in one group for each query, `groups[own[q]]`: (Q, k)."""
+    def best_in_own(self, groups: Groups, own: Rows, k: int) -> Ranked:
+        """The k best in one group for each query, the `own[q]`-th: (Q, k)."""
+        rough, ends = self._by_group(groups), np.cumsum(groups.lengths)
         asked, found = [], []
         for number in sorted(set(own.tolist())):
             queries = np.flatnonzero(own == number)
-            rough = self._rough[groups[number]]
-            near, places = _near(rough if len(queries) == len(own) else rough[:, queries], k)
-            found.append(groups[number][near])
+            part = slice(ends[number] - groups.lengths[number], ends[number])
+            near, places = _near(rough[part] if len(queries) == len(own) else rough[part, queries], k)
+            found.append(groups.rows[part][near])
             asked.append(queries[places])
         every = np.concatenate([np.empty(0, np.int64), *asked])
         return self._ranked(every, np.concatenate([every[:0], *found]), every, len(own), k)
+
+    def _by_group(self, groups: Groups) -> Scores:
+        """Rough scores group by group; kept, since several questions are asked about the same groups."""
+        if self._grouped is None or self._grouped[0] is not groups:
+            self._grouped = groups, np.take(self._rough, groups.rows, axis=0)
+        return self._grouped[1]
 
     def _ranked(self, asked: Rows, found: Rows, lists: Rows, count: int, k: int) -> Ranked:
         scores = score_pairs(self._queries, self._vectors, asked, found)

@@ -21,7 +21,7 @@ from simsearch.index.stores.base import (
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, blocks
-from simsearch.index.stores.exact import STRETCH, Ranked, Rows, compared
+from simsearch.index.stores.exact import STRETCH, Groups, Ranked, Rows, compared
 from simsearch.index.stores.hits import leave_out, reshape
 
 _SCANNED = 2**16  # vectors in a block of a scan
@@ -49,7 +49,7 @@ class FlatStore:
             raise ValueError(f"labels must be int64 ({len(ids)},), non-negative")
         self.ids, self.labels, self._vectors = ids, labels, vectors
         self._dense = len(ids) > 0 and int(ids[-1] - ids[0]) == len(ids) - 1  # no id between is missing
-        self._rows_of = {} if labels is None else _rows_by_label(labels)
+        self._rows_of, self._groups = _by_label(np.empty(0, np.int64) if labels is None else labels)
 
     @property
     def dim(self) -> int:
@@ -136,6 +136,12 @@ class FlatStore:
         groups = [self.rows_of(label) for label in sorted(set(classes))]
         return groups[0] if len(groups) == 1 else np.sort(np.concatenate([_NO_ROWS, *groups]))
 
+    def groups(self, classes: Sequence[int]) -> Groups:
+        """The rows of the items in each of these classes; of all classes always the same object."""
+        if tuple(classes) == self.classes:
+            return self._groups
+        return Groups.of([self.rows_of(label) for label in classes])
+
     def rows_of(self, label: int) -> Rows:
         """The rows of the items in this class, ascending."""
         return self._rows_of.get(label, _NO_ROWS)
@@ -170,20 +176,21 @@ class FlatComparison:
 
     def in_each(self, k: int, classes: Sequence[int], *, left_out: Ids | None = None) -> Hits:
         """The k nearest in each class; see `Comparison.in_each`."""
-        groups = [self._store.rows_of(label) for label in classes]
-        shape = (self._count, len(groups), k)
-        if not self._count or not groups:
+        groups, count = self._store.groups(classes), len(classes)
+        shape = (self._count, count, k)
+        if not self._count or not count:
             return Hits(np.empty(shape, np.float32), np.empty(shape, np.int64))
         if left_out is None:
             return reshape(self._hits(self._products.best_in_each(groups, k)), *shape)
         found = self._hits(self._products.best_in_each(groups, k + 1))
-        return reshape(leave_out(found, left_out.repeat(len(groups)), k), *shape)
+        return reshape(leave_out(found, left_out.repeat(count), k), *shape)
 
     def in_own(self, k: int, own: Labels, *, left_out: Ids | None = None) -> Hits:
         """The k nearest in one class for each query; see `Comparison.in_own`."""
-        numbers = sorted(set(own.tolist()))
-        groups = [self._store.rows_of(label) for label in numbers]
-        places = np.searchsorted(numbers, own) if len(own) else own
+        classes, asked = self._store.classes, set(own.tolist())
+        if not asked <= set(classes):  # of a class without an item nothing is near
+            classes = tuple(sorted(asked))
+        groups, places = self._store.groups(classes), np.searchsorted(classes, own)
         found = self._hits(self._products.best_in_own(groups, places, k + (left_out is not None)))
         return found if left_out is None else leave_out(found, left_out, k)
 
@@ -203,10 +210,12 @@ def _joined(parts: Sequence[Hits]) -> Hits:
     return parts[0] if len(parts) == 1 else Hits(*(np.concatenate(c) for c in zip(*parts, strict=True)))
 
 
-def _rows_by_label(labels: Labels) -> dict[int, Rows]:
-    """The rows of each class, ascending, in ascending order of class number."""
+def _by_label(labels: Labels) -> tuple[dict[int, Rows], Groups]:
+    """The rows of each class, ascending, in ascending order of class number, and all of them as groups."""
     if len(labels) and labels.max() < 2**15:
         labels = labels.astype(np.int16)  # which are sorted in one pass
     order = np.argsort(labels, kind="stable")
     ends = np.flatnonzero(np.diff(labels[order])) + 1
-    return {int(labels[rows[0]]): rows for rows in np.split(order, ends) if len(rows)}
+    groups = [rows for rows in np.split(order, ends) if len(rows)]
+    lengths = np.array([len(rows) for rows in groups], np.int64)
+    return {int(labels[rows[0]]): rows for rows in groups}, Groups(order, lengths)
