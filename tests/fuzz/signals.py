@@ -3,7 +3,7 @@
     python tests/fuzz/signals.py --rounds 200 --load 2
 
 Every round runs each test once; at the end, or when it is interrupted, it prints how often each passed.
-It takes the tests that are marked `signals`; `--only WORDS` chooses among them as pytest's `-k` does. Several of
+It takes the tests marked `signals`; `--only WORDS` chooses among them as pytest's `-k` does. Several of
 these at once are a load too: `--load 0` adds none.
 """
 
