@@ -22,7 +22,7 @@ from conftest import ROOT
 from simsearch.web.server import listen, make_server, url_of
 from simsearch.web.settings import Settings
 
-PATIENCE_S = 30
+PATIENCE_S = 300  # for what comes at once on a machine that does nothing else
 
 
 @contextmanager
@@ -97,6 +97,8 @@ class Served:
         ready, _, _ = select.select([self.process.stderr], [], [], PATIENCE_S)
         self.line = self.process.stderr.readline().decode() if ready else ""
         found = re.search(r"http://[\d.:]+", self.line)
+        if found is None:
+            self.__exit__()
         assert found is not None, self.line
         self.url = found[0]
 

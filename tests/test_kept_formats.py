@@ -1,14 +1,16 @@
 """Every index and model that a released or landed version wrote opens, and answers as it did.
 
 `tests/fixtures/VERSION/` was written by that version's own code: two toy indexes and a toy model; those of
-`format-2` take pictures that are no digits, and a learned head lies beside them; those of `format-3` are of a
-folder, an item was removed from them and one was added. Whoever changes a format adds a folder, and keeps the
-old ones.
+`format-2` take pictures that are no digits, and a learned head and a residual network (packed, its weights of
+few values) lie beside them; those of `format-3` are of a folder, an item was removed from them and one was
+added. Runs to go on with are for `tests/train/test_kept_runs.py`. Whoever changes a format adds a folder, and
+keeps the old ones.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
 import shutil
 from pathlib import Path
 
@@ -62,6 +64,19 @@ def test_a_learned_head_encodes_as_it_did_and_its_checkpoint_is_still_its_own() 
     picture = (np.arange(24 * 24 * 3) % 251).astype(np.uint8).reshape(1, 24, 24, 3)
     vectors = open_model(folder, threads=1).encoder.encode(picture)
     np.testing.assert_allclose(vectors, np.load(folder / "expected.npy"), rtol=0, atol=1e-5)
+
+
+def test_a_residual_network_encodes_as_it_did_and_its_checkpoint_is_still_its_own(tmp_path: Path) -> None:
+    kept = FIXTURES / "format-2" / "residual"
+    folder = shutil.copytree(kept, tmp_path / "residual")
+    for packed in kept.glob("*.xz"):
+        (folder / packed.stem).write_bytes(lzma.decompress(packed.read_bytes()))
+    checks = {check.name: check.passed for check in verify(folder, threads=1)}
+    assert False not in checks.values()
+    assert checks["weights"] is checks["run"] is True
+    images = (np.arange(2 * 28 * 28) * 7919 % 251).astype(np.uint8).reshape(2, 28, 28)
+    vectors = open_model(folder, threads=1).encoder.encode(images)
+    np.testing.assert_allclose(vectors, np.load(kept / "expected.npy"), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["index", "model"])

@@ -194,8 +194,9 @@ class Trainer:
         state = {**before, **read_checkpoint(path)}
         if state.keys() != self._state().keys() or not isinstance(state["history"], list):
             raise BrokenModelError(f"{path} is not the state of a training run")
-        recipe = {**_NEW_FIELDS, **state["recipe"]} if isinstance(state["recipe"], dict) else None
-        if (recipe, state["seed"]) != (asdict(self.recipe), self.seed):
+        if isinstance(state["recipe"], dict):
+            state["recipe"] = {**_NEW_FIELDS, **state["recipe"]}
+        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
             raise BadInputError(
                 f"{path} is of a run with another recipe or seed",
                 hint="resume with that run's own settings, or train into another folder",

@@ -184,6 +184,7 @@ def signalled(file: Path) -> Picture:
     return digit(file)
 
 
+@pytest.mark.signals
 @pytest.mark.parametrize("where", ["here", "in a process"])
 def test_a_held_signal_raises_amid_a_picture(
     files: list[Path], where: str, monkeypatch: pytest.MonkeyPatch

@@ -3,7 +3,8 @@
     python tests/fuzz/signals.py --rounds 200 --load 2
 
 Every round runs each test once; at the end, or when it is interrupted, it prints how often each passed.
-`--only WORDS` chooses tests as pytest's `-k` does; those of training take the longest.
+It takes the tests marked `signals`; `--only WORDS` chooses among them as pytest's `-k` does. Several of
+these at once are a load too: `--load 0` adds none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-CHOSEN = "(leaves or ends) and not training"
 
 
 class Repeated:
@@ -56,16 +56,16 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--load", type=int, default=2, help="processes that compute nothing beside the tests")
-    parser.add_argument("--only", default=CHOSEN)
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     busy = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(arguments.load)]
     for process in busy:
         process.start()
     repeated, started = Repeated(arguments.rounds), time.monotonic()
-    options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-k", arguments.only]
-    code = pytest.main(
-        [*options, f"--rootdir={TESTS.parent}", str(TESTS / "cli" / "test_signals.py")], [repeated]
-    )
+    options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-m", "signals and not engine"]
+    options += ["-k", arguments.only, f"--rootdir={TESTS.parent}"]
+    marked = [str(path) for path in TESTS.rglob("test_*.py") if "mark.signals" in path.read_text()]
+    code = pytest.main([*options, *marked], [repeated])
     for process in busy:
         process.kill()
     for name in sorted(repeated.passed | repeated.failed):

@@ -96,6 +96,7 @@ def test_as_many_connections_as_open_files(monkeypatch: pytest.MonkeyPatch) -> N
     assert raised.value.hint == "allow more: ulimit -n 1024"
 
 
+@pytest.mark.signals
 @linux
 def test_at_the_limit_of_open_files_it_answers_says_little_and_recovers() -> None:
     with Served("--index", SHIPPED_INDEX, files=160) as served:
@@ -110,6 +111,7 @@ def test_at_the_limit_of_open_files_it_answers_says_little_and_recovers() -> Non
     assert (code, complaint) == (143, "terminated\n")
 
 
+@pytest.mark.signals
 @linux
 def test_without_files_to_accept_with_it_does_not_fill_the_disk_with_complaints() -> None:
     import resource
@@ -180,6 +182,7 @@ def test_answers_that_nobody_reads_have_a_budget_and_small_ones_pass() -> None:
         wait_for(lambda: client.get(large).status_code == 200, "there is room again")
 
 
+@pytest.mark.signals
 @linux
 def test_forty_clients_that_never_read_cost_little_and_do_not_hold_up_the_end() -> None:
     statuses: list[int] = []

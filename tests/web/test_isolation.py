@@ -168,6 +168,7 @@ def test_a_picture_that_takes_too_long_is_refused_in_words() -> None:
         assert client.get("/api/items/1/neighbors").status_code == 200
 
 
+@pytest.mark.signals
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_decoders_that_are_killed_are_replaced_and_none_outlives_the_server() -> None:
     with Served("--index", SHIPPED_INDEX, "--threads", "1") as served, httpx.Client(timeout=30) as client:
@@ -196,6 +197,7 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
+@pytest.mark.signals
 def test_ctrl_c_in_a_terminal_does_not_reach_the_decoders() -> None:
     code = (
         "import os, signal, time\n"

@@ -161,6 +161,7 @@ def test_what_is_broken_is_tried_again_when_any_of_its_files_changes(
     registry.close()
 
 
+@pytest.mark.signals
 @pytest.mark.skipif(sys.platform != "linux", reason="it counts open files")
 def test_a_server_without_files_to_open_reloads_when_it_has_some(
     folder: Path, build_toy: Callable[..., Path]

@@ -39,6 +39,7 @@ def refused(*arguments: str, **environment: str) -> tuple[int, list[str]]:
     return done.returncode, done.stderr.splitlines()
 
 
+@pytest.mark.signals
 def test_it_says_where_it_is_answers_and_stops_when_it_is_told_to() -> None:
     with Served("--index", SHIPPED_INDEX) as served:
         assert served.line == f"serving mnist-test at {served.url}/  (Ctrl-C stops)\n"
@@ -46,6 +47,7 @@ def test_it_says_where_it_is_answers_and_stops_when_it_is_told_to() -> None:
         assert served.end(signal.SIGTERM) == (143, "terminated\n")
 
 
+@pytest.mark.signals
 def test_a_request_that_has_begun_is_answered_before_it_stops() -> None:
     with Served("--index", SHIPPED_INDEX) as served:
         host, port = served.url.removeprefix("http://").split(":")
@@ -60,6 +62,7 @@ def test_a_request_that_has_begun_is_answered_before_it_stops() -> None:
         assert served.wait() == (130, "interrupted\n")
 
 
+@pytest.mark.signals
 def test_of_a_burst_each_request_is_answered_or_was_never_taken() -> None:
     statuses: list[int] = []
 
