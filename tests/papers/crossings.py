@@ -1,4 +1,4 @@
-"""Digits that were crossed out in many ways, and those whose own strokes cross: the barred 7, the slashed 0."""
+"""Digits crossed out in many ways, and those whose own strokes cross: the barred 7, the slashed 0."""
 
 from __future__ import annotations
 

@@ -130,6 +130,8 @@ def choose_reaching(pieces: Pieces) -> Choice:
     edge to edge as a line does; an upright stroke may, if it ends in tips.
     """
     found = pieces.found
+    if not len(found):
+        return Choice(None)
     main = int(np.argmax(pieces.weight))
     only = np.arange(len(found)) == main
     alone = float(pieces.weight[main] / max(pieces.weight.sum(), 1e-6))

@@ -69,9 +69,10 @@ def _hull_area(mask: Mask) -> float:
     for outermost in (left, -right):
         chain: list[tuple[float, float]] = []
         for x, y in zip(np.repeat(outermost, 2), np.stack([rows, rows + 1], axis=1).ravel(), strict=True):
-            while len(chain) > 1 and _bends_in(*chain[-2:], (x, y)):
+            point = float(x), float(y)
+            while len(chain) > 1 and _bends_in(chain[-2], chain[-1], point):
                 chain.pop()
-            chain.append((float(x), float(y)))
+            chain.append(point)
         x_of, y_of = np.array(chain).T
         area -= float(((x_of[1:] + x_of[:-1]) / 2 * np.diff(y_of)).sum())
     return area
