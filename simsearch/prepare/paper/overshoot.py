@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simsearch.prepare.paper.components import Mask
 from simsearch.prepare.paper.strokes import ANGLES, OFFSETS, Ints, closed_by_one, holds_run, longest_runs
 
+_THICKEST = 7.0  # pixels: the strokes above the bar of a 4 run together where they are thicker
 _STROKE = 18  # pixels of a stroke, of the 40 of the longer side
 _LEVEL = 25  # degrees up to which it is level
 _OUT, _OUT_SLANTING, _OUT_OF_TWO = 6.5, 8.0, 3.5  # pixels that it sticks out at both ends
@@ -56,6 +57,8 @@ def sticks_out(along: Mask, width: float) -> bool:
     :param along: The ink along every line through the digit in a small square, bool (A, O, P).
     :param width: Of its strokes, in pixels.
     """
+    if width > _THICKEST:
+        return False
     closed = closed_by_one(along)
     angle, offset = np.nonzero(holds_run(closed, _STROKE))
     if not len(angle):
