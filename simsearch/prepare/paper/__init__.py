@@ -12,7 +12,9 @@ components.py what belongs together
 evidence.py   what speaks for a piece of it being ink
 choose.py     which of it is the digit
 shapes.py     what no digit looks like
-crossed.py    strokes through a digit
+strokes.py    ink along straight lines through a digit
+overshoot.py  strokes that stick out of it at both ends
+crossed.py    whether it was crossed out
 normalize.py  28x28 as MNIST has it
 steps.py      the steps, each of which can be left out
 """

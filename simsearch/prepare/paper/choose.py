@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Components, Mask, find_components
+from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.shapes import is_border
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
 _SPECK = 0.07  # of the digit's longer side: dust, crumbs of a ruling
@@ -22,6 +24,12 @@ _CUT = 0.3  # of an edge, that a digit cut off by it covers
 _WHOLE_EDGE = 0.9
 NARROW = 2.2  # height over width
 _ENDS = 7  # more strokes than these end at the edge of no digit cut close
+_ONLY = 0.97  # of all ink, is what reaches the edge
+_ALONG = 0.96  # of an edge, that a frame's line covers
+_REACHING = 0.5  # of a side: what is smaller is no drawing cut close
+_STRAIGHT = 1.25  # times a straight stroke's ink
+_UPRIGHT = 1.5  # height over width
+_TIP = 0.85  # of the stroke's width: a tip touches the edge with less
 _FRAMING = 0.7  # of an edge, that what lies along it covers
 
 
@@ -113,6 +121,36 @@ def choose(pieces: Pieces, *, cut: bool = False, frames: bool = True, parts: boo
         around=bool(around.any()),
         beside=bool((large & ~members & counted).any()),
     )
+
+
+def choose_reaching(pieces: Pieces) -> Choice:
+    """Choose what reaches the edge, on two sides or three: a drawing whose picture was cut too close.
+
+    It must be nearly all ink that there is, and neither run along a whole edge, as frames do, nor go from
+    edge to edge as a line does; an upright stroke may, if it ends in tips.
+    """
+    found = pieces.found
+    if not len(found):
+        return Choice(None)
+    main = int(np.argmax(pieces.weight))
+    only = np.arange(len(found)) == main
+    alone = float(pieces.weight[main] / max(pieces.weight.sum(), 1e-6))
+    height, width = found.shape
+    tall, wide = int(found.height[main]), int(found.width[main])
+    contact = found.contact()[main]
+    along = (contact / np.array([width, width, height, height])).max()
+    if alone < _ONLY or along > _ALONG or max(tall / height, wide / width) < _REACHING:
+        return Choice(None, edge=True)
+    mask, box = found.mask(only), _box(found, only)
+    top, bottom, left, right = box
+    stroke = stroke_width(mask[top:bottom, left:right].astype(np.float32))
+    if pieces.found.area[main] < _STRAIGHT * stroke * np.hypot(tall, wide):
+        tips = contact[contact > 0] < _TIP * stroke
+        if tall < _UPRIGHT * wide or not tips.all():
+            return Choice(None, edge=True)
+    elif is_border(mask):
+        return Choice(None, edge=True)
+    return Choice(mask, box, alone=alone, explained=alone, cut=True, pieces=1)
 
 
 def _box(found: Components, members: NDArray[np.bool_]) -> tuple[int, int, int, int]:

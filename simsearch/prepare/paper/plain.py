@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import Pieces, choose
+from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
-from simsearch.prepare.paper.shapes import find_holes, is_box, is_filled, is_lattice
+from simsearch.prepare.paper.shapes import find_holes, is_box, is_filled, is_lattice, is_waisted
 from simsearch.prepare.paper.surface import Gray, fit_paper
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
@@ -124,8 +124,8 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *,
     choice = choose(pieces)
     if choice.edge or choice.mask is None:
         choice = choose(pieces, cut=True, frames=not _is_drawn(gray))
-        if choice.edge and choice.alone < _NEARLY_ALL:
-            return False
+        if choice.mask is None or (choice.edge and choice.alone < _NEARLY_ALL):
+            choice = choose_reaching(pieces)
     if choice.mask is None or choice.several or choice.around:
         return False
     if choice.second > _CRUMB or choice.alone < _ALONE:
@@ -136,7 +136,8 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *,
         return False
     crop = choice.mask[top:bottom, left:right]
     holes = find_holes(crop, choice.pieces)
-    if is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes)):
+    filled = is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes))
+    if filled and not is_waisted(crop):
         return False
     return not (is_box(crop, holes) or is_lattice(crop, holes))
 

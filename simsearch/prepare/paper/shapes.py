@@ -12,6 +12,8 @@ _FILLED = 0.36  # of the longer side: a square of this side fits into no pen's s
 _THICK = 0.45  # nor of this side into any handwriting's
 _NEARLY = 0.97  # of that square
 _BLOT, _PAGE = 0.8, 0.65  # of the ink, of the bounding box: a filled loop is less
+_TALL, _BULKY = 1.15, 0.82  # height over width; of the bounding box
+_WAISTED = (0.845, 0.935)  # of its convex hull, that a digit covers whose loops are filled
 _SOLID = 0.72  # of the bounding box
 _HOLLOW = 0.45  # of the bounding box: the hole of an empty box, or the cells of a table
 _CORNERS = 0.84  # how far ink reaches towards the corners: 1 a rectangle, 0.71 an ellipse
@@ -45,6 +47,41 @@ def is_filled(crop: Mask, *, blots: bool = False) -> bool:
         much = inked > _PAGE * crop.size
         return not blots or much or int(np.count_nonzero(_opened(crop, _FILLED))) > _BLOT * inked
     return inked > _SOLID * crop.size and bool(_opened(crop, _FILLED).any())
+
+
+def is_waisted(crop: Mask) -> bool:
+    """Whether a filled shape may be a digit of a very thick pen: upright, and by so much not convex."""
+    if crop.shape[0] < _TALL * crop.shape[1]:
+        return False
+    step = max(1, max(crop.shape) // _COARSE)
+    crop = crop[::step, ::step]
+    inked = int(np.count_nonzero(crop))
+    return inked < _BULKY * crop.size and _WAISTED[0] < inked / _hull_area(crop) < _WAISTED[1]
+
+
+def _hull_area(mask: Mask) -> float:
+    """The area of the convex hull: chains of the outermost pixels of each row, of which those that bend
+    inwards are dropped (Andrew, "Another efficient algorithm for convex hulls in two dimensions",
+    Information Processing Letters 9(5), 1979)."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    left, right = mask.argmax(axis=1)[rows], mask.shape[1] - mask[:, ::-1].argmax(axis=1)[rows]
+    area = 0.0
+    for outermost in (left, -right):
+        chain: list[tuple[float, float]] = []
+        for x, y in zip(np.repeat(outermost, 2), np.stack([rows, rows + 1], axis=1).ravel(), strict=True):
+            point = float(x), float(y)
+            while len(chain) > 1 and _bends_in(chain[-2], chain[-1], point):
+                chain.pop()
+            chain.append(point)
+        x_of, y_of = np.array(chain).T
+        area -= float(((x_of[1:] + x_of[:-1]) / 2 * np.diff(y_of)).sum())
+    return area
+
+
+def _bends_in(first: tuple[float, float], middle: tuple[float, float], last: tuple[float, float]) -> bool:
+    """Whether the middle of three points down a left edge lies right of the line through the others."""
+    across, down = middle[0] - first[0], middle[1] - first[1]
+    return down * (last[0] - first[0]) - across * (last[1] - first[1]) <= 0
 
 
 def _opened(mask: Mask, share: float) -> Mask:

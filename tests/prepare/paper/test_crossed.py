@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from papers.crossings import barred_7, slashed_0
 from papers.digits import STROKES, line_of, write
+from papers.families import Digit
 from PIL import Image
 
 from simsearch.data.datasets import load_named
@@ -61,6 +63,28 @@ def test_handwriting_enlarged_in_blocks_is_not_taken_for_crossed_out() -> None:
     masks = [np.asarray(picture) > 60 for picture in blocks]
     found = sum(is_crossed_out(mask[np.ix_(mask.any(axis=1), mask.any(axis=0))]) for mask in masks)
     assert found <= 1
+
+
+LEVEL = ((45, 90, 155, 88), (45, 112, 155, 110))
+
+
+@pytest.mark.parametrize("digit", [2, 3, 5, 6, 8, 9])
+def test_level_strokes_that_stick_out_at_both_ends_cross_out(digit: int) -> None:
+    with pytest.raises(BadImageError, match="crossed out"):
+        prepare_image(page(digit, 0.06, *LEVEL))
+
+
+@pytest.mark.parametrize("digit", [3, 5, 6, 8])
+def test_one_stroke_that_sticks_out_far_does_so_too(digit: int) -> None:
+    for stroke in ((38, 100, 162, 102), (62, 165, 138, 35)):
+        with pytest.raises(BadImageError, match="crossed out"):
+            prepare_image(page(digit, 0.06, stroke))
+
+
+@pytest.mark.parametrize("make", [barred_7, slashed_0])
+def test_the_bar_of_a_7_and_the_slash_of_a_0_are_their_own(make) -> None:
+    for seed in range(12):
+        prepare_image(make(Digit(7), np.random.default_rng([3, seed])))
 
 
 def test_without_the_step_what_can_be_read_of_it_is() -> None:

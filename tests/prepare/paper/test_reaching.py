@@ -1,0 +1,60 @@
+"""choose.py, plain.py: drawings that run into the edges of their picture, and pens as thick as a loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from papers.digits import write
+
+from simsearch.prepare.paper.choose import Pieces, choose_reaching
+from simsearch.prepare.paper.plain import find_plain
+from simsearch.prepare.paper.shapes import is_waisted
+
+
+def picture(digit: int, pen: float, *margins: int) -> np.ndarray:
+    """A digit 120 pixels high with so many pixels around it, above, below, left and right: uint8 (H, W)."""
+    ink = write(digit, 120, np.random.default_rng(digit), pen=pen)
+    return (255 - 255 * np.pad(ink, (margins[:2], margins[2:]))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("margins", [(0, 0, 30, 60), (0, 30, 0, 50), (0, 0, 0, 50), (20, 0, 40, 0)])
+@pytest.mark.parametrize("digit", [2, 3, 5, 7, 9])
+def test_a_drawing_that_runs_into_two_or_three_edges_is_whole(digit: int, margins: tuple[int, ...]) -> None:
+    found = find_plain(picture(digit, 0.12, *margins), None)
+    assert found is not None
+    whole = write(digit, 120, np.random.default_rng(digit), pen=0.12) > 0.2
+    assert np.count_nonzero(found.mask) == pytest.approx(np.count_nonzero(whole), rel=0.03)
+
+
+def test_an_upright_stroke_from_edge_to_edge_is_a_1_if_its_ends_are_round() -> None:
+    stroke = np.zeros((120, 100), bool)
+    stroke[:, 45:57] = True
+    assert choose_reaching(Pieces(stroke)).mask is None  # a post, a margin
+    stroke[[0, -1]] = False
+    stroke[[0, -1], 48:54] = True
+    assert choose_reaching(Pieces(stroke)).mask is not None
+
+
+def test_frames_lines_and_nothing_are_no_drawings() -> None:
+    frame = np.zeros((100, 100), bool)
+    assert choose_reaching(Pieces(frame)).mask is None
+    frame[:8] = frame[:, :8] = True  # along two edges
+    assert choose_reaching(Pieces(frame)).mask is None
+    level = np.zeros((100, 100), bool)
+    level[40:46] = True
+    assert choose_reaching(Pieces(level)).mask is None
+    rising = np.abs(np.add.outer(np.arange(100), np.arange(100)) - 99) < 5
+    assert choose_reaching(Pieces(rising)).mask is None
+
+
+@pytest.mark.parametrize("digit", [4, 6, 8])
+def test_a_digit_of_a_very_thick_pen_is_told_from_a_spot(digit: int) -> None:
+    assert find_plain(picture(digit, 0.27, 30, 30, 30, 30), None) is not None
+
+
+def test_round_and_square_spots_are_not_waisted() -> None:
+    y, x = np.mgrid[:120, :90]
+    assert not is_waisted(np.hypot((y - 59.5) / 60, (x - 44.5) / 45) <= 1)
+    assert not is_waisted(np.ones((120, 90), bool))
+    two = (np.hypot(y - 30, x - 44.5) <= 30) | (np.hypot(y - 82, x - 44.5) <= 37)  # a filled 8
+    assert is_waisted(two[:, 8:82])
