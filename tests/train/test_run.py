@@ -503,5 +503,5 @@ def test_outliers_are_made_of_two_classes(split):
     with pytest.raises(BadInputError, match="training images of one class: outliers are made of two"):
         draw_outliers(recipe, alone.images, alone.labels, seed=0, network=DIGIT_NETWORK)
     assert draw_outliers(RECIPE, split.images, split.labels, seed=0, network=DIGIT_NETWORK) is None
-    made = draw_outliers(recipe, split.images[:40], split.labels[:40], seed=0, network=DIGIT_NETWORK)
+    made = draw_outliers(recipe, split.images[:20], split.labels[:20], seed=0, network=DIGIT_NETWORK)
     assert made.shape == (recipe.batch_size // 2, 1, 28, 28)  # enough for a batch
