@@ -17,5 +17,5 @@ mnist_sources.py where MNIST can come from
 mnist_files.py   MNIST's four files and their hashes
 training_set.py  what training sees, and what is held out
 corruptions.py   handwriting that MNIST never saw
-outliers.py      pictures of no class
+outliers/        pictures of no class
 """

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from simsearch.data.outliers import make_outliers
+from simsearch.data.outliers.make import make_outliers
 from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, Split, hold_out, rows_sha256
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card

@@ -6,6 +6,7 @@ networks.py      which network is trained, by name
 pairs.py         PairDataset
 augment.py       random augmentation of form and pen
 remains.py       faults of preparation in training images
+exposure.py      pictures of no class beside the training images
 photo_augment.py random augmentation of other pictures
 objectives.py    which pairs a step compares
 optimization.py  optimizer, schedule, averaging, precision

@@ -35,6 +35,7 @@ from simsearch.train.checkpoints import (
     read_checkpoint,
     save_checkpoint,
 )
+from simsearch.train.exposure import draw_outliers
 from simsearch.train.model import SimilarityModel
 from simsearch.train.networks import DIGIT_NETWORK, Network
 from simsearch.train.objectives import draw_training_pairs, make_objective
@@ -50,7 +51,8 @@ _MOST_GALLERY, _MOST_QUERIES = 10_000, 2_000  # of MAP@R after each epoch
 _NEW_FIELDS = {
     field: getattr(BATCH_PAIRS, field)
     for field in (
-        "held_out_share", "choose", "average_share", "least_steps", "remains", "crop", "flip", "color",
+        "held_out_share", "choose", "average_share", "least_steps", "remains", "outliers", "outlier_weight",
+        "crop", "flip", "color",
     )
 }  # fmt: skip
 
@@ -101,17 +103,21 @@ class Trainer:
         self._network = network
         self._data_sha256 = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
         part = _seen(part or _hold_out(labels, recipe.held_out_images), labels, seen)
-        self._training_images = network.keep(images[part.train])  # (55000, 1, H, W) for MNIST
+        rows = part.train
+        self._training_images = network.keep(images[rows])  # (55000, 1, H, W) for MNIST
         self._objective = make_objective(
             recipe,
             self._training_images,
-            labels[part.train],
+            labels[rows],
             seed=seed,
             device=self.device,
             workers=workers,
             network=network,
+            outliers=draw_outliers(
+                recipe, images[part.train], labels[part.train], seed=seed, network=network
+            ),
         )
-        self._training_labels, self._validation_labels = labels[part.train], labels[part.validation]
+        self._training_labels, self._validation_labels = labels[rows], labels[part.validation]
         self._validation_images = network.keep(images[part.validation]).to(self.device)
         self._validation = draw_training_pairs(
             labels[part.validation],

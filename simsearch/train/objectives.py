@@ -21,7 +21,7 @@ from simsearch.train.pairs import PairBatch, PairDataset, as_is
 from simsearch.train.recipes import Recipe
 
 # Names of the independent random streams of one seed; each epoch has its own part of each.
-_PAIR_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM = 1, 2, 3
+_PAIR_STREAM, _ORDER_STREAM, _AUGMENTATION_STREAM, _OUTLIER_STREAM = 1, 2, 3, 5
 
 
 class PairLogits(NamedTuple):
@@ -101,6 +101,9 @@ class BatchPairs:
 
     A batch of 256 is embedded once and gives 32,640 pairs. Pairs of one class and of two together have
     half of the weight each, so the loss is that of balanced pairs.
+
+    With outliers some are put beside every batch, and compared with its images, though not with each other:
+    Hendrycks, Mazeika, Dietterich, "Deep Anomaly Detection with Outlier Exposure", ICLR 2019.
     """
 
     def __init__(
@@ -112,8 +115,9 @@ class BatchPairs:
         seed: int,
         device: torch.device,
         network: Network = DIGIT_NETWORK,
+        outliers: Tensor | None = None,
     ) -> None:
-        """Batch images, as their network keeps them.
+        """Batch images, as their network keeps them, and outliers of the same form.
 
         :raises BadInputError: If there are fewer images than a batch holds, and the recipe has no
             `least_steps`.
@@ -129,6 +133,9 @@ class BatchPairs:
         self._labels = torch.from_numpy(labels).to(device)
         self._batch_size, self._seed, self._device = recipe.batch_size, seed, device
         self._augment, self._network = network.augmentation(recipe), network
+        self._outliers = images[:0].to(device) if outliers is None else outliers.to(device)
+        self._beside = 0 if outliers is None else round(recipe.outliers * recipe.batch_size)
+        self._outlier_weight = recipe.outlier_weight if self._beside else 0.0
         self._others = 1 - torch.eye(recipe.batch_size, device=device)  # an image is no pair with itself
         self._steps = max(len(images) // recipe.batch_size, math.ceil(recipe.least_steps / recipe.epochs))
 
@@ -141,8 +148,9 @@ class BatchPairs:
         """The steps of an epoch."""
         rng = np.random.default_rng([self._seed, _ORDER_STREAM, epoch])
         generator = torch_generator(self._seed, _AUGMENTATION_STREAM, epoch)
+        outlier_rng = np.random.default_rng([self._seed, _OUTLIER_STREAM, epoch])
         for batch in self._batches(rng):
-            images, labels = self._images[batch], self._labels[batch]
+            images, labels = torch.cat([self._images[batch], self._draw(outlier_rng)]), self._labels[batch]
             images = self._network.enter(self._augment(images, generator))
 
             def step(model: SimilarityModel, images: Tensor = images, labels: Tensor = labels) -> PairLogits:
@@ -157,18 +165,34 @@ class BatchPairs:
             rows = torch.from_numpy(rng.permutation(len(self._images))).to(self._device)
             yield from torch.split(rows, self._batch_size)[: min(once, self._steps - start)]
 
+    def _draw(self, rng: np.random.Generator) -> Tensor:
+        """Outliers for one batch."""
+        if not self._beside:
+            return self._outliers
+        rows = rng.choice(len(self._outliers), self._beside, replace=False)
+        return self._outliers[torch.from_numpy(rows).to(self._device)]
+
     def _compare(self, model: SimilarityModel, vectors: Tensor, labels: Tensor) -> PairLogits:
         """All cells of the table of a batch with itself: each pair twice, with half of its weight.
 
-        Taking each pair out of the table once would need a gradient that is put back cell by cell.
+        Taking each pair out of the table once would need a gradient that is put back cell by cell. The rows
+        below it are outliers', each alike to none of the batch.
+
+        :param vectors: Of the batch and the outliers beside it, (B + O, D).
+        :param labels: Of the batch, (B,).
         """
         with torch.autocast(self._device.type, enabled=False):
             exact = vectors.float()
-            logits = model.project(exact @ exact.T)  # (B, B)
+            logits = model.project(exact @ exact[: len(labels)].T)  # (B + O, B)
         same = (labels[:, None] == labels).float()  # (B, B)
         alike, unlike = same * self._others, 1 - same
         weights = alike * (0.5 / alike.sum().clamp(min=1)) + unlike * (0.5 / unlike.sum().clamp(min=1))
-        return PairLogits(logits.flatten(), same.flatten(), weights.flatten(), len(labels))
+        beside = logits.new_zeros(len(vectors) - len(labels), len(labels))  # (O, B)
+        share = self._outlier_weight / (1 + self._outlier_weight)
+        weights = torch.cat([weights * (1 - share), beside + share / max(beside.numel(), 1)])
+        return PairLogits(
+            logits.flatten(), torch.cat([same, beside]).flatten(), weights.flatten(), len(labels)
+        )
 
 
 def make_objective(
@@ -180,13 +204,14 @@ def make_objective(
     device: torch.device,
     workers: int = 0,
     network: Network = DIGIT_NETWORK,
+    outliers: Tensor | None = None,
 ) -> Objective:
     """The objective that a recipe names."""
     if recipe.pairing == "sampled":
         return SampledPairs(
             recipe, images, labels, seed=seed, device=device, workers=workers, network=network
         )
-    return BatchPairs(recipe, images, labels, seed=seed, device=device, network=network)
+    return BatchPairs(recipe, images, labels, seed=seed, device=device, network=network, outliers=outliers)
 
 
 def draw_training_pairs(

@@ -27,6 +27,9 @@ class Recipe:
     smaller than a batch is one, and an epoch goes through the images as often as that takes.
     After each epoch the loss on `validation_pairs` fixed pairs of validation images decides which weights
     are kept, or MAP@R of these images, each queried against the training images.
+    With `outliers` above 0 each batch is given so many pictures of no class for each of its images, which
+    shall be like none of them, see `simsearch.train.exposure`; `outlier_weight` is the weight of these pairs,
+    where those of the batch have 1.
     The fields from `rotation` to `remains` are bounds of random augmentation of digits, see
     `simsearch.train.augment`; `crop`, `flip` and `color` are those of photographs, see
     `simsearch.train.photo_augment`.
@@ -64,6 +67,8 @@ class Recipe:
     thickness: float = 0.0  # pixels
     blur: float = 0.0  # a share
     remains: float = 0.0  # a share of the images
+    outliers: float = 0.0  # for each image of a batch
+    outlier_weight: float = 0.25
     crop: float = 0.0  # the largest share of a picture's area that is cut away
     flip: float = 0.0  # how often left and right change places
     color: float = 0.0  # by which share brightness, contrast and saturation change; a tenth of it of the hue
@@ -104,6 +109,13 @@ BATCH_PAIRS = Recipe(
     blur=1.0,
 )
 
+OUTLIER_EXPOSURE = replace(
+    BATCH_PAIRS,
+    name="outlier-exposure",
+    summary="as batch-pairs, and no digit is like letters, scribbles or what a page leaves around it",
+    outliers=0.25,
+)
+
 PHOTO_PAIRS = Recipe(
     name="photo-pairs",
     summary="as batch-pairs, for pictures of any kind: random crops, mirror images, colors",
@@ -137,7 +149,9 @@ HEAD_PAIRS = Recipe(
     least_steps=500,
 )
 
-RECIPES = {recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS, PHOTO_PAIRS, HEAD_PAIRS)}
+RECIPES = {
+    recipe.name: recipe for recipe in (SIAMESE_PAIRS, BATCH_PAIRS, OUTLIER_EXPOSURE, PHOTO_PAIRS, HEAD_PAIRS)
+}
 DEFAULT_RECIPE = BATCH_PAIRS.name
 _CHOICES = {
     "pairing": ("sampled", "batch"),
@@ -146,13 +160,17 @@ _CHOICES = {
     "precision": ("float32", "bfloat16"),
     "choose": ("loss", "map-at-r"),
 }
-OF_DIGITS = ("rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur", "remains")
+OF_DIGITS = (
+    "rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur", "remains",
+    "outliers",
+)  # fmt: skip
 OF_PHOTOS = ("crop", "flip", "color")
 _AT_MOST = {
     "perspective": 0.4,
     "thickness": 1.0,
     "blur": 1.0,
     "remains": 1.0,
+    "outliers": 4.0,
     "crop": 0.9,
     "flip": 1.0,
     "color": 1.0,
@@ -231,12 +249,14 @@ def _check(recipe: Recipe) -> None:
         raise BadInputError("average must be from 0 to below 1, warm_up between 0 and 1")
     if not 0 < recipe.held_out_share < 1:
         raise BadInputError(f"held_out_share must be between 0 and 1, not {recipe.held_out_share}")
-    for field in (*OF_DIGITS, *OF_PHOTOS, "average_share", "least_steps"):
+    for field in (*OF_DIGITS, *OF_PHOTOS, "outlier_weight", "average_share", "least_steps"):
         if getattr(recipe, field) < 0:
             raise BadInputError(f"{field} must not be negative, not {getattr(recipe, field)}")
     for field, most in _AT_MOST.items():
         if getattr(recipe, field) > most:
             raise BadInputError(f"{field} must be at most {most}, not {getattr(recipe, field)}")
+    if recipe.pairing == "sampled" and recipe.outliers:
+        raise BadInputError("outliers belong to batches: they need pairing=batch")
     if not recipe.learning_rate > 0 or not 0 < recipe.plateau_factor < 1 or recipe.weight_decay < 0:
         raise BadInputError(
             "learning_rate must be positive, plateau_factor between 0 and 1, weight_decay not negative"

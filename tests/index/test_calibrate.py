@@ -11,7 +11,7 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
-from simsearch.data.outliers import KINDS, make_outliers
+from simsearch.data.outliers.make import KINDS, make_outliers
 from simsearch.data.splits import hold_out, rows_sha256
 from simsearch.encode.model_folder import PRETRAINED, open_model, read_model_card, write_model_card
 from simsearch.encode.stored_calibration import restore_calibration

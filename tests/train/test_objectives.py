@@ -72,6 +72,37 @@ def test_positives_and_negatives_weigh_the_same_however_many_there_are() -> None
             assert float(weights[kind].sum()) == pytest.approx(0.5 if kind.any() else 0.0)
 
 
+def test_outliers_are_compared_with_the_batch_alone_and_have_their_weight() -> None:
+    recipe = replace(BATCH_PAIRS, batch_size=2, outliers=0.5, outlier_weight=0.25, **PLAIN)
+    pairs = BatchPairs(recipe, IMAGES[:2], np.array([0, 0]), seed=0, device=CPU, outliers=IMAGES[2:4])
+    vectors = Directions().embedding(IMAGES[:3])  # at 0, 45 and 90 degrees, the last an outlier
+    logits, same, weights, samples = pairs._compare(Directions(), vectors, torch.tensor([0, 0]))
+    root = 2**-0.5
+    assert torch.allclose(
+        logits.view(3, 2), 10 * torch.tensor([[1, root], [root, 1], [0, root]]) - 5, atol=1e-5
+    )
+    assert same.view(3, 2).tolist() == [[1, 1], [1, 1], [0, 0]]
+    assert weights is not None
+    # A half for the only pair, in two cells, and a quarter for two outlying ones; then of sum 1 but for
+    # the half of the pairs of two classes, of which there are none.
+    assert torch.allclose(weights.view(3, 2), torch.tensor([[0, 0.25], [0.25, 0], [0.125, 0.125]]) / 1.25)
+    assert samples == 2
+
+
+def test_each_batch_has_its_own_outliers_beside_it() -> None:
+    recipe = replace(BATCH_PAIRS, batch_size=4, outliers=0.5, **PLAIN)
+    objective = BatchPairs(recipe, IMAGES, LABELS, seed=0, device=CPU, outliers=IMAGES[:6] + 100)
+    steps = rows_of(objective, 1)
+    assert [len(rows) for rows in steps] == [6, 6]
+    beside = [rows[4:] for rows in steps]
+    assert all(100 <= row < 106 for rows in beside for row in rows)
+    assert all(len(set(rows)) == 2 for rows in beside)
+    assert [rows[:4] for rows in steps] == rows_of(batch_pairs(), 1)  # the batches are those without
+    assert rows_of(objective, 1) == steps
+    assert [rows[4:] for rows in rows_of(objective, 2)] != beside
+    assert len(rows_of(batch_pairs(outliers=0.5), 1)[0]) == 4  # none were given
+
+
 def rows_of(objective: BatchPairs, epoch: int) -> list[list[int]]:
     """Which images each step of an epoch embeds."""
     seen: list[list[int]] = []

@@ -13,7 +13,8 @@ SETTABLE = (
     "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
     " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
     " validation_pairs, held_out_images, held_out_share, choose, average_share, least_steps, rotation, scale,"
-    " shear, shift, perspective, elastic, thickness, blur, remains, crop, flip, color, classes"
+    " shear, shift, perspective, elastic, thickness, blur, remains, outliers, outlier_weight, crop, flip,"
+    " color, classes"
 )
 
 
@@ -30,7 +31,8 @@ def test_siamese_pairs_is_the_described_recipe():
         "warm_up": 0.2,
         "average": 0.0,
         **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
-        **dict.fromkeys(("perspective", "elastic", "thickness", "blur", "remains"), 0.0),
+        **dict.fromkeys(("perspective", "elastic", "thickness", "blur", "remains", "outliers"), 0.0),
+        "outlier_weight": 0.25,
         **dict.fromkeys(("crop", "flip", "color", "average_share"), 0.0),
         "held_out_share": 0.15,
         "choose": "loss",
@@ -123,6 +125,9 @@ def test_a_field_that_cannot_be_set_is_refused_with_those_that_can(setting):
         ("perspective=0.5", "perspective must be at most 0.4, not 0.5"),
         ("thickness=1.5", "thickness must be at most 1.0, not 1.5"),
         ("blur=2", "blur must be at most 1.0, not 2.0"),
+        ("outliers=5", "outliers must be at most 4.0, not 5.0"),
+        ("outliers=0.5", "outliers belong to batches: they need pairing=batch"),
+        ("outlier_weight=-1", "outlier_weight must not be negative, not -1.0"),
         ("learning_rate=1e999", "learning_rate must be finite, not inf"),
         *(
             (

@@ -42,7 +42,9 @@ from simsearch.prepare.prepare import DIGIT, PREPROCESSING_VERSION, to_batch
 from simsearch.train import export as export_module
 from simsearch.train import run
 from simsearch.train.checkpoints import load_model, read_checkpoint
+from simsearch.train.exposure import check_classes, draw_outliers
 from simsearch.train.loop import Trainer, configure_torch, embed
+from simsearch.train.networks import DIGIT_NETWORK
 from simsearch.train.recipes import SIAMESE_PAIRS
 from simsearch.train.run import export, train
 from simsearch.train.run_folder import doubts, run_name
@@ -479,3 +481,27 @@ def test_runs_are_named_by_their_data():
     assert run_name(RECIPE, "mnist-train", 3) == "siamese-pairs-seed3"
     assert run_name(RECIPE, "fashion-mnist-train", 0) == "fashion-mnist-siamese-pairs-seed0"
     assert run_name(RECIPE, "my-photos", 1) == "my-photos-siamese-pairs-seed1"
+
+
+def test_letters_are_outliers_for_digits_alone(split, tmp_path):
+    recipe = replace(RECIPE, pairing="batch", epochs=1, outliers=0.5)
+    card = train(recipe, split, tmp_path / "digits")
+    assert card.training["recipe"]["outliers"] == 0.5
+    assert train(replace(recipe, outliers=0.0), split, tmp_path / "plain").files != card.files
+
+    names = (*split.classes[:9], "omega")
+    with pytest.raises(BadInputError, match="is for the digits 0 to 9, not for 'omega'") as refusal:
+        train(recipe, replace(split, classes=names), tmp_path / "run")
+    assert refusal.value.hint == "leave them out: --set outliers=0"
+    assert not (tmp_path / "run").exists()
+    check_classes(RECIPE, names)  # without outliers any class will do
+
+
+def test_outliers_are_made_of_two_classes(split):
+    alone = replace(split, labels=np.zeros_like(split.labels))
+    recipe = replace(RECIPE, pairing="batch", epochs=1, outliers=0.5)
+    with pytest.raises(BadInputError, match="training images of one class: outliers are made of two"):
+        draw_outliers(recipe, alone.images, alone.labels, seed=0, network=DIGIT_NETWORK)
+    assert draw_outliers(RECIPE, split.images, split.labels, seed=0, network=DIGIT_NETWORK) is None
+    made = draw_outliers(recipe, split.images[:20], split.labels[:20], seed=0, network=DIGIT_NETWORK)
+    assert made.shape == (recipe.batch_size // 2, 1, 28, 28)  # enough for a batch

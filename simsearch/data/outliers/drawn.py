@@ -1,79 +1,19 @@
-"""Pictures that show no class, made of known ones or drawn: what the unknown is learned from.
-
-They resemble known pictures in every way that is easy to copy (size, place, ink), so that what is learned is
-more than that. Nothing here knows what the classes are.
-"""
+"""Outliers that are drawn: strokes between random points, scribbles, textures, solid shapes."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from simsearch.errors import BadImageError
+from simsearch.data.outliers.kinds import Picture, Rng, sheet
 from simsearch.prepare.paper.normalize import SIDE
-from simsearch.prepare.prepare import Images, prepare_image
-
-_CANVAS = 280
-_ENLARGED = 6  # times the side
-_HALF = SIDE // 2
-_TRIES = 20  # a drawing in which nothing is found is drawn again, at most so often in a row
-
-Picture = Image.Image  # gray, light on dark
-Rng = np.random.Generator
-Maker = Callable[[Images, NDArray[np.int64], Rng], Picture]
-
-
-def make_outliers(images: Images, labels: NDArray[np.int64], each: int, *, seed: int = 0) -> Images:
-    """Outliers of every kind in `KINDS`.
-
-    :param images: Known pictures, uint8 (N, H, W), of at least two classes.
-    :param labels: Their classes, int64 (N,).
-    :param each: How many of each kind.
-    :return: uint8 (each x kinds, H, W), as `prepare_image` gives them, kind after kind.
-    """
-    rng = np.random.default_rng(seed)
-    return np.stack([_prepared(make, images, labels, rng) for make in KINDS.values() for _ in range(each)])
-
-
-def _prepared(make: Maker, images: Images, labels: NDArray[np.int64], rng: Rng) -> NDArray[np.uint8]:
-    for _ in range(_TRIES):
-        try:
-            return prepare_image(make(images, labels, rng), invert=False).pixels
-        except BadImageError:
-            continue
-    return rng.integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
-
-
-def halves(images: Images, labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """One half of a picture beside, or above, the other half of a picture of another class."""
-    first = int(rng.integers(len(images)))
-    second = int(rng.choice(np.flatnonzero(labels != labels[first])))
-    mixed = images[first].copy()
-    if rng.random() < 0.5:
-        mixed[:, _HALF:] = images[second][:, _HALF:]
-    else:
-        mixed[_HALF:] = images[second][_HALF:]
-    return _enlarged(mixed)
-
-
-def overlaid(images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
-    """Two pictures over each other, one shifted by up to eight pixels each way."""
-    first, second = rng.integers(len(images), size=2)
-    y, x = rng.integers(0, 17, 2)
-    mixed = np.zeros((SIDE + 16, SIDE + 16), np.uint8)
-    mixed[8 : 8 + SIDE, 8 : 8 + SIDE] = images[first]
-    part = mixed[y : y + SIDE, x : x + SIDE]
-    np.maximum(part, images[second], out=part)
-    return _enlarged(mixed)
+from simsearch.prepare.prepare import Images
 
 
 def symbol(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
     """Three to six straight or curved strokes between the points of an uneven grid: a letter of no script."""
-    picture, pen = _sheet()
+    picture, pen = sheet()
     width = int(rng.integers(10, 34))
     columns = np.sort(rng.uniform(60, 220, 3))
     points = [(float(x), float(y)) for x in columns for y in (40, 140, 240)]
@@ -91,7 +31,7 @@ def symbol(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
 
 def scribble(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
     """One smooth line: a random sum of a few waves in each direction."""
-    picture, pen = _sheet()
+    picture, pen = sheet()
     waves = np.arange(1, int(rng.integers(4, 10)))
     time = 1.4 * np.pi * np.linspace(0, 1, 80)[:, None] * waves  # (80, W)
     heights, phases = (
@@ -121,7 +61,7 @@ def texture(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
 
 def solid(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
     """One to three filled ellipses, rectangles or polygons in shades of gray."""
-    picture, pen = _sheet()
+    picture, pen = sheet()
     for _ in range(int(rng.integers(1, 4))):
         shade = int(rng.integers(100, 256))
         left, right, top, bottom = (float(edge) for edge in np.sort(rng.uniform(30, 250, (2, 2))).ravel())
@@ -134,21 +74,6 @@ def solid(_images: Images, _labels: NDArray[np.int64], rng: Rng) -> Picture:
         else:
             pen.polygon(_corners(rng, int(rng.integers(3, 7)), 30, 250), fill=shade)
     return picture
-
-
-KINDS: Mapping[str, Maker] = MappingProxyType(
-    {make.__name__: make for make in (halves, overlaid, symbol, scribble, texture, solid)}
-)
-
-
-def _sheet() -> tuple[Picture, ImageDraw.ImageDraw]:
-    picture = Image.new("L", (_CANVAS, _CANVAS))
-    return picture, ImageDraw.Draw(picture)
-
-
-def _enlarged(pixels: NDArray[np.uint8]) -> Picture:
-    side = len(pixels) * _ENLARGED
-    return Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def _corners(rng: Rng, count: int, low: int, high: int) -> list[tuple[float, float]]:
