@@ -69,6 +69,10 @@ class Groups(NamedTuple):
         lengths = np.array([len(group) for group in groups], np.int64)
         return cls(np.concatenate([np.empty(0, np.int64), *groups]), lengths)
 
+    def split(self) -> list[Rows]:
+        """The rows of each group."""
+        return np.split(self.rows, np.cumsum(self.lengths)[:-1]) if len(self.lengths) else []
+
 
 class Products:
     """Queries against all rows of a gallery: one product, from which every question takes its candidates."""

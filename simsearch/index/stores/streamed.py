@@ -14,6 +14,7 @@ import numpy as np
 from simsearch.index.stores.base import NOTHING, Vectors
 from simsearch.index.stores.exact import (
     STRETCH,
+    Groups,
     Ranked,
     Rows,
     Scores,
@@ -57,16 +58,18 @@ class StreamedProducts:
         """The k best of these rows, ascending, (Q, k)."""
         return self._best([_Group(rows, self._every, self._every)], len(self._queries), k)
 
-    def best_in_each(self, groups: Sequence[Rows], k: int) -> Ranked:
-        """The k best in each group of ascending rows, no row in two of them: (Q * G, k), query by query."""
-        lists = self._every * len(groups)
-        asked = [_Group(rows, self._every, lists + number) for number, rows in enumerate(groups)]
-        return self._best(asked, len(self._queries) * len(groups), k)
+    def best_in_each(self, groups: Groups, k: int) -> Ranked:
+        """The k best in each group: (Q * G, k), query by query."""
+        count = len(groups.lengths)
+        lists = self._every * count
+        asked = [_Group(rows, self._every, lists + number) for number, rows in enumerate(groups.split())]
+        return self._best(asked, len(self._queries) * count, k)
 
-    def best_in_own(self, groups: Sequence[Rows], own: Rows, k: int) -> Ranked:
-        """The k best in one group for each query, `groups[own[q]]`: (Q, k)."""
-        asked = [np.flatnonzero(own == number) for number in range(len(groups))]
-        return self._best([_Group(*each) for each in zip(groups, asked, asked, strict=True)], len(own), k)
+    def best_in_own(self, groups: Groups, own: Rows, k: int) -> Ranked:
+        """The k best in one group for each query, the `own[q]`-th: (Q, k)."""
+        asked = [np.flatnonzero(own == number) for number in range(len(groups.lengths))]
+        each = [_Group(*each) for each in zip(groups.split(), asked, asked, strict=True)]
+        return self._best(each, len(own), k)
 
     @property
     def _every(self) -> Rows:

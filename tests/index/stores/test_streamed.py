@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from simsearch.index.stores import exact, flat, streamed
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.comparison import at_once
-from simsearch.index.stores.exact import BLOCK_SCORES, Products, compared
+from simsearch.index.stores.exact import BLOCK_SCORES, Groups, Products, compared
 from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.streamed import StreamedProducts
 
@@ -48,13 +48,15 @@ def some_vectors(count: int, seed: int) -> NDArray[np.float32]:
 
 
 VECTORS, ASKED = some_vectors(COUNT, 0), some_vectors(QUERIES, 1)
-GROUPS = [np.flatnonzero(np.arange(COUNT) % 7 == number) for number in range(6)] + [np.array([13, 899])]
+GROUPS = Groups.of(
+    [np.flatnonzero(np.arange(COUNT) % 7 == number) for number in range(6)] + [np.array([13, 899])]
+)
 
 
 @pytest.mark.parametrize("k", [1, 5, 30, COUNT + 1])
 def test_every_question_has_the_same_answer_bit_by_bit(k: int) -> None:
     read, whole = StreamedProducts(ASKED, Read(VECTORS)), Products(ASKED, VECTORS)
-    own = np.arange(QUERIES) % len(GROUPS)
+    own = np.arange(QUERIES) % len(GROUPS.lengths)
     some = np.flatnonzero(np.arange(COUNT) % 5 != 2)
     for mine, expected in (
         (read.best(k), whole.best(k)),
@@ -76,7 +78,7 @@ def test_nothing_is_found_among_nothing() -> None:
     read = StreamedProducts(ASKED[:2], Read(VECTORS[:0]))
     assert read.best(2).rows.tolist() == [[-1, -1], [-1, -1]]
     assert StreamedProducts(ASKED[:0], Read(VECTORS)).best(2).rows.shape == (0, 2)
-    assert StreamedProducts(ASKED[:2], Read(VECTORS)).best_in_each([], 2).rows.shape == (0, 2)
+    assert StreamedProducts(ASKED[:2], Read(VECTORS)).best_in_each(Groups.of([]), 2).rows.shape == (0, 2)
 
 
 def test_many_queries_are_compared_with_a_stretch_after_the_other_where_vectors_are_read() -> None:
