@@ -103,21 +103,13 @@ class Trainer:
         self._network = network
         self._data_sha256 = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
         part = _seen(part or _hold_out(labels, recipe.held_out_images), labels, seen)
-        rows = part.train
-        self._training_images = network.keep(images[rows])  # (55000, 1, H, W) for MNIST
+        outliers = draw_outliers(recipe, images[part.train], labels[part.train], seed=seed, network=network)
+        self._training_images = network.keep(images[part.train])  # (55000, 1, H, W) for MNIST
+        self._training_labels, self._validation_labels = labels[part.train], labels[part.validation]
         self._objective = make_objective(
-            recipe,
-            self._training_images,
-            labels[rows],
-            seed=seed,
-            device=self.device,
-            workers=workers,
-            network=network,
-            outliers=draw_outliers(
-                recipe, images[part.train], labels[part.train], seed=seed, network=network
-            ),
-        )
-        self._training_labels, self._validation_labels = labels[rows], labels[part.validation]
+            recipe, self._training_images, self._training_labels, seed=seed, device=self.device,
+            workers=workers, network=network, outliers=outliers,
+        )  # fmt: skip
         self._validation_images = network.keep(images[part.validation]).to(self.device)
         self._validation = draw_training_pairs(
             labels[part.validation],

@@ -27,7 +27,6 @@ from simsearch.index.calibrate import fit_calibration, is_enough, validation_spl
 from simsearch.stats.calibration import Calibration, PlattScaling
 from simsearch.train.checkpoints import load_model
 from simsearch.train.export import export_onnx
-from simsearch.train.exposure import check_classes
 from simsearch.train.head_run import export_head_run
 from simsearch.train.loop import EpochCallback, StepCallback, Trainer, configure_torch
 from simsearch.train.model import EMBEDDING_DIM, SimilarityModel
@@ -77,7 +76,6 @@ def train(
         raise BadInputError(f"{split.name} has no labels to train on")
     check_seed(seed)
     seen = seen_labels(recipe, split.classes)
-    check_classes(recipe, split.classes)
     with folder_lock(folder, busy=f"another process is training into {folder}") as signals:
         check_folder(folder, resume=resume)
         sweep_temporaries(folder)

@@ -14,6 +14,7 @@ from simsearch.encode.history import EpochRecord
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, LAST_CHECKPOINT, MODEL_CARD, FileRecord
 from simsearch.errors import BadInputError, MissingModelError
 from simsearch.files import read_small_file
+from simsearch.train.exposure import check_classes
 from simsearch.train.loop import Trainer
 from simsearch.train.recipes import Recipe
 
@@ -53,8 +54,9 @@ def check_folder(folder: Path, *, resume: bool) -> None:
 def seen_labels(recipe: Recipe, classes: Sequence[str]) -> tuple[int, ...] | None:
     """The labels of the classes that a recipe names; None if it names none.
 
-    :raises BadInputError: If there is no such class.
+    :raises BadInputError: If there is no such class, or the recipe is not for these.
     """
+    check_classes(recipe, classes)
     names = [name.strip() for name in recipe.classes.split(",") if name.strip()]
     if unknown := [name for name in names if name not in classes]:
         raise BadInputError(

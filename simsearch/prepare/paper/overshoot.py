@@ -100,5 +100,5 @@ def _are_two(along: Mask, strokes: _Strokes, low: Ints, high: Ints, width: float
     fits = (out >= _OUT_OF_TWO) & (beside >= _BESIDE_TWO) & (np.abs(ANGLES[strokes.angle]) <= _LEVEL)
     return any(
         bool(np.ptp(strokes.offset[fits & (strokes.angle == angle)]) >= width + 2)
-        for angle in np.unique(strokes.angle[fits])
+        for angle in sorted(set(strokes.angle[fits].tolist()))  # `np.unique` loads numpy.ma
     )
