@@ -12,7 +12,6 @@ from simsearch.cli.query_options import Programs, Screen
 from simsearch.errors import BadInputError
 from simsearch.search.batch import Outcome
 from simsearch.search.formats import Format, write_answers
-from simsearch.search.hit_files import HitFiles
 from simsearch.search.searcher import Searcher
 from simsearch.show.terminal import terminal
 from simsearch.show.terminal.answer_view import outcome_view
@@ -73,6 +72,8 @@ def print_answers(
                     )
                     console.print(view, crop=False)
         else:
+            from simsearch.search.hit_files import HitFiles  # not on the screen
+
             files = HitFiles(searcher, absolute=programs.absolute)
             is_ascii, end = not terminal.is_unicode(), "\0" if programs.null else "\n"
             for text in write_answers(form, searcher, seen, ascii_only=is_ascii, files=files, end=end):

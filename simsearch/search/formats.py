@@ -11,13 +11,15 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simsearch.search.answers import Hit
 from simsearch.search.batch import Outcome
-from simsearch.search.hit_files import HitFiles
 from simsearch.search.searcher import Searcher
 from simsearch.text import csv_text
+
+if TYPE_CHECKING:
+    from simsearch.search.hit_files import HitFiles
 
 ANSWER_VERSION = 2
 UNKNOWN = "unknown"  # in a column that else holds the name of a class
@@ -68,6 +70,8 @@ def write_answers(
         case Format.CSV:
             return _csv(outcomes)
         case Format.PATHS:
+            from simsearch.search.hit_files import HitFiles  # only paths need it
+
             return _paths(files or HitFiles(searcher), outcomes, end)
 
 

@@ -68,7 +68,7 @@ class Recipe:
     blur: float = 0.0  # a share
     remains: float = 0.0  # a share of the images
     outliers: float = 0.0  # for each image of a batch
-    outlier_weight: float = 0.25
+    outlier_weight: float = 0.08
     crop: float = 0.0  # the largest share of a picture's area that is cut away
     flip: float = 0.0  # how often left and right change places
     color: float = 0.0  # by which share brightness, contrast and saturation change; a tenth of it of the hue
@@ -113,7 +113,8 @@ OUTLIER_EXPOSURE = replace(
     BATCH_PAIRS,
     name="outlier-exposure",
     summary="as batch-pairs, and no digit is like letters, scribbles or what a page leaves around it",
-    outliers=0.25,
+    choose="map-at-r",
+    outliers=0.125,
 )
 
 PHOTO_PAIRS = Recipe(

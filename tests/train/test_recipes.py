@@ -32,7 +32,7 @@ def test_siamese_pairs_is_the_described_recipe():
         "average": 0.0,
         **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
         **dict.fromkeys(("perspective", "elastic", "thickness", "blur", "remains", "outliers"), 0.0),
-        "outlier_weight": 0.25,
+        "outlier_weight": 0.08,
         **dict.fromkeys(("crop", "flip", "color", "average_share"), 0.0),
         "held_out_share": 0.15,
         "choose": "loss",
