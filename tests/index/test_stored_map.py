@@ -103,10 +103,11 @@ def test_a_map_goes_with_its_index(folder: Path) -> None:
     assert not renamed.exists()
 
 
-def test_the_command_lays_out_an_index_and_refuses_too_few_images(folder: Path) -> None:
+@pytest.mark.parametrize("named", [["--index"], []])
+def test_the_command_lays_out_an_index(folder: Path, named: list[str]) -> None:
     pytest.importorskip("sklearn")
     (folder / MAP).unlink()
-    done = CliRunner().invoke(app, ["map", "--index", str(folder)])
+    done = CliRunner().invoke(app, ["map", *named, str(folder)])
     assert (done.exit_code, done.stdout) == (0, f"{folder / MAP}\n")
     stored = read_map(open_bundle(folder))
     assert stored is not None

@@ -19,7 +19,7 @@ from simsearch.cli.options import (
     open_chosen_model,
     seed_option,
 )
-from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
+from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, index_folder
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
@@ -240,11 +240,14 @@ def _of_a_folder(
 
 def lay_out(
     index: IndexChoice,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[INDEX]", help="Name or folder of the index, as --index.")
+    ] = None,
     seed: Annotated[int, seed_option("Of t-SNE, and of the items that are taken of more than 10,000.")] = 0,
 ) -> None:
     """Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.
 
-    Example: simsearch map --index mine
+    Example: simsearch map mine
     """
     from simsearch.errors import BadInputError, require
     from simsearch.index.bundle import open_bundle
@@ -253,7 +256,7 @@ def lay_out(
     from simsearch.show.terminal import terminal
 
     require("sklearn", "figures")
-    bundle = open_bundle(index.folder())
+    bundle = open_bundle(index.folder() if name is None else find_index(name, index.index_dir))
     block = bundle.store.sample(MOST_POINTS, seed)
     terminal.note(f"laying out {len(block.ids):,} images: 10,000 take a minute or two")
     try:
