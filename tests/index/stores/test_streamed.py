@@ -96,3 +96,23 @@ def test_many_queries_are_compared_with_a_stretch_after_the_other_where_vectors_
     parts = NearestPerClass(store).compare(ASKED, exact=True, scores=128 * 30)
     assert [part for part, _ in parts] == [slice(0, 30), slice(30, 60)]
     np.testing.assert_array_equal(asked.nearest(4).ids, held.search(ASKED, 4).ids)
+
+
+@pytest.mark.parametrize("left_out", [None, np.arange(QUERIES)])
+def test_a_store_whose_vectors_are_read_answers_as_one_that_holds_them(left_out: Any) -> None:
+    labels = np.arange(COUNT) % 3
+    asked = np.concatenate([ASKED, VECTORS[:QUERIES]])  # more than are asked of one product
+    items = None if left_out is None else np.concatenate([np.full(QUERIES, -1), left_out])
+    read, held = (
+        FlatStore(np.arange(COUNT), labels, vectors).compare(asked)  # type: ignore[arg-type]
+        for vectors in (Read(VECTORS), VECTORS)
+    )
+    own = np.arange(len(asked)) % 3
+    for mine, expected in (
+        (read.nearest(4, left_out=items), held.nearest(4, left_out=items)),
+        (read.nearest(4, classes=[0, 2], left_out=items), held.nearest(4, classes=[0, 2], left_out=items)),
+        (read.in_each(4, [0, 1, 2], left_out=items), held.in_each(4, [0, 1, 2], left_out=items)),
+        (read.in_own(4, own, left_out=items), held.in_own(4, own, left_out=items)),
+    ):
+        np.testing.assert_array_equal(mine.ids, expected.ids)
+        np.testing.assert_array_equal(mine.scores, expected.scores)
