@@ -100,7 +100,7 @@ def decode_chunks(
         head.append(pixels_or_reason(files[len(head)], prepare))
     each = (time.perf_counter() - started) / max(1, len(head))
     yield head
-    rest, processes = files[len(head) :], processes or _cores()
+    rest, processes = files[len(head) :], processes or available_cores()
     if processes == 1 or each * len(rest) < _WORTH:
         yield from ([pixels_or_reason(file, prepare)] for file in rest)
     else:
@@ -124,7 +124,7 @@ def while_released(
         yield entry
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -51,6 +51,15 @@ class OnnxEncoder:
             digest.update(repr(self.output).encode())
         return digest.hexdigest()
 
+    def sharing(self, cores: int) -> OnnxEncoder:
+        """The same encoder beside other processes that take as many cores: where it would use all, by half.
+
+        Threads that share a batch wait for each other, and so for whoever has their core.
+        """
+        if self._threads:
+            return self
+        return OnnxEncoder(self._model, input=self.input, output=self.output, threads=max(1, cores // 2))
+
     @property
     def parameters(self) -> int:
         """How many numbers the graph holds."""

@@ -74,6 +74,19 @@ def test_maps_become_their_mean_and_vectors_are_brought_to_length_1():
     np.testing.assert_allclose(vectors, [unit(1, 0, 0), unit(2, 1, 0), unit(1, 1, 1)], atol=1e-6)
 
 
+def test_an_encoder_that_shares_the_cores_is_the_same_with_half_of_them():
+    encoder = OnnxEncoder(pooled(), input=COLOR, output=UNIT)
+    shared = encoder.sharing(4)
+    assert (shared._threads, shared.fingerprint, encoder.sharing(1)._threads) == (
+        2,
+        encoder.fingerprint,
+        1,
+    )
+    np.testing.assert_array_equal(shared.encode(np.stack([RED])), encoder.encode(np.stack([RED])))
+    chosen = OnnxEncoder(pooled(), input=COLOR, output=UNIT, threads=3)
+    assert chosen.sharing(4) is chosen
+
+
 def test_an_encoder_whose_vectors_are_not_of_length_1_is_refused_unless_that_is_done_here():
     with pytest.raises(BrokenModelError, match="no unit vector"):
         OnnxEncoder(pooled(), input=COLOR, threads=1).encode(np.stack([TWO_REDS]))

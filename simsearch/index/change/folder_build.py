@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import structs
 
 from simsearch.data.collection import Item, Skipped, scan
+from simsearch.data.decoding import available_cores
 from simsearch.data.folders import nothing_readable, path_text
 from simsearch.data.labels import AUTO, FOLDER, NONE, Labeled, label_items
 from simsearch.documents import installed_versions
@@ -93,7 +94,11 @@ def build_folder(
         advance = bar(len(labeled.items), start)
         files = Mapped(range(start, len(labeled.items)), lambda row: _taken(root, labeled, row, progress))
         for chunk in encode_files(
-            files, model.encoder, processes=processes, on_progress=advance, released=signals.released
+            files,
+            model.encoder.sharing(available_cores()),
+            processes=processes,
+            on_progress=advance,
+            released=signals.released,
         ):
             progress.keep(chunk, start, labeled=labeled.names is not None)
         skipped = (*labeled.skipped, *progress.skipped)

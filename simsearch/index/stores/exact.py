@@ -85,7 +85,7 @@ class Products:
     @cached_property
     def _rough(self) -> Scores:
         """Rough scores (N, Q): a row's lie side by side, so that rows are gathered quickly."""
-        return _products(self._queries, self._vectors)
+        return rough_products(self._queries, self._vectors)
 
     def best(self, k: int) -> Ranked:
         """The k best rows of each query, (Q, k)."""
@@ -95,7 +95,7 @@ class Products:
     def best_among(self, rows: Rows, k: int) -> Ranked:
         """The k best of these rows, ascending, (Q, k)."""
         compared = "_rough" in vars(self)
-        rough = self._rough[rows] if compared else _products(self._queries, self._vectors[rows])
+        rough = self._rough[rows] if compared else rough_products(self._queries, self._vectors[rows])
         found, asked = _near(rough, k)
         return self._ranked(asked, rows[found], asked, len(self._queries), k)
 
@@ -189,7 +189,7 @@ def empty_lists(lists: int, k: int) -> Ranked:
     return Ranked(np.full((lists, k), np.nan, np.float32), np.full((lists, k), NOTHING))
 
 
-def _products(queries: Vectors, vectors: Vectors) -> Scores:
+def rough_products(queries: Vectors, vectors: Vectors) -> Scores:
     """Rough inner products, float32 (N, Q): of few queries row by row, which is quicker than BLAS; of small
     galleries in parts that BLAS does with one thread.
     """
@@ -213,7 +213,7 @@ def _read_products(queries: Vectors, vectors: Vectors) -> Scores:
     products = np.empty((len(vectors), len(queries)), np.float32)
     for start in range(0, len(vectors), STRETCH):
         part = slice(start, start + STRETCH)
-        products[part] = _products(queries, vectors[part])
+        products[part] = rough_products(queries, vectors[part])
     return products
 
 

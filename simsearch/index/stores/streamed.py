@@ -22,6 +22,7 @@ from simsearch.index.stores.exact import (
     empty_lists,
     rank_pairs,
     reaches,
+    rough_products,
     score_pairs,
 )
 
@@ -32,6 +33,13 @@ class _Group(NamedTuple):
     rows: Rows | None  # ascending; None for all
     asked: Rows  # (q,)
     lists: Rows  # the list of each query's best, (q,)
+
+    def within(self, start: int, count: int) -> Rows:
+        """The rows in a stretch that begins there, counted from it."""
+        if self.rows is None:
+            return np.arange(count)
+        first, last = np.searchsorted(self.rows, [start, start + count])
+        return self.rows[first:last] - start
 
 
 class _Pairs(NamedTuple):
@@ -48,7 +56,7 @@ class StreamedProducts:
     def __init__(self, queries: Vectors, vectors: Any) -> None:
         """Compare unit rows, float32 (Q, D), with those of a gallery, (N, D), of which slices are read."""
         self._queries, self._vectors = queries, vectors
-        self._exact = queries.astype(np.float64)
+        self._exact, self._every = queries.astype(np.float64), np.arange(len(queries))
 
     def best(self, k: int) -> Ranked:
         """The k best rows of each query, (Q, k)."""
@@ -71,34 +79,37 @@ class StreamedProducts:
         each = [_Group(*each) for each in zip(groups.split(), asked, asked, strict=True)]
         return self._best(each, len(own), k)
 
-    @property
-    def _every(self) -> Rows:
-        return np.arange(len(self._queries))
-
     def _best(self, groups: Sequence[_Group], count: int, k: int) -> Ranked:
         best = empty_lists(count, k)
         for start in range(0, len(self._vectors) if groups else 0, STRETCH):
             read = self._vectors[start : start + STRETCH]
-            near = [self._near(read, start, group, best, k) for group in groups]
+            parts = [group.within(start, len(read)) for group in groups]
+            found = zip(groups, parts, self._rough(read, groups, parts), strict=True)
+            near = [self._near(read, start, group, part, rough, best) for group, part, rough in found]
             _join(best, _Pairs(*map(np.concatenate, zip(*near, strict=True))), k)
         return best
 
-    def _near(self, read: Vectors, start: int, group: _Group, best: Ranked, k: int) -> _Pairs:
-        """The pairs of a stretch that begins there, of which some may be among the k best of a group."""
-        rows = np.arange(len(read))
-        if group.rows is not None:
-            first, last = np.searchsorted(group.rows, [start, start + len(read)])
-            rows = group.rows[first:last] - start
-        if not len(rows) or not len(group.asked):
-            return _Pairs(rows[:0], rows[:0], np.empty(0, np.float32))
-        vectors = read if len(rows) == len(read) else read[rows]
-        rough = vectors @ self._queries[group.asked].T  # (n, q)
+    def _rough(self, read: Vectors, groups: Sequence[_Group], parts: Sequence[Rows]) -> Sequence[Scores]:
+        """Rough scores of each group's rows in a stretch and its queries; of one product, if all ask."""
+        if any(group.asked is not self._every for group in groups):
+            asked = [self._queries[group.asked] for group in groups]
+            return [rough_products(*each) for each in zip(asked, [read[part] for part in parts], strict=True)]
+        ends = np.cumsum([len(part) for part in parts])
+        return np.split(rough_products(self._queries, read[np.concatenate(parts)]), ends[:-1])
+
+    def _near(
+        self, read: Vectors, start: int, group: _Group, part: Rows, rough: Scores, best: Ranked
+    ) -> _Pairs:
+        """The pairs of a stretch that begins there, of which some may be among the best of a group."""
+        if not rough.size:
+            return _Pairs(part[:0], part[:0], np.empty(0, np.float32))
         bound = best.scores[group.lists, -1]  # NaN where fewer than k were found
         if np.isnan(bound).any():
-            bound = np.fmax(bound, bound_of_best(rough, k))
+            bound = np.fmax(bound, bound_of_best(rough, best.rows.shape[1]))
         near, asked = np.divmod(np.flatnonzero(reaches(rough, bound)), len(group.asked))
-        scores = score_pairs(self._exact, vectors, group.asked[asked], near)
-        return _Pairs(group.lists[asked], start + rows[near], scores)
+        rows = part[near]
+        scores = score_pairs(self._exact, read, group.asked[asked], rows)
+        return _Pairs(group.lists[asked], start + rows, scores)
 
 
 def _join(best: Ranked, near: _Pairs, k: int) -> None:
