@@ -65,6 +65,11 @@ def seed_option(of: str) -> Any:
     return typer.Option(min=0, max=_MOST_SEED, help=of)
 
 
+IndexArgument = Annotated[
+    str | None, typer.Argument(metavar="[INDEX]", help="Name or folder of the index, as --index.")
+]
+
+
 @dataclass(frozen=True)
 class IndexChoice:
     """Which index is meant."""
@@ -81,12 +86,13 @@ class IndexChoice:
     ] = DEFAULT_INDEX
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR
 
-    def folder(self) -> Path:
+    def folder(self, named: str | None = None) -> Path:
         """Its folder.
 
+        :param named: The index that the command's own argument names; it comes first.
         :raises NoIndexError: If there is none.
         """
-        return find_index(self.index, self.index_dir)
+        return find_index(self.index if named is None else named, self.index_dir)
 
 
 @dataclass(frozen=True)

@@ -601,7 +601,7 @@ def test_info_describes_an_index_and_a_model(toy_index: Path, toy_model_folder: 
     index = run("info", "--index", toy_index)
     assert "6 from toy, 3 classes" in index.stdout
     assert "4 x float32, inner product, FAISS Flat" in index.stdout
-    assert json.loads(run("info", "--index", toy_index, "--json").stdout)["count"] == 6
+    assert json.loads(run("info", toy_index, "--json").stdout)["count"] == 6
     model = run("info", "--model", toy_model_folder)
     assert "logit = 10.000 x cosine -5.000" in model.stdout
     assert json.loads(run("info", "--model", toy_model_folder, "--json").stdout)["name"] == "toy"

@@ -10,6 +10,7 @@ import typer
 
 from simsearch.cli.options import (
     DataDirOption,
+    IndexArgument,
     IndexChoice,
     IndexDirOption,
     ModelOption,
@@ -19,7 +20,7 @@ from simsearch.cli.options import (
     open_chosen_model,
     seed_option,
 )
-from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, index_folder
+from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
 if TYPE_CHECKING:
     from simsearch.encode.model_folder import Model
@@ -240,9 +241,7 @@ def _of_a_folder(
 
 def lay_out(
     index: IndexChoice,
-    name: Annotated[
-        str | None, typer.Argument(metavar="[INDEX]", help="Name or folder of the index, as --index.")
-    ] = None,
+    named: IndexArgument = None,
     seed: Annotated[int, seed_option("Of t-SNE, and of the items that are taken of more than 10,000.")] = 0,
 ) -> None:
     """Compute a t-SNE map of an index and keep it beside the index, for the page of `serve`.
@@ -256,7 +255,7 @@ def lay_out(
     from simsearch.show.terminal import terminal
 
     require("sklearn", "figures")
-    bundle = open_bundle(index.folder() if name is None else find_index(name, index.index_dir))
+    bundle = open_bundle(index.folder(named))
     block = bundle.store.sample(MOST_POINTS, seed)
     terminal.note(f"laying out {len(block.ids):,} images: 10,000 take a minute or two")
     try:

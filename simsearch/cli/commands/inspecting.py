@@ -9,6 +9,7 @@ import typer
 
 from simsearch.cli.options import (
     DataDirOption,
+    IndexArgument,
     IndexChoice,
     IndexDirOption,
     JsonOption,
@@ -20,6 +21,7 @@ from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_ind
 
 def info(
     index: IndexChoice,
+    named: IndexArgument = None,
     model: Annotated[
         Path | None, typer.Option(help="Describe this model folder instead of an index.")
     ] = None,
@@ -27,7 +29,7 @@ def info(
 ) -> None:
     """Describe an index or a model.
 
-    Example: simsearch info --model runs/siamese-pairs-seed0
+    Example: simsearch info mine
     """
     import json
 
@@ -40,7 +42,7 @@ def info(
         card = read_model_card(model)
         document, facts = json.loads(card.to_json()), views.model_facts(card)
     else:
-        folder = index.folder()
+        folder = index.folder(named)
         manifest = read_manifest(folder)
         counts = class_counts(folder, manifest)
         document = {**json.loads(manifest.to_json()), "class_counts": counts}
