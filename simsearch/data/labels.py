@@ -48,14 +48,16 @@ def label_items(collection: Collection, way: str = AUTO) -> Labeled:
 
 def _taken(collection: Collection, name_of: Callable[[Item], str], reason: str) -> Labeled:
     """The items with a name; the others are skipped for this reason."""
-    items, names, skipped = Items(), list[str](), list[Skipped]()
-    for item in collection.items:
-        if name := name_of(item):
+    names = [sys.intern(name_of(item)) for item in collection.items]  # one of each, however many items
+    if all(names):
+        return Labeled(collection.items, names, collection.skipped)
+    items, skipped = Items(), list[Skipped]()
+    for item, name in zip(collection.items, names, strict=True):
+        if name:
             items.append(item)
-            names.append(sys.intern(name))  # one of each, whatever the number of items
         else:
             skipped.append(Skipped(item.path, reason))
-    return Labeled(items, names, (*collection.skipped, *skipped))
+    return Labeled(items, [name for name in names if name], (*collection.skipped, *skipped))
 
 
 def _by_table(collection: Collection, table: Path) -> Labeled:
