@@ -133,8 +133,10 @@ def pixels_or_reason(file: FileName, prepare: Prepare[Decoded]) -> Decoded | str
     """Decode one file in this process."""
     try:
         return prepare(Path(file))
-    except (BadImageError, OSError) as error:
+    except BadImageError as error:
         return str(error).replace(str(file), "it")
+    except OSError as error:
+        return f"cannot read it: {(error.strerror or str(error)).lower()}"
 
 
 class Decoders(Generic[Decoded]):

@@ -93,6 +93,12 @@ def flat(chunks: Iterable[list[Picture | str]]) -> list[Picture | str]:
     return list(chain.from_iterable(chunks))
 
 
+def stated(file: Path) -> Picture:
+    """A decoder that looks at the file itself first."""
+    file.stat()
+    return digit(file)
+
+
 DIED = "decoding it ended the process"
 BROKEN = {3: "cannot decode it: not a picture, or damaged"}
 
@@ -170,6 +176,12 @@ def test_little_work_starts_no_process_and_much_starts_as_many_as_wanted(
     assert_these(list(decode_files(files, digit, processes=processes)), dict(BROKEN))
     assert started == [2] * (processes - 1)
     assert threading.active_count() == before
+
+
+def test_a_file_that_is_gone_is_said_in_words(tmp_path: Path) -> None:
+    why = "cannot read it: no such file or directory"
+    for prepare in (digit, stated):
+        assert list(decode_files([tmp_path / "1.png"], prepare)) == [why]
 
 
 def test_no_files_are_no_work() -> None:

@@ -5,6 +5,7 @@ What is done lies in a folder of its own until the end; the index that is there 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from simsearch.data.folders import nothing_readable, path_text
 from simsearch.data.labels import AUTO, FOLDER, NONE, Labeled, label_items
 from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
+from simsearch.errors import BadDatasetError
 from simsearch.index.bundle import BUILDING, commit
 from simsearch.index.calibrate import unchecked, was_trained_on
 from simsearch.index.change.guard import writing
@@ -72,7 +74,7 @@ def build_folder(
     :param bar: Called with the number of files and how many an earlier run has done; what it returns, with
         how many more are done.
     :param on_finish: Called when all are encoded: what is left is to write one segment and to calibrate.
-    :raises BadDatasetError: If the folder holds no readable image with a label.
+    :raises BadDatasetError: If the folder holds no readable image with a label, or goes away meanwhile.
     :raises BadInputError: If FAISS cannot build such an index, or the folder cannot be written.
     :raises BusyError: If another process is writing the same index.
     """
@@ -100,6 +102,8 @@ def build_folder(
             on_progress=advance,
             released=signals.released,
         ):
+            if chunk.skipped:
+                _check_there(root)
             progress.keep(chunk, start, labeled=labeled.names is not None)
         skipped = (*labeled.skipped, *progress.skipped)
         if not progress.segments:
@@ -110,6 +114,20 @@ def build_folder(
         commit(folder, manifest)
         progress.discard()
     return Built(manifest, skipped, start)
+
+
+def _check_there(root: Path) -> None:
+    """Refuse to take all files of a folder for unreadable that went away, as one on a lost disk does.
+
+    :raises BadDatasetError: If it did.
+    """
+    with contextlib.suppress(OSError):
+        if any(root.iterdir()):
+            return
+    raise BadDatasetError(
+        f"the folder {root} is not there any more, or empty, so nothing was replaced",
+        hint="when it is back, the same command goes on from where it was",
+    )
 
 
 def _taken(root: Path, labeled: Labeled, row: int, progress: Progress) -> Taken:

@@ -209,6 +209,30 @@ def test_a_folder_without_a_readable_picture_leaves_nothing(plain_model: Model, 
         assert not (tmp_path / "index").exists()
 
 
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_a_folder_that_goes_away_replaces_nothing_and_is_read_on_when_it_is_back(
+    run: Run, expected: object, left: str
+) -> None:
+    root, aside = run.source.root, run.source.root.with_name("aside")
+    run()
+
+    def go_away(*_: int) -> Callable[[int], None]:
+        root.rename(aside)
+        if left == "an empty folder":
+            root.mkdir()
+        return lambda _: None
+
+    with pytest.raises(BadDatasetError, match="is not there any more, or empty, so nothing was replaced"):
+        build_folder(run.source, run.model, run.folder, processes=1, bar=go_away)
+    assert contents(run.folder) == expected
+    if root.exists():
+        root.rmdir()
+    aside.rename(root)
+    run()
+    assert contents(run.folder) == expected
+    assert_tidy(run.folder)
+
+
 def test_an_impossible_index_type_is_refused_before_the_work(run: Run) -> None:
     run.options = {"factory": "Flat,Nonsense"}
     with pytest.raises(BadInputError):
