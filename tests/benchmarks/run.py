@@ -181,6 +181,7 @@ def encoding(settings: Settings) -> Iterator[Row]:
     import torch
 
     from simsearch.train.checkpoints import load_model
+    from simsearch.train.quantize import quantize_model
 
     torch.set_num_threads(1)
     model = open_model(threads=1)
@@ -192,8 +193,18 @@ def encoding(settings: Settings) -> Iterator[Row]:
         with torch.inference_mode():
             network(batch)
 
-    spent = least(settings.rounds, {"ours": lambda: model.encoder.encode(images), "torch": by_torch})
-    yield Row("encoding by torch eager, batch 256", "encoding", spent["torch"] / spent["ours"], "4 with int8")
+    coarse = quantize_model(model, images, threads=1).encoder
+    spent = least(
+        settings.rounds,
+        {
+            "ours": lambda: model.encoder.encode(images),
+            "int8": lambda: coarse.encode(images),
+            "torch": by_torch,
+        },
+    )
+    work = f"encoding by torch eager, batch {_ENCODED}"
+    yield Row(work, "encoding", spent["torch"] / spent["ours"], "")
+    yield Row(work, "encoding in int8", spent["torch"] / spent["int8"], "at least 4")
 
 
 def evaluating(_: Settings) -> Iterator[Row]:
