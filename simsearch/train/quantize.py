@@ -37,6 +37,7 @@ from simsearch.prepare.inputs import Pictures
 CALIBRATED_ON = 500  # pictures: more change nothing
 _AT_ONCE = 50
 _KERNELS = ("Conv", "Gemm", "MatMul")
+_BOUNDS = ("Relu", "Clip")  # after a kernel they bound its range, which is then resolved more finely
 
 
 def quantize_model(model: Model, pictures: Pictures, *, threads: int = 0) -> Model:
@@ -122,7 +123,7 @@ def _quantized(encoder: OnnxEncoder, pictures: Pictures) -> bytes:
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 per_channel=True,
-                op_types_to_quantize=list(_KERNELS),
+                op_types_to_quantize=[*_KERNELS, *_BOUNDS],
                 nodes_to_exclude=_first_convolution(graph),
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
             )
