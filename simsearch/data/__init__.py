@@ -12,6 +12,7 @@ split_folders.py folders that are splits
 vector_tables.py vectors that another program computed
 decoding.py      files -> pixels, in processes of their own
 folders.py       folders of image files
+some_pictures.py a few pictures of a gallery
 mnist.py         a verified copy of MNIST
 mnist_sources.py where MNIST can come from
 mnist_files.py   MNIST's four files and their hashes

@@ -4,6 +4,7 @@ encoder.py             the contract of encoders
 onnx.py                encoders in ONNX files, run by onnxruntime
 reading.py             what a graph takes and gives
 known.py               encoders that need not be checked again, by SHA-256
+probe.py               vectors that a processor must give again
 absent.py              what an index without an encoder says
 onnx_check.py          which ONNX files are let near onnxruntime: the policy and the budget
 graph/                 what an ONNX graph says, and what it makes

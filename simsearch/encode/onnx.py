@@ -21,6 +21,8 @@ from simsearch.prepare.prepare import DIGIT
 if TYPE_CHECKING:
     from simsearch.encode.onnx_check import Graph
 
+PROBE = "simsearch.probe"  # in a file's metadata: pictures and their vectors; see `probe.py`
+
 
 class OnnxEncoder:
     """An encoder in an ONNX file."""
@@ -42,6 +44,8 @@ class OnnxEncoder:
         self.dim, self._checked = self._reading.dim, set(self._reading.checked)
         self._session, self._process = _open_session(model, threads), os.getpid()
         self._inherited: list[onnxruntime.InferenceSession] = []
+        if known is None:
+            self._check_processor()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -64,6 +68,11 @@ class OnnxEncoder:
     def parameters(self) -> int:
         """How many numbers the graph holds."""
         return self._reading.parameters
+
+    @property
+    def reading(self) -> Reading:
+        """What the graph takes and gives."""
+        return self._reading
 
     @property
     def model(self) -> bytes:
@@ -102,6 +111,17 @@ class OnnxEncoder:
         if vectors.shape != (count, self.dim):
             raise BrokenModelError(f"the encoder gave {raw.dtype} {raw.shape} for {len(batch)} images")
         return vectors
+
+    def _check_processor(self) -> None:
+        """Check that an encoder of whole numbers gives the vectors here that it gave where it was made.
+
+        :raises BrokenModelError: If it does not.
+        """
+        probe = self._session.get_modelmeta().custom_metadata_map.get(PROBE)
+        if probe is not None:
+            from simsearch.encode.probe import check_probe
+
+            check_probe(probe, self)
 
     def _check_batch(self, size: int) -> None:
         """Check what a batch of a new size takes: a graph may make anything of the number of its pictures."""

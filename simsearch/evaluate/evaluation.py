@@ -25,7 +25,7 @@ from simsearch.stats.significance import RESAMPLES, bootstrap_means
 LEAVE_ONE_OUT = "gallery leave-one-out"
 QUERY_SET = "query set against gallery"
 RECALL_LEVELS = np.linspace(0, 1, 101)
-_BLOCK_SCORES = 2**22  # scores that a worker holds at once
+_BLOCK_SCORES = 2**21  # scores that a worker holds at once
 _SAME_SCORE = 1e-6  # below this, float32 scores of unit vectors are not told apart
 _LIBRARIES = ("numpy", "faiss-cpu", "onnxruntime")
 

@@ -54,30 +54,34 @@ def relevant_ranks(scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> 
     """Rank each row of scores and note where the relevant items stand.
 
     The rank of a relevant item is its place among the relevant ones plus the number of others with a
-    higher score, so only values are sorted, and no permutation of the gallery is made; rows in which
-    a relevant item ties with another are ranked again with their ties in order.
+    higher score. So only values are sorted, of the others those that reach the last relevant item, mostly
+    few, and no permutation of the gallery is made; rows in which a relevant item ties with another are
+    ranked again with their ties in order.
 
     :param scores: float32 (Q, N); -inf puts an item last.
     :param relevant: bool (Q, N).
     :raises ValueError: If a score is NaN.
     """
     losses = -scores  # ascends as the rank does
+    if np.isnan(losses.max(axis=1, initial=-np.inf)).any():
+        raise ValueError("a score is NaN")
     own = losses[relevant]  # (M,), query by query
     counts = np.count_nonzero(relevant, axis=1)
     others = np.where(relevant, np.float32(np.inf), losses)
-    others.sort(axis=1)
-    if np.isnan(own).any() or np.isnan(others[:, -1:]).any():  # NaN sorts last
-        raise ValueError("a score is NaN")
     places = np.arange(1, scores.shape[1] + 1)
     ranks = np.empty(len(own), np.int64)
     end = 0
     for query, count in enumerate(counts.tolist()):
+        if not count:
+            continue
         start, end = end, end + count
         mine = own[start:end]
         mine.sort()
-        above = others[query].searchsorted(mine)  # (R,): how many others score higher
+        near = others[query][others[query] <= mine[-1]]
+        near.sort()
+        above = near.searchsorted(mine)  # (R,): how many others score higher
         np.add(above, places[:count], out=ranks[start:end])
-        if (others[query].take(above, mode="clip") == mine).any():
+        if len(near) and (near.take(above, mode="clip") == mine).any():
             ranks[start:end] = _ranks_with_ties(losses[query], relevant[query])
     return RelevantRanks(np.repeat(np.arange(len(scores)), counts), ranks, counts)
 

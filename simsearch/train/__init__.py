@@ -15,6 +15,7 @@ checkpoints.py   state on disk, read safely
 anatomy.py       what a network is made of, as a run of it showed
 dissect.py       a model -> its anatomy, by tracing and running it
 export.py        torch -> ONNX, checked
+quantize.py      an encoder in int8
 published.py     encoders whose weights are published, as ONNX
 download.py      torchvision fetches a dataset, in a process of its own
 loop.py          the training loop

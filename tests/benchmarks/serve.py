@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -56,6 +57,37 @@ class Load:
     p50: float
     p99: float
     errors: int
+
+
+class Running(NamedTuple):
+    """A server in a process of its own."""
+
+    url: str
+    pid: int
+
+    def peak(self) -> float:
+        """The largest resident memory of it and of its decoders so far, added up, in megabytes: what they
+        share counts in each. NaN where there is no /proc.
+        """
+        found = [
+            process_peak(pid)
+            for pid in (self.pid, *children(self.pid))
+            if Path("/proc", str(pid), "status").exists()
+        ]
+        return sum(found) if found else float("nan")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started, and those that these did."""
+    threads = Path("/proc", str(pid), "task").glob("*/children")
+    own = [int(child) for path in threads for child in path.read_text().split()]
+    return own + [grandchild for child in own for grandchild in children(child)]
+
+
+def process_peak(pid: int) -> float:
+    """Of one process."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc", str(pid), "status").read_text())
+    return int(found[1]) / 1e3 if found else 0.0
 
 
 def drawing() -> bytes:
@@ -88,13 +120,13 @@ def serve(kind: str, workers: int) -> None:
 
 
 @contextmanager
-def served(kind: str, workers: int) -> Iterator[str]:
-    """A server in a process of its own; its URL."""
+def served(kind: str, workers: int) -> Iterator[Running]:
+    """A server in a process of its own."""
     command = [sys.executable, __file__, "--serve", kind, "--workers", str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+            yield Running(f"http://127.0.0.1:{process.stdout.readline().strip()}", process.pid)
         finally:
             process.terminate()
 
@@ -186,18 +218,24 @@ def compare(seconds: int, rounds: int, workers: int) -> None:
         picture, script = Path(folder) / "seven.png", Path(folder) / "post.lua"
         picture.write_bytes(drawing())
         script.write_text(REQUEST.format(picture=picture))
-        for url in (ours, alone, bare):
-            load(url, 4, 1, script)
+        for server in (ours, alone, bare):
+            load(server.url, 4, 1, script)
         for _ in range(rounds):
             for threads in (1, 2):
                 found[f"directly, {threads} threads"].append(direct(threads, seconds))
             for clients in CLIENTS:
-                for name, url in (("served", ours), ("served, no batches", alone), ("bare endpoint", bare)):
-                    found[f"{name}, {clients} clients"].append(load(url, clients, seconds, script))
+                for name, server in (
+                    ("served", ours),
+                    ("served, no batches", alone),
+                    ("bare endpoint", bare),
+                ):
+                    found[f"{name}, {clients} clients"].append(load(server.url, clients, seconds, script))
+        peak = ours.peak()
     print(f"\n{'':32s} requests/s  p50 ms  p99 ms  errors   medians of {rounds} rounds")
     for name, loads in found.items():
         middle = median(loads)
         print(f"{name:32s} {middle.rate:10.0f} {middle.p50:7.2f} {middle.p99:7.2f} {middle.errors:7d}")
+    print(f"peak memory of the server and its {workers} decoders: {peak:.0f} MB")
     for clients in CLIENTS:
         for name in ("served", "served, no batches"):
             shares = [

@@ -213,3 +213,18 @@ def test_map_at_r_never_exceeds_r_precision(
     ranks = relevant_ranks(*random_case)
     assert (average_precision_at_r(ranks) <= r_precision(ranks)).all()
     assert (average_precision_at_r(ranks) < r_precision(ranks)).any()
+
+
+def test_ranks_are_those_of_a_full_sort_whatever_lies_above_the_last_relevant_item() -> None:
+    rng = np.random.default_rng(5)
+    for spread in (0.0, 1.0, 5.0):  # how far relevant items lie above the others
+        relevant = rng.random((40, 60)) < rng.random((40, 1))
+        scores = (rng.normal(size=(40, 60)) + spread * relevant).astype(np.float32)
+        scores[::3] = np.round(scores[::3])  # with ties
+        order = np.argsort(-scores, axis=1, kind="stable")
+        expected = np.nonzero(np.take_along_axis(relevant, order, axis=1))
+
+        found = relevant_ranks(scores, relevant)
+
+        assert_array_equal(found.query, expected[0])
+        assert_array_equal(found.rank, expected[1] + 1)

@@ -60,6 +60,13 @@ class GallerySource:
 class EncodeOptions:
     """What encodes the pictures."""
 
+    encoder_precision: Annotated[
+        Literal["float32", "int8"],
+        typer.Option(
+            help="In which numbers the encoder computes: int8 is three times as fast and loses a little "
+            "(extra train)."
+        ),
+    ] = "float32"
     engine: Annotated[
         Literal["here", "ray"],
         typer.Option(help="This process, or Ray, of a folder, Parquet files, or a URI such as s3://..."),
@@ -114,6 +121,8 @@ def build_index(
     storing.check()
     opened = open_chosen_model(model, threads)
     place, chosen = (source.dataset, source.split) if source.split else split_name(source.dataset)
+    if encoding.encoder_precision == "int8":
+        opened = _in_int8(opened, source, (place, chosen), encoding.engine, threads)
     images = image_folder(place, chosen, note=terminal.note) if encoding.engine == "here" else None
     limit_threads(threads)
     started = time.perf_counter()
@@ -140,6 +149,29 @@ def build_index(
     classes = f", {len(manifest.classes)} classes" if manifest.classes else ""
     about = f"{manifest.count:,} images{classes} by model {printable(manifest.model)} in {seconds:.1f} s"
     typer.echo(f"{folder}: {about}")
+
+
+def _in_int8(
+    model: Model, source: GallerySource, place: tuple[str, str | None], engine: str, threads: int
+) -> Model:
+    """The model, its encoder quantized by some pictures of the gallery."""
+    from simsearch.errors import BadInputError, require
+
+    require("onnx", "train")
+    if engine != "here":
+        raise BadInputError(
+            "--encoder-precision int8 looks at pictures here, before the work is shared",
+            hint="make a model of it first: `simsearch export RUN --int8 FOLDER`, then --model FOLDER",
+        )
+    from simsearch.data.some_pictures import some_pictures
+    from simsearch.show.terminal import terminal
+    from simsearch.train.quantize import CALIBRATED_ON, quantize_model
+
+    pictures = some_pictures(
+        *place, model.encoder.input, CALIBRATED_ON, data_dir=source.data_dir, note=terminal.note
+    )
+    terminal.note(f"quantizing the encoder by {len(pictures):,} pictures of the gallery")
+    return quantize_model(model, pictures, threads=threads)
 
 
 def _suggest_tuning(folder: Path, manifest: Manifest) -> None:

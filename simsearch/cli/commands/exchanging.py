@@ -14,6 +14,22 @@ from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, index_folde
 
 
 @dataclass(frozen=True)
+class Quantizing:
+    """A model in whole numbers."""
+
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of a model: another, in this folder, whose encoder computes in int8 (extra train).",
+        ),
+    ] = None
+    dataset: Annotated[
+        str, typer.Option(help="Of whose pictures the ranges of int8 are taken, best none that are searched.")
+    ] = "mnist:validation"
+
+
+@dataclass(frozen=True)
 class Formats:
     """As what an index is exported."""
 
@@ -49,10 +65,11 @@ def export_any(
         typer.Argument(metavar="INDEX|RUN", help="Name or folder of an index, or a training run's folder."),
     ],
     formats: Formats,
+    quantizing: Quantizing,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Export an index as Parquet, .npz or a page that searches itself; or a run's checkpoint to ONNX.
+    """Export an index as Parquet, .npz or a self-searching page; a run's checkpoint to ONNX; a model in int8.
 
     Example: simsearch export mine --parquet mine.parquet
 
@@ -60,6 +77,11 @@ def export_any(
 
     Example: simsearch export runs/siamese-pairs-seed0
     """
+    if quantizing.int8 is not None:
+        if formats.paths:
+            raise BadInputError("--int8 makes a model, --parquet, --npz and --html export an index")
+        _export_int8(Path(target), quantizing.int8, quantizing.dataset, threads)
+        return
     if not formats.paths:
         _export_run(Path(target), index_dir)
         return
@@ -107,6 +129,23 @@ def _export_run(run: Path, index_dir: Path) -> None:
 
     card = export(run)
     typer.echo(f"{run / ENCODER}: {card.files[ENCODER].size:,} bytes, agrees with torch")
+
+
+def _export_int8(model: Path, folder: Path, dataset: str, threads: int) -> None:
+    """Make a model of another, in int8."""
+    from simsearch.errors import require
+
+    require("onnx", "train")
+    from simsearch.data.datasets import split_name
+    from simsearch.data.some_pictures import some_pictures
+    from simsearch.encode.model_folder import ENCODER, open_model
+    from simsearch.show.terminal import terminal
+    from simsearch.train.quantize import CALIBRATED_ON, quantize_model, write_quantized
+
+    opened = open_model(model, threads=threads)
+    pictures = some_pictures(*split_name(dataset), opened.encoder.input, CALIBRATED_ON, note=terminal.note)
+    card = write_quantized(quantize_model(opened, pictures, threads=threads), folder)
+    typer.echo(f"{folder / ENCODER}: {card.files[ENCODER].size:,} bytes, by {len(pictures):,} pictures")
 
 
 def import_vectors(
