@@ -13,12 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import Any, BinaryIO
 
 from simsearch.errors import BadInputError, BusyError, cannot_write
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 LOCK = ".lock"
 
@@ -90,7 +87,7 @@ def hold_signals() -> Iterator[HeldSignals]:
 class _Ready(io.FileIO):
     """A file that is never waited for: some of the kernel's are regular ones that have nothing yet."""
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         count = super().readinto(buffer)
         self._check(count)
         return count

@@ -220,7 +220,7 @@ WRITTEN_OR_OWN = {
     "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
-    "prepare/large_png.py": {"Image.open", "image.load"},  # of bytes
+    "prepare/large_png.py": {"Image.open", "image.load", "whole.load"},  # of bytes
     "search/hit_files.py": {"target.open"},  # written
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
     "show/html/pages.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},
