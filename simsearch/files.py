@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from simsearch.errors import BadInputError, BusyError, cannot_write
 
@@ -84,6 +84,24 @@ def hold_signals() -> Iterator[HeldSignals]:
         held.heed()
 
 
+class _Ready(io.FileIO):
+    """A file that is never waited for: some of the kernel's are regular ones that have nothing yet."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
+        self._check(count)
+        return count
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        self._check(data)
+        return data
+
+    def _check(self, read: object) -> None:
+        if read is None:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), self.name)
+
+
 @contextlib.contextmanager
 def open_regular(path: Path, most: int = 2**63) -> Iterator[io.BufferedReader]:
     """Open a regular file of at most `most` bytes for reading; a pipe or a device is never waited for.
@@ -96,7 +114,8 @@ def open_regular(path: Path, most: int = 2**63) -> Iterator[io.BufferedReader]:
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):  # which not every system has
         flags |= getattr(os, name, 0)
     try:
-        file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115 - below
+        raw = _Ready(path, opener=lambda name, _: os.open(name, flags))
+        file: io.BufferedReader = io.BufferedReader(raw)
     except ValueError as error:  # a null byte in the path
         raise OSError(errno.EINVAL, str(error), str(path)) from None
     with file:

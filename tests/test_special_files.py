@@ -7,6 +7,7 @@ sparse file of 3 GB, which takes no place on the disk and all of the memory.
 from __future__ import annotations
 
 import ast
+import io
 import os
 import resource
 import shutil
@@ -26,8 +27,9 @@ from simsearch.data.mnist_files import FILES, defect_of
 from simsearch.data.mnist_sources import FolderSource
 from simsearch.encode.history import HISTORY, read_history
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, MODEL_CARD, Model, open_model
-from simsearch.errors import SimsearchError
+from simsearch.errors import BadImageError, SimsearchError
 from simsearch.evaluate.saved_report import read_report
+from simsearch.files import open_regular
 from simsearch.index import checked
 from simsearch.index.bundle import MANIFEST, open_bundle, read_manifest
 from simsearch.index.manifest import ROLES
@@ -167,6 +169,23 @@ def test_no_saved_report_and_no_history_may_be_special(put: Put, tmp_path: Path)
         read_report(tmp_path / HISTORY)
 
 
+def test_a_regular_file_that_has_nothing_yet_is_refused_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel's log in /proc is for who may read it: here a pipe that is taken for a regular file."""
+    pipe(tmp_path / "log")
+    monkeypatch.setattr("stat.S_ISREG", lambda _: True)
+    writer = os.open(tmp_path / "log", os.O_RDWR)
+    try:
+        for read in (io.BufferedReader.read, lambda file: file.read(10), lambda file: file.readline()):
+            with open_regular(tmp_path / "log") as file, pytest.raises(BlockingIOError):
+                read(file)
+        with pytest.raises(BadImageError, match="temporarily unavailable"):
+            prepare_image(tmp_path / "log")
+    finally:
+        os.close(writer)
+
+
 def test_a_list_of_names_may_be_a_pipe_but_no_name_is_endless(tmp_path: Path) -> None:
     endless(tmp_path / "list")
     result = CliRunner().invoke(app, ["query", "--files-from", str(tmp_path / "list")])
@@ -201,7 +220,7 @@ WRITTEN_OR_OWN = {
     "index/packed.py": {"Image.open"},  # of bytes
     "index/stores/faiss_index.py": {"faiss.read_index", "path.open"},  # of an open file; written
     "prepare/decode.py": {"Image.open", "image.load"},  # of bytes
-    "prepare/large_png.py": {"Image.open", "image.load"},  # of bytes
+    "prepare/large_png.py": {"Image.open", "image.load", "whole.load"},  # of bytes
     "search/hit_files.py": {"target.open"},  # written
     "search/queries.py": {"Path(source).open"},  # a list of names, which may well be a pipe
     "show/html/pages.py": {"resources.files('simsearch.show.html').joinpath(name).read_text"},

@@ -2,7 +2,8 @@
 
 Rows are unpacked a few at a time. Each strip is given to Pillow as a PNG of its own, below the last row of
 the one before, which the first row's filter may refer to; so Pillow undoes the filters, and memory stays
-that of one strip. A strip is reduced by a whole factor, the mean of so many pixels each way.
+that of one strip. A strip is reduced by a whole factor, the mean of so many pixels each way. Rows of 16 bits
+and interlaced ones cannot be read so: such a picture is decoded whole, then reduced in strips.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-MAX_REDUCED = 200_000_000  # pixels: some ten seconds of a core
+MAX_REDUCED = 200_000_000  # pixels: up to eight seconds of a core, where each has four colors
+MAX_SIDE = 2**16 - 1  # pixels, as of a JPEG; rows of a pixel or two cost more than what they hold
+MAX_WHOLE = 50_000_000  # pixels that are decoded whole, in four bytes each
 _STRIP = 2**20  # pixels that are decoded at once, if so many rows are a multiple of the factor
-_MOST_AT_ONCE = 2**22  # pixels of the rows that one row is made of
 _PIECE = 2**16  # bytes that are unpacked at once, at least
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # numbers a pixel, by the header's kind of color
 _INTERLACED = "an interlaced one is decoded whole, and it"
 _DEEP = "one of 16 bits is decoded whole, and it"
+_LOW = 255  # values of 16 bits that are all no larger are those of 8
 
 
 class _Header(NamedTuple):
@@ -51,17 +54,20 @@ def png_size(data: bytes) -> tuple[int, int] | None:
 def reduce_png(data: bytes, most: int) -> Image.Image:
     """Decode a PNG to at most `most` pixels, each the mean of a square of its pixels.
 
-    :raises ValueError: If it cannot be read in strips, or has more than `MAX_REDUCED` pixels.
+    :raises ValueError: If it has more than `MAX_REDUCED` pixels, or a side of more than `MAX_SIDE`; where it
+        must be decoded whole, more than `MAX_WHOLE`.
     :raises OSError, zlib.error: If it is damaged.
     """
     header = _Header(*struct.unpack(">IIBBBBB", data[16:29]))
     if header.width * header.height > MAX_REDUCED:
         raise ValueError(_too_large("it", header, MAX_REDUCED))
-    if header.interlaced or header.bits == 16:
-        raise ValueError(_too_large(_INTERLACED if header.interlaced else _DEEP, header, most))
+    if max(header[:2]) > MAX_SIDE:
+        raise ValueError(f"one of its sides has {max(header[:2]):,} pixels, more than {MAX_SIDE:,}")
     factor = _factor(header, most)
-    if factor * header.width > _MOST_AT_ONCE:
-        raise ValueError(f"its rows have {header.width:,} pixels")
+    if header.interlaced or header.bits == 16:
+        if header.width * header.height > MAX_WHOLE:
+            raise ValueError(_too_large(_INTERLACED if header.interlaced else _DEEP, header, MAX_WHOLE))
+        return _reduced_whole(data, factor)
     chunks = list(_chunks(data))
     before = [chunk for chunk in chunks if chunk[0] in (b"PLTE", b"tRNS")]
     rows = _Unpacked([content for kind, content in chunks if kind == b"IDAT"])
@@ -78,6 +84,30 @@ def reduce_png(data: bytes, most: int) -> Image.Image:
         if kind == b"eXIf":
             made.info["exif"] = b"Exif\0\0" + content
     return made
+
+
+def _reduced_whole(data: bytes, factor: int) -> Image.Image:
+    """Decode a PNG, then reduce it strip by strip: what that takes beside the picture stays small."""
+    whole = Image.open(io.BytesIO(data), formats=("PNG",))
+    whole.load()
+    deep = whole.mode.startswith("I")
+    scale = 1 if deep and np.ravel(whole.getextrema())[-1] <= _LOW else 257
+    size, made = (-(-whole.width // factor), -(-whole.height // factor)), None
+    each = factor * max(1, _STRIP // (factor * whole.width))
+    for top in range(0, whole.height, each):
+        strip = whole.crop((0, top, whole.width, min(top + each, whole.height)))
+        part = _shallow(strip, scale, factor) if deep else _plain(strip).reduce(factor)
+        made = made or Image.new(part.mode, size)
+        made.paste(part, (0, top // factor))
+    assert made is not None
+    made.info.update(whole.info)
+    return made
+
+
+def _shallow(strip: Image.Image, scale: int, factor: int) -> Image.Image:
+    """Gray of 16 bits in 8, reduced."""
+    values = Image.fromarray((np.asarray(strip) / scale).astype(np.float32))
+    return Image.fromarray(np.asarray(values.reduce(factor)).round().astype(np.uint8))
 
 
 def _too_large(what: str, header: _Header, most: int) -> str:
@@ -165,6 +195,6 @@ def _decoded(header: _Header, before: list[tuple[bytes, bytes]], rows: bytes) ->
 
 def _plain(strip: Image.Image) -> Image.Image:
     """The strip in a mode in which means are means."""
-    if strip.has_transparency_data:
-        return strip.convert("RGBA")
-    return strip.convert("L" if strip.mode in ("1", "L") else "RGB")
+    gray = "L" if strip.mode in ("1", "L") else "RGB"
+    mode = "RGBA" if strip.has_transparency_data else gray
+    return strip if strip.mode == mode else strip.convert(mode)

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 MOST_BYTES = 4_096  # of an input: small ones are changed faster, and kept
 LIMIT_S, LIMIT_MB = 10, 1_500  # of one input, instrumented; the replay and `run.py` hold to stricter ones
+KEPT_MB = 6_000  # of the whole run: what is instrumented keeps .2 MB a picture; what is not keeps none
 NAMES = ("manifest", "onnx", "faiss", "picture")
 
 
@@ -55,7 +56,8 @@ def _drive(arguments: argparse.Namespace) -> None:
         (found / f"seed-{name}").write_bytes(data)
     print(found, flush=True)
     command = [sys.executable, __file__, arguments.target, "--libfuzzer"]
-    limits = [f"-max_len={MOST_BYTES}", f"-timeout={LIMIT_S}", f"-rss_limit_mb={LIMIT_MB}"]
+    limits = [f"-max_len={MOST_BYTES}", f"-timeout={LIMIT_S}", f"-malloc_limit_mb={LIMIT_MB}"]
+    limits.append(f"-rss_limit_mb={KEPT_MB}")
     seconds = int(60 * arguments.minutes)
     options = [f"-max_total_time={seconds}", f"-seed={arguments.seed}", f"-artifact_prefix={found}/found-"]
     done = subprocess.run([*command, *limits, *options, str(found), str(kept)])

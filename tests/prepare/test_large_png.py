@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -89,6 +90,43 @@ def test_strips_give_the_means_of_the_whole(kind: str, most: int, factor: int) -
     np.testing.assert_array_equal(np.asarray(made), np.asarray(whole.convert(mode).reduce(factor)))
 
 
+def interlaced(pixels: np.ndarray) -> bytes:
+    """Colors (H, W, 3) in the seven passes of Adam7, which Pillow does not write."""
+    body = b""
+    steps = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    for top, left, down, right in steps:
+        body += b"".join(b"\0" + row.tobytes() for row in pixels[top::down, left::right])
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(body)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def deep(pixels: np.ndarray) -> bytes:
+    """Colors (H, W, 3) of 16 bits: the high bytes are these, the low ones 128."""
+    values = (pixels.astype(np.uint16) * 256 + 128).astype(">u2")
+    body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("encode", [interlaced, deep])
+def test_what_has_no_strips_gives_the_means_of_the_whole(encode: Callable[[np.ndarray], bytes]) -> None:
+    image = picture("RGB")
+    made = reduce_png(encode(np.asarray(image)), WIDTH * HEIGHT // 2)
+    np.testing.assert_array_equal(np.asarray(made), np.asarray(image.reduce(2)))
+
+
+@pytest.mark.usefixtures("small_strips")
+@pytest.mark.parametrize(("most", "scale"), [(65_535, 257), (255, 1), (256, 257)])
+def test_deep_gray_is_read_by_its_own_range(most: int, scale: int) -> None:
+    values = np.random.default_rng(0).integers(0, most + 1, (HEIGHT, WIDTH)).astype(np.uint16)
+    values[0, 0] = most
+    made = np.asarray(reduce_png(encoded(Image.fromarray(values)), WIDTH * HEIGHT // 2))
+    means = values[: HEIGHT - 1, : WIDTH - 1].reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean((1, 3)) / scale
+    assert made.shape == (-(-HEIGHT // 2), -(-WIDTH // 2))
+    np.testing.assert_allclose(made[: HEIGHT // 2, : WIDTH // 2], means, rtol=0, atol=0.501)
+
+
 @pytest.mark.usefixtures("small_strips")
 def test_a_large_png_is_prepared_as_its_reduced_self_upright(monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
@@ -106,14 +144,15 @@ def test_a_large_png_is_prepared_as_its_reduced_self_upright(monkeypatch: pytest
     ("data", "problem"),
     [
         (with_header(20_000, 10_001), "it has 20000 x 10001 pixels, more than 200,000,000"),
-        (with_header(4_000, 4_000, 16), "one of 16 bits is decoded whole, and it has 4000 x 4000 pixels"),
+        (with_header(8_000, 6_251, 16), "one of 16 bits is decoded whole, and it has 8000 x 6251 pixels"),
         (
-            with_header(4_000, 4_000, 8, 1),
-            "an interlaced one is decoded whole, and it has 4000 x 4000 pixels",
+            with_header(8_000, 6_251, 8, 1),
+            "an interlaced one is decoded whole, and it has 8000 x 6251 pixels",
         ),
-        (with_header(20_000_000, 1), "its rows have 20,000,000 pixels"),
+        (with_header(20_000_000, 1), "one of its sides has 20,000,000 pixels"),
+        (with_header(1, 168_000_000), "one of its sides has 168,000,000 pixels"),
     ],
-    ids=["many pixels", "16 bits", "interlaced", "long rows"],
+    ids=["many pixels", "16 bits", "interlaced", "long rows", "many rows"],
 )
 def test_what_costs_too_much_is_named_and_never_unpacked(
     data: bytes, problem: str, monkeypatch: pytest.MonkeyPatch

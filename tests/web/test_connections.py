@@ -40,7 +40,7 @@ def deaf(url: str) -> socket.socket:
     return connection
 
 
-def wait_for(condition: object, what: str, seconds: float = 20) -> None:
+def wait_for(condition: object, what: str, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, what
