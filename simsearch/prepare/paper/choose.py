@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Components, Mask, find_components
 from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
@@ -30,6 +31,7 @@ _REACHING = 0.5  # of a side: what is smaller is no drawing cut close
 _STRAIGHT = 1.25  # times a straight stroke's ink
 _UPRIGHT = 1.5  # height over width
 _TIP = 0.85  # of the stroke's width: a tip touches the edge with less
+_FEW_ENDS = 5  # at the edge: of more, some are rulings
 _FRAMING = 0.7  # of an edge, that what lies along it covers
 
 
@@ -140,6 +142,8 @@ def choose_reaching(pieces: Pieces) -> Choice:
     contact = found.contact()[main]
     along = (contact / np.array([width, width, height, height])).max()
     if alone < _ONLY or along > _ALONG or max(tall / height, wide / width) < _REACHING:
+        return Choice(None, edge=True)
+    if _ends(pieces.mask) > _FEW_ENDS or remove_rulings(pieces.mask)[1]:
         return Choice(None, edge=True)
     mask, box = found.mask(only), _box(found, only)
     top, bottom, left, right = box

@@ -58,3 +58,13 @@ def test_round_and_square_spots_are_not_waisted() -> None:
     assert not is_waisted(np.ones((120, 90), bool))
     two = (np.hypot(y - 30, x - 44.5) <= 30) | (np.hypot(y - 82, x - 44.5) <= 37)  # a filled 8
     assert is_waisted(two[:, 8:82])
+
+
+def test_a_digit_on_lines_from_edge_to_edge_is_not_whole_with_them() -> None:
+    lined = picture(5, 0.1, 60, 60, 60, 60)
+    for row in (90, 130):
+        lined[row : row + 2] = 60
+    assert find_plain(lined, None) is None
+    one = picture(5, 0.1, 60, 60, 60, 60)
+    one[130:132] = 60
+    assert find_plain(one, None) is None
