@@ -10,10 +10,12 @@ from simsearch.prepare.paper.choose import Choice
 from simsearch.prepare.paper.components import Mask, find_components, grown
 from simsearch.prepare.paper.normalize import stroke_width
 from simsearch.prepare.paper.ranks import quantiles
+from simsearch.prepare.paper.sides import evenness
 from simsearch.prepare.paper.tophat import Gray, Layer, sliding
 
 _SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.12  # the least evidence of ink
 _SUPPORT_CUT, _SCORE_CUT, _SCORE_WHOLE = 0.74, 0.1, 0.025  # the same where the edge cuts it, or all around
+_EVEN = 0.72  # of the ink's depth under the lighter side of strokes, that under the darker is
 _WHOLE = 0.8  # of the picture's sides
 _PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
@@ -33,6 +35,7 @@ class Evidence:
     goes_on: float  # share of a band around it that is lighter
     paper: float  # share of the page that is not ink
     levels: float  # gray levels between it and the paper
+    even: float  # how alike the paper is on both sides of its strokes
 
     def suffices(self, choice: Choice, shape: tuple[int, int], dark: bool) -> bool:
         """Whether it is enough to take a choice for ink; cut close, it shows less of its rim."""
@@ -40,6 +43,8 @@ class Evidence:
         if choice.pieces > _PIECES or self.score(choice, shape, dark) < _least(choice, shape):
             return False
         if not choice.cut and self.goes_on <= _LEAST_AROUND:
+            return False
+        if self.even <= _EVEN:
             return False
         return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
 
@@ -98,6 +103,7 @@ def weigh(
         clear=clear,
         goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
         paper=1 - float(mask.mean()),
+        even=evenness(layer.view[cut], inked, stroke_width(inked.astype(np.float32))),
         levels=float(np.mean(layer.paper[cut][inked]) - np.mean(layer.view[cut][inked])),
     )
 

@@ -19,6 +19,11 @@ _HOLLOW = 0.45  # of the bounding box: the hole of an empty box, or the cells of
 _CORNERS = 0.84  # how far ink reaches towards the corners: 1 a rectangle, 0.71 an ellipse
 _COARSE = 100  # pixels a side, at which areas are looked for
 _EDGING = 0.9  # of ink, that runs straight into the picture's edge: what shows beside a page
+_PLUS_SIDE = 12  # pixels
+_SPANS = 0.97  # of the bounding box, that a stroke of a plus spans
+_ARM = 0.05  # of the longer side, up to which ink belongs to it: ticks are as long
+_LEFT_OVER = 0.06  # of the ink
+_INNER, _AXIS = 0.15, 0.3  # of a side: a 1 stands on the middle of its foot
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
 
@@ -47,6 +52,29 @@ def is_filled(crop: Mask, *, blots: bool = False) -> bool:
         much = inked > _PAGE * crop.size
         return not blots or much or int(np.count_nonzero(_opened(crop, _FILLED))) > _BLOT * inked
     return inked > _SOLID * crop.size and bool(_opened(crop, _FILLED).any())
+
+
+def is_plus(crop: Mask) -> bool:
+    """Whether it is one level stroke and one upright one that cross inside, or meet in a corner.
+
+    The axes of a graph are, a plus, an L: none is a digit.
+    """
+    height, width = crop.shape
+    if min(height, width) < _PLUS_SIDE:
+        return False
+    across, down = (np.count_nonzero(crop, axis=axis) for axis in (1, 0))
+    row, column = int(across.argmax()), int(down.argmax())
+    if across[row] < _SPANS * width or down[column] < _SPANS * height:
+        return False
+    rest = crop.copy()
+    reach = max(2, round(_ARM * max(crop.shape)))
+    rest[max(row - reach, 0) : row + reach + 1] = False
+    rest[:, max(column - reach, 0) : column + reach + 1] = False
+    if np.count_nonzero(rest) > _LEFT_OVER * np.count_nonzero(crop):
+        return False
+    inside = _INNER < row / height < 1 - _INNER and _INNER < column / width < 1 - _INNER
+    corner = row > (1 - _INNER) * height and not (_AXIS < column / width < 1 - _AXIS)
+    return inside or corner
 
 
 def is_waisted(crop: Mask) -> bool:
