@@ -23,7 +23,7 @@ _PLUS_SIDE = 12  # pixels
 _SPANS = 0.97  # of the bounding box, that a stroke of a plus spans
 _ARM = 0.05  # of the longer side, up to which ink belongs to it: ticks are as long
 _LEFT_OVER = 0.06  # of the ink
-_INNER, _AXIS = 0.15, 0.3  # of a side: a 1 stands on the middle of its foot
+_INNER, _AXIS = 0.07, 0.3  # of a side: a 1 stands on its foot, and on the middle of it
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
 
