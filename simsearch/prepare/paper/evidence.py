@@ -35,7 +35,6 @@ class Evidence:
     goes_on: float  # share of a band around it that is lighter
     paper: float  # share of the page that is not ink
     levels: float  # gray levels between it and the paper
-    even: float  # how alike the paper is on both sides of its strokes
 
     def suffices(self, choice: Choice, shape: tuple[int, int], dark: bool) -> bool:
         """Whether it is enough to take a choice for ink; cut close, it shows less of its rim."""
@@ -43,8 +42,6 @@ class Evidence:
         if choice.pieces > _PIECES or self.score(choice, shape, dark) < _least(choice, shape):
             return False
         if not choice.cut and self.goes_on <= _LEAST_AROUND:
-            return False
-        if self.even <= _EVEN:
             return False
         return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
 
@@ -103,9 +100,18 @@ def weigh(
         clear=clear,
         goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
         paper=1 - float(mask.mean()),
-        even=evenness(layer.view[cut], inked, stroke_width(inked.astype(np.float32))),
         levels=float(np.mean(layer.paper[cut][inked]) - np.mean(layer.view[cut][inked])),
     )
+
+
+def is_even(layer: Layer, choice: Choice, inside: Mask) -> bool:
+    """Whether the paper is alike on both sides of the strokes of a choice: no fold, no end of a shadow.
+
+    :param inside: The chosen ink, bool (H, W).
+    """
+    cut = around(choice, inside.shape)
+    inked = inside[cut]
+    return evenness(layer.view[cut], inked, stroke_width(inked.astype(np.float32))) > _EVEN
 
 
 def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple[slice, slice]:

@@ -11,7 +11,7 @@ from PIL import Image
 from simsearch.prepare.paper.choose import Choice, Pieces, choose
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.evidence import Evidence, lighter_beside, may_suffice, supported, weigh
+from simsearch.prepare.paper.evidence import Evidence, is_even, lighter_beside, may_suffice, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
@@ -211,7 +211,8 @@ def _seen(
         rim = lighter_beside(layer, choice, gone)
         chosen = supported(choice, rim) if steps.support else choice.mask
         evidence = weigh(layer, choice, chosen, rim, mask, cleared, lines)
-        if not steps.support or evidence.suffices(choice, mask.shape, layer.dark):
+        suffices = evidence.suffices(choice, mask.shape, layer.dark) and is_even(layer, choice, chosen)
+        if suffices or not steps.support:
             ink = _ink_of(layer, chosen, mask)
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
 
