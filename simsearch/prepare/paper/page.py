@@ -16,7 +16,15 @@ from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
-from simsearch.prepare.paper.shapes import find_holes, is_border, is_box, is_filled, is_lattice, is_plus
+from simsearch.prepare.paper.shapes import (
+    find_holes,
+    is_border,
+    is_box,
+    is_filled,
+    is_lattice,
+    is_plus,
+    is_ring,
+)
 from simsearch.prepare.paper.steps import ALL, Steps
 from simsearch.prepare.paper.tophat import Gray, Layer, Share, lay_paper, mean_of_9
 
@@ -224,7 +232,7 @@ def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
     if (choice.cut and is_border(mask)) or is_filled(crop):
         return False
     holes = find_holes(crop, choice.pieces)
-    if is_box(crop, holes) or is_plus(crop):
+    if is_box(crop, holes) or is_ring(crop, holes) or is_plus(crop):
         return False
     return not is_lattice(crop, holes) or (steps.crossed and is_crossed_out(crop))
 

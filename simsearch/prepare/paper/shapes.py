@@ -24,6 +24,9 @@ _SPANS = 0.97  # of the bounding box, that a stroke of a plus spans
 _ARM = 0.05  # of the longer side, up to which ink belongs to it: ticks are as long
 _LEFT_OVER = 0.06  # of the ink
 _INNER, _AXIS = 0.07, 0.3  # of a side: a 1 stands on its foot, and on the middle of it
+_EYE = 0.25  # of the bounding box: the hole of a ring
+_OVAL = 0.05  # by which its sides differ
+_SECTORS, _ROUND = 36, 0.028  # of the radius: its deviation; that of MNIST's roundest 0 is twice as large
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
 
@@ -75,6 +78,18 @@ def is_plus(crop: Mask) -> bool:
     inside = _INNER < row / height < 1 - _INNER and _INNER < column / width < 1 - _INNER
     corner = row > (1 - _INNER) * height and not (_AXIS < column / width < 1 - _AXIS)
     return inside or corner
+
+
+def is_ring(crop: Mask, holes: NDArray[np.int64]) -> bool:
+    """Whether it is a circle rounder than any hand draws: what a cup leaves, a hole's rim, a button."""
+    height, width = crop.shape
+    if len(holes) != 1 or holes[0] < _EYE * crop.size or abs(height - width) > _OVAL * max(height, width):
+        return False
+    y, x = (place - place.mean() for place in np.nonzero(crop))
+    sector = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    radii = np.zeros(_SECTORS)
+    np.maximum.at(radii, sector, np.hypot(y, x))
+    return float(radii.std()) < _ROUND * float(radii.mean())
 
 
 def is_waisted(crop: Mask) -> bool:

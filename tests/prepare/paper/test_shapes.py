@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from papers.digits import STROKES, write
+from PIL import Image
 
-from simsearch.prepare.paper.shapes import is_plus
+from simsearch.data.datasets import load_named
+from simsearch.prepare.paper.shapes import find_holes, is_plus, is_ring
 from simsearch.prepare.paper.sides import evenness
 
 
@@ -44,3 +46,17 @@ def test_a_fold_is_darker_paper_on_one_side_and_a_stroke_is_not() -> None:
     assert evenness(fold.astype(np.uint8), ink, 4) == pytest.approx(30 / 80)
     shadow = np.where(ink, 20, page)  # dark ink along the edge of a shadow is ink
     assert evenness(shadow.astype(np.uint8), ink, 4) == 1
+
+
+def test_a_circle_is_a_ring_and_a_zero_of_a_hand_is_not() -> None:
+    y, x = np.mgrid[:101, :101] - 50
+    ring = np.abs(np.hypot(y, x) - 46) <= 4.5
+    assert is_ring(ring, find_holes(ring, 1))
+    oval = np.abs(np.hypot(y, x * 1.25) - 46) <= 4.5
+    oval = oval[:, oval.any(axis=0)]
+    assert not is_ring(oval, find_holes(oval, 1))
+    images = load_named("mnist:held-out")
+    for image in images.images[images.labels == 0][:100]:
+        big = np.asarray(Image.fromarray(image).resize((140, 140), Image.Resampling.BICUBIC)) > 90
+        zero = big[np.ix_(big.any(axis=1), big.any(axis=0))]
+        assert not is_ring(zero, find_holes(zero, 1))
