@@ -5,6 +5,7 @@ Nothing here is learned: rules on bounding boxes, areas and contacts, tried on d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,15 +147,32 @@ def choose_reaching(pieces: Pieces) -> Choice:
     if _ends(pieces.mask) > _FEW_ENDS or remove_rulings(pieces.mask)[1]:
         return Choice(None, edge=True)
     mask, box = found.mask(only), _box(found, only)
-    top, bottom, left, right = box
-    stroke = stroke_width(mask[top:bottom, left:right].astype(np.float32))
-    if pieces.found.area[main] < _STRAIGHT * stroke * np.hypot(tall, wide):
-        tips = contact[contact > 0] < _TIP * stroke
-        if tall < _UPRIGHT * wide or not tips.all():
-            return Choice(None, edge=True)
-    elif is_border(mask):
+    if is_crossing_line(mask, box) or (is_border(mask) and not is_straight(mask, box)):
+        return Choice(None, edge=True)
+    if is_straight(mask, box) and tall < _UPRIGHT * wide:
         return Choice(None, edge=True)
     return Choice(mask, box, alone=alone, explained=alone, cut=True, pieces=1)
+
+
+def is_straight(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether the ink in the box is one straight stroke from corner to corner."""
+    top, bottom, left, right = box
+    crop = mask[top:bottom, left:right]
+    return int(np.count_nonzero(crop)) < _STRAIGHT * _stroke(crop) * math.hypot(*crop.shape)
+
+
+def is_crossing_line(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether it is a straight stroke that runs out of the picture on two sides, not ending in a tip."""
+    top, bottom, left, right = box
+    ends = [np.count_nonzero(edge) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
+    touched = [end for end in ends if end]
+    if len(touched) < 2 or not is_straight(mask, box):
+        return False
+    return bool(max(touched) >= _TIP * _stroke(mask[top:bottom, left:right]))
+
+
+def _stroke(crop: Mask) -> float:
+    return stroke_width(crop.astype(np.float32))
 
 
 def _box(found: Components, members: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from simsearch.prepare.paper.choose import Choice, Pieces, choose
+from simsearch.prepare.paper.choose import Choice, Pieces, choose, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
 from simsearch.prepare.paper.evidence import Evidence, is_even, lighter_beside, may_suffice, supported, weigh
@@ -229,7 +229,9 @@ def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
     """Whether it may be a digit, or one that was crossed out, which has more holes."""
     top, bottom, left, right = choice.box
     crop = mask[top:bottom, left:right]
-    if (choice.cut and is_border(mask)) or is_filled(crop):
+    if choice.cut and (is_border(mask) or is_crossing_line(mask, choice.box)):
+        return False
+    if is_filled(crop):
         return False
     holes = find_holes(crop, choice.pieces)
     if is_box(crop, holes) or is_ring(crop, holes) or is_plus(crop):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching
+from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
@@ -141,6 +141,8 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *,
     top, bottom, left, right = choice.box
     slack = 1 + _SLACK * max(bottom - top, right - left)
     if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
+        return False
+    if choice.cut and is_crossing_line(choice.mask, choice.box):
         return False
     crop = choice.mask[top:bottom, left:right]
     holes = find_holes(crop, choice.pieces)

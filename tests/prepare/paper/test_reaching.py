@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from papers.digits import write
 
+from simsearch.errors import BadImageError
 from simsearch.prepare.paper.choose import Pieces, choose_reaching
+from simsearch.prepare.paper.evidence import Evidence
 from simsearch.prepare.paper.plain import find_plain
 from simsearch.prepare.paper.shapes import is_waisted
+from simsearch.prepare.prepare import prepare_image
 
 
 def picture(digit: int, pen: float, *margins: int) -> np.ndarray:
@@ -33,6 +38,20 @@ def test_an_upright_stroke_from_edge_to_edge_is_a_1_if_its_ends_are_round() -> N
     stroke[[0, -1]] = False
     stroke[[0, -1], 48:54] = True
     assert choose_reaching(Pieces(stroke)).mask is not None
+
+
+def test_a_line_from_edge_to_edge_is_no_1() -> None:
+    page = np.full((220, 200), 240, np.uint8)
+    for row in range(220):
+        page[row, 160 - row // 2 : 165 - row // 2] = 120
+    with pytest.raises(BadImageError, match="no digit found"):
+        prepare_image(page)
+
+
+def test_a_gleam_on_light_paper_is_no_chalk() -> None:
+    chalk = Evidence(support=1, clear=9, goes_on=1, paper=0.9, levels=90, contrast=0.4)
+    assert chalk.is_seen
+    assert not replace(chalk, levels=18, contrast=18 / 246).is_seen
 
 
 def test_frames_lines_and_nothing_are_no_drawings() -> None:
