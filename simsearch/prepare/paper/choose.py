@@ -31,6 +31,7 @@ _ALONG = 0.96  # of an edge, that a frame's line covers
 _REACHING = 0.5  # of a side: what is smaller is no drawing cut close
 _STRAIGHT = 1.25  # times a straight stroke's ink
 _UPRIGHT = 1.5  # height over width
+_FINE = 0.05  # of the picture's diagonal: the stroke of a 1 that is cut close is broader
 _TIP = 0.85  # of the stroke's width: a tip touches the edge with less
 _FEW_ENDS = 5  # at the edge: of more, some are rulings
 _FRAMING = 0.7  # of an edge, that what lies along it covers
@@ -147,7 +148,7 @@ def choose_reaching(pieces: Pieces) -> Choice:
     if _ends(pieces.mask) > _FEW_ENDS or remove_rulings(pieces.mask)[1]:
         return Choice(None, edge=True)
     mask, box = found.mask(only), _box(found, only)
-    if is_crossing_line(mask, box) or (is_border(mask) and not is_straight(mask, box)):
+    if _runs_out(mask, box) or (is_border(mask) and not is_straight(mask, box)):
         return Choice(None, edge=True)
     if is_straight(mask, box) and tall < _UPRIGHT * wide:
         return Choice(None, edge=True)
@@ -162,6 +163,13 @@ def is_straight(mask: Mask, box: tuple[int, int, int, int]) -> bool:
 
 
 def is_crossing_line(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether it is a fine straight stroke that runs out of the picture: a fold, a wire, no 1 cut close."""
+    top, bottom, left, right = box
+    fine = _FINE * math.hypot(*mask.shape)
+    return _stroke(mask[top:bottom, left:right]) < fine and _runs_out(mask, box)
+
+
+def _runs_out(mask: Mask, box: tuple[int, int, int, int]) -> bool:
     """Whether it is a straight stroke that runs out of the picture on two sides, not ending in a tip."""
     top, bottom, left, right = box
     ends = [np.count_nonzero(edge) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
