@@ -109,7 +109,8 @@ def _outermost(along: Mask) -> tuple[Ints, Ints]:
 
 def _sticks_out_alone(along: Mask, strokes: _Strokes, level: Mask, width: float) -> bool:
     """Whether one of the strokes sticks out far, and is not the bar of a 4."""
-    angles, of_stroke = np.unique(strokes.angle, return_inverse=True)
+    angles = np.array(sorted(set(strokes.angle.tolist())))  # `np.unique` loads numpy.ma
+    of_stroke = np.searchsorted(angles, strokes.angle)
     total = np.zeros((len(angles), len(OFFSETS) + 1, along.shape[2]), np.int64)
     np.cumsum(along[angles], axis=1, out=total[:, 1:])
     low, high = strokes.band(width)
