@@ -24,7 +24,7 @@ from simsearch.prepare.inputs import ImageInput, Picture
 from simsearch.prepare.paper.canvas import MIN_CONTRAST, Canvas, lay_out
 from simsearch.prepare.paper.choose import NARROW
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.normalize import SIDE, Gray, Ink, looks_like_mnist, normalize, resized
+from simsearch.prepare.paper.normalize import SIDE, Gray, Ink, bounds, looks_like_mnist, normalize, resized
 from simsearch.prepare.paper.plain import INVERTED, Drawing, find_plain
 from simsearch.prepare.paper.steps import ALL, NONE, Steps
 
@@ -147,21 +147,28 @@ def _digit_on_page(
         _show(found, watch)
     if found.choice.several and steps.several:
         raise BadImageError(f"several digits or drawings side by side in {name}", _SEVERAL)
+    top, bottom, left, right = bounds(found.chosen)
+    _check_crossed(found.chosen[top:bottom, left:right], name, steps)  # without what is left of rulings
     mask = found.ink > FULL * found.ink.max()
-    return PreparedImage(_normalized(found.ink, mask, found.noise, name, steps), (*notes, *found.notes()))
+    return PreparedImage(_normalized(found.ink, mask, found.noise, name), (*notes, *found.notes()))
 
 
 def _plain_digit(plain: Drawing, name: str, notes: list[str], steps: Steps, watch: Watch) -> PreparedImage:
     if watch is not _unwatched:
         watch("digit", plain.ink.clip(0, 255).astype(np.uint8))
-    pixels = _normalized(plain.ink, plain.mask, plain.noise, name, steps)
+    _check_crossed(plain.mask, name, steps)
+    pixels = _normalized(plain.ink, plain.mask, plain.noise, name)
     return PreparedImage(pixels, (*notes, *([INVERTED] if plain.dark else [])))
 
 
-def _normalized(ink: Ink, mask: NDArray[np.bool_], noise: float, name: str, steps: Steps) -> Gray:
-    """A digit as MNIST has it, unless it is crossed out."""
+def _check_crossed(mask: NDArray[np.bool_], name: str, steps: Steps) -> None:
+    """Refuse a digit, given its ink cropped to it, that is crossed out."""
     if steps.crossed and is_crossed_out(mask):
         raise BadImageError(f"the digit in {name} is crossed out", _CROSSED_OUT)
+
+
+def _normalized(ink: Ink, mask: NDArray[np.bool_], noise: float, name: str) -> Gray:
+    """A digit as MNIST has it."""
     pixels = normalize(ink, mask, noise)
     if pixels is None:
         raise _no_digit(name)

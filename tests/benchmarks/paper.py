@@ -22,7 +22,10 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from papers.blanks import BLANKS
+from papers.crossings import ALWAYS, CROSSED, OWN_STROKES
 from papers.families import FAMILIES, NOTHING, Digit, Maker
+from papers.fresh import FRESH, FRESH_NOTHING
 from papers.later import LATER, LATER_NOTHING
 from papers.more import MORE, MORE_NOTHING
 from papers.unseen import UNSEEN, UNSEEN_NOTHING
@@ -59,7 +62,8 @@ def draw(make: Maker, split: Split, seed: int, number: int) -> tuple[bytes, Digi
     """One picture of a family; the same arguments give the same bytes."""
     rng = np.random.default_rng([seed, number, *make.__name__.encode()])
     digit = digit_of(split, number, rng)
-    return make(digit, rng), digit
+    label = ALWAYS.get(make.__name__, digit.label)
+    return make(digit, rng), digit if label == digit.label else Digit(label)
 
 
 def outcome(
@@ -152,9 +156,12 @@ def main() -> None:
     searcher = Searcher.open(options.index, threads=1)
     split = plain(searcher, load_named("mnist:held-out"))
     sets = {
-        True: {**FAMILIES, **MORE, **({**UNSEEN, **LATER} if options.unseen else {})},
-        False: {**NOTHING, **MORE_NOTHING, **({**UNSEEN_NOTHING, **LATER_NOTHING} if options.unseen else {})},
+        True: {**FAMILIES, **MORE, **OWN_STROKES},
+        False: {**NOTHING, **MORE_NOTHING, **BLANKS, **CROSSED},
     }
+    if options.unseen:
+        sets[True].update({**UNSEEN, **LATER, **FRESH})
+        sets[False].update({**UNSEEN_NOTHING, **LATER_NOTHING, **FRESH_NOTHING})
     if options.ablation:
         seen = {True: {**FAMILIES, **UNSEEN}, False: {**NOTHING, **UNSEEN_NOTHING}}
         ablate(searcher, split, seen, options.each, options.seed)

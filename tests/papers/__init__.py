@@ -6,4 +6,7 @@ families.py the families of pictures, by name, and the pictures with nothing to 
 more.py     further papers, boards and kinds of files, and further pages with nothing to know
 unseen.py   families that were kept out of sight while preparation was tuned
 later.py    more of them, written when those had been looked at
+blanks.py   more pages, desks, walls and prints with nothing to know
+crossings.py digits crossed out in many ways, and those whose own strokes cross
+fresh.py    families that were kept out of sight while the last rules were tuned
 """

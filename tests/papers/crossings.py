@@ -142,3 +142,4 @@ CROSSED: Mapping[str, Maker] = MappingProxyType(
     {make.__name__: make for make in (struck_once, struck_twice, bundle, slashed, looped_over)}
 )
 OWN_STROKES: Mapping[str, Maker] = MappingProxyType({"barred_7": barred_7})
+ALWAYS: Mapping[str, int] = MappingProxyType({"barred_7": 7})  # what families show, whichever digit is asked

@@ -9,6 +9,7 @@ tophat.py     ink against the paper around it, in light and shadow
 color.py      ink that only color shows
 rulings.py    straight lines across the page
 components.py what belongs together
+sides.py      whether paper is the same on both sides of a stroke
 evidence.py   what speaks for a piece of it being ink
 choose.py     which of it is the digit
 shapes.py     what no digit looks like

@@ -5,6 +5,7 @@ Nothing here is learned: rules on bounding boxes, areas and contacts, tried on d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Components, Mask, find_components
 from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
@@ -29,7 +31,9 @@ _ALONG = 0.96  # of an edge, that a frame's line covers
 _REACHING = 0.5  # of a side: what is smaller is no drawing cut close
 _STRAIGHT = 1.25  # times a straight stroke's ink
 _UPRIGHT = 1.5  # height over width
+_FINE = 0.05  # of the picture's diagonal: the stroke of a 1 that is cut close is broader
 _TIP = 0.85  # of the stroke's width: a tip touches the edge with less
+_FEW_ENDS = 5  # at the edge: of more, some are rulings
 _FRAMING = 0.7  # of an edge, that what lies along it covers
 
 
@@ -141,16 +145,42 @@ def choose_reaching(pieces: Pieces) -> Choice:
     along = (contact / np.array([width, width, height, height])).max()
     if alone < _ONLY or along > _ALONG or max(tall / height, wide / width) < _REACHING:
         return Choice(None, edge=True)
+    if _ends(pieces.mask) > _FEW_ENDS or remove_rulings(pieces.mask)[1]:
+        return Choice(None, edge=True)
     mask, box = found.mask(only), _box(found, only)
-    top, bottom, left, right = box
-    stroke = stroke_width(mask[top:bottom, left:right].astype(np.float32))
-    if pieces.found.area[main] < _STRAIGHT * stroke * np.hypot(tall, wide):
-        tips = contact[contact > 0] < _TIP * stroke
-        if tall < _UPRIGHT * wide or not tips.all():
-            return Choice(None, edge=True)
-    elif is_border(mask):
+    if _runs_out(mask, box) or (is_border(mask) and not is_straight(mask, box)):
+        return Choice(None, edge=True)
+    if is_straight(mask, box) and tall < _UPRIGHT * wide:
         return Choice(None, edge=True)
     return Choice(mask, box, alone=alone, explained=alone, cut=True, pieces=1)
+
+
+def is_straight(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether the ink in the box is one straight stroke from corner to corner."""
+    top, bottom, left, right = box
+    crop = mask[top:bottom, left:right]
+    return int(np.count_nonzero(crop)) < _STRAIGHT * _stroke(crop) * math.hypot(*crop.shape)
+
+
+def is_crossing_line(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether it is a fine straight stroke that runs out of the picture: a fold, a wire, no 1 cut close."""
+    top, bottom, left, right = box
+    fine = _FINE * math.hypot(*mask.shape)
+    return _stroke(mask[top:bottom, left:right]) < fine and _runs_out(mask, box)
+
+
+def _runs_out(mask: Mask, box: tuple[int, int, int, int]) -> bool:
+    """Whether it is a straight stroke that runs out of the picture on two sides, not ending in a tip."""
+    top, bottom, left, right = box
+    ends = [np.count_nonzero(edge) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])]
+    touched = [end for end in ends if end]
+    if len(touched) < 2 or not is_straight(mask, box):
+        return False
+    return bool(max(touched) >= _TIP * _stroke(mask[top:bottom, left:right]))
+
+
+def _stroke(crop: Mask) -> float:
+    return stroke_width(crop.astype(np.float32))
 
 
 def _box(found: Components, members: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -53,7 +53,8 @@ def is_crossed_out(crop: Mask) -> bool:
     if inked < _LEAST_INK:
         return False
     along = ink_along_lines(small)
-    if sticks_out(along, width):
+    closed = closed_by_one(along)
+    if sticks_out(along, closed, width):
         return True
     if inked < (_INK if width < _THICK else _THICK_INK):
         return False
@@ -64,7 +65,8 @@ def is_crossed_out(crop: Mask) -> bool:
         small[:, 1:] |= small[:, :-1].copy()
         width += 1
         along = ink_along_lines(small)
-    strokes = _free_strokes(along, width)
+        closed = closed_by_one(along)
+    strokes = _free_strokes(along, closed, width)
     angle, offset, length = strokes.T
     if ((angle >= _FALLING) & (length >= _LONG)).any():
         return True
@@ -85,9 +87,8 @@ def _is_scribbled(along: Mask) -> bool:
     return any(bool((np.count_nonzero(strokes >= many, axis=1) >= lines).any()) for many, lines in _SCRIBBLED)
 
 
-def _free_strokes(along: Mask, width: float) -> Ints:
+def _free_strokes(along: Mask, closed: Mask, width: float) -> Ints:
     """Straight stretches of ink that cross other ink and have free ends: angle, offset and length, (S, 3)."""
-    closed = closed_by_one(along)
     angle, offset = np.nonzero(holds_run(closed, _CROSSING))  # (S,)
     if not len(angle):
         return np.zeros((0, 3), np.int64)

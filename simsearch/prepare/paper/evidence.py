@@ -10,10 +10,13 @@ from simsearch.prepare.paper.choose import Choice
 from simsearch.prepare.paper.components import Mask, find_components, grown
 from simsearch.prepare.paper.normalize import stroke_width
 from simsearch.prepare.paper.ranks import quantiles
+from simsearch.prepare.paper.sides import evenness
 from simsearch.prepare.paper.tophat import Gray, Layer, sliding
 
 _SUPPORT, _CLEAR, _LEVELS, _SCORE = 0.9, 2.0, 12.0, 0.12  # the least evidence of ink
 _SUPPORT_CUT, _SCORE_CUT, _SCORE_WHOLE = 0.74, 0.1, 0.025  # the same where the edge cuts it, or all around
+_CONTRAST = 0.1  # of the light
+_EVEN = 0.72  # of the ink's depth under the lighter side of strokes, that under the darker is
 _WHOLE = 0.8  # of the picture's sides
 _PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
@@ -33,6 +36,7 @@ class Evidence:
     goes_on: float  # share of a band around it that is lighter
     paper: float  # share of the page that is not ink
     levels: float  # gray levels between it and the paper
+    contrast: float  # the same, as a share of the lighter of both
 
     def suffices(self, choice: Choice, shape: tuple[int, int], dark: bool) -> bool:
         """Whether it is enough to take a choice for ink; cut close, it shows less of its rim."""
@@ -41,7 +45,12 @@ class Evidence:
             return False
         if not choice.cut and self.goes_on <= _LEAST_AROUND:
             return False
-        return self.support > support and self.clear > _CLEAR and self.levels > _LEVELS
+        return self.support > support and self.clear > _CLEAR and self.is_seen
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it stands out: a gleam on light paper is next to no lighter than that."""
+        return self.levels > _LEVELS and self.contrast > _CONTRAST
 
     def score(self, choice: Choice, shape: tuple[int, int], dark: bool) -> float:
         """How well a choice explains a page: what is large, ends at paper, and leaves little over."""
@@ -90,6 +99,7 @@ def weigh(
     rest = layer.share[::3, ::3][~grown(mask, 2)[::3, ::3]]
     usual, most = quantiles(rest, 0.8, 0.98) if rest.size else (0.0, 0.0)
     mean = float(layer.share[cut][inked].mean())
+    ink, paper = (float(np.mean(of[cut][inked])) for of in (layer.view, layer.paper))
     clear = max(mean / max(most, 1e-3), mean / max(2 * usual, 1e-3))
     if lines and _is_piece_of_line(inked, (mask & ~cleared)[cut], lines):
         clear = 0.0
@@ -98,8 +108,19 @@ def weigh(
         clear=clear,
         goes_on=_lighter_around(layer.view, layer.paper, choice, mask),
         paper=1 - float(mask.mean()),
-        levels=float(np.mean(layer.paper[cut][inked]) - np.mean(layer.view[cut][inked])),
+        levels=paper - ink,
+        contrast=(paper - ink) / max(paper if layer.dark else 255 - ink, 1.0),
     )
+
+
+def is_even(layer: Layer, choice: Choice, inside: Mask) -> bool:
+    """Whether the paper is alike on both sides of the strokes of a choice: no fold, no end of a shadow.
+
+    :param inside: The chosen ink, bool (H, W).
+    """
+    cut = around(choice, inside.shape)
+    inked = inside[cut]
+    return evenness(layer.view[cut], inked, stroke_width(inked.astype(np.float32))) > _EVEN
 
 
 def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple[slice, slice]:

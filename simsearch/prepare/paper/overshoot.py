@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask
-from simsearch.prepare.paper.strokes import ANGLES, OFFSETS, Ints, closed_by_one, holds_run, longest_runs
+from simsearch.prepare.paper.strokes import ANGLES, BOX, OFFSETS, Ints, holds_run, longest_runs
 
 _THICKEST = 7.0  # pixels: the strokes above the bar of a 4 run together where they are thicker
 _STROKE = 18  # pixels of a stroke, of the 40 of the longer side
@@ -21,6 +21,8 @@ _OUT, _OUT_SLANTING, _OUT_OF_TWO = 6.5, 8.0, 3.5  # pixels that it sticks out at
 _BESIDE, _BESIDE_SLANTING, _BESIDE_TWO = 0.25, 0.3, 0.1  # of the rest, on either side of it
 _EDGE = 1.2  # pixels of a stroke's blurred edge
 _REST = 12  # pixels of other ink
+_INK_OF_TWO = 2.3  # times the digit's longer side is so much line, with two strokes through it
+_SLACK = 8  # pixels by which one of two strokes may stick out farther than the other
 _FARTHER = (0, 2, 4)  # pixels, beside a stroke's edge
 _TAIL = 0.02  # of the rest that may lie farther out
 
@@ -33,6 +35,15 @@ class _Strokes:
     offset: Ints
     start: Ints
     end: Ints
+
+    def only(self, chosen: Mask) -> _Strokes:
+        """Some of them."""
+        return _Strokes(self.angle[chosen], self.offset[chosen], self.start[chosen], self.end[chosen])
+
+    def band(self, width: float) -> tuple[Ints, Ints]:
+        """The offsets from which on, and up to which, lines lie inside strokes of a width, (S,)."""
+        reach = int(np.ceil(width / 2 + _EDGE))
+        return np.maximum(self.offset - reach, 0), np.minimum(self.offset + reach + 1, len(OFFSETS))
 
     def reach(self, rest: Ints, before: Ints) -> tuple[Ints, NDArray[np.float64]]:
         """How far each sticks out of the rest, at the end where it does less, and how much of the rest lies
@@ -51,36 +62,69 @@ class _Strokes:
         return np.where(total >= _REST, out, -1), np.minimum(share, 1 - share)
 
 
-def sticks_out(along: Mask, width: float) -> bool:
+def sticks_out(along: Mask, closed: Mask, width: float) -> bool:
     """Whether one stroke sticks out far, or two level ones side by side less far.
 
     :param along: The ink along every line through the digit in a small square, bool (A, O, P).
+    :param closed: The same where single missing pixels are filled.
     :param width: Of its strokes, in pixels.
     """
     if width > _THICKEST:
         return False
-    closed = closed_by_one(along)
     angle, offset = np.nonzero(holds_run(closed, _STROKE))
     if not len(angle):
         return False
     strokes = _Strokes(angle, offset, *longest_runs(closed[angle, offset]))
-    reach = int(np.ceil(width / 2 + _EDGE))
-    low, high = np.maximum(offset - reach, 0), np.minimum(offset + reach + 1, len(OFFSETS))
-    total = np.zeros((len(ANGLES), len(OFFSETS) + 1, along.shape[2]), np.int16)
-    np.cumsum(along, axis=1, out=total[:, 1:], dtype=np.int16)
-    above = total[angle, low]  # (S, P)
-    out, beside = strokes.reach(above + total[angle, -1] - total[angle, high], above.sum(axis=1))
-    level = np.abs(ANGLES[angle]) <= _LEVEL
-    far = (out >= np.where(level, _OUT, _OUT_SLANTING)) & (
-        beside >= np.where(level, _BESIDE, _BESIDE_SLANTING)
+    level = np.abs(ANGLES) <= _LEVEL  # (A,)
+    ends = _outermost(along)
+    slack = np.where(level, _SLACK, 1)[angle]
+    first, last = (of[angle] for of in ends)
+    reaching = (strokes.start - first <= slack) & (last - strokes.end + 1 <= slack)
+    if not reaching.any():
+        return False
+    alone = reaching & (strokes.start - first <= 1) & (last - strokes.end + 1 <= 1)
+    if alone.any() and _sticks_out_alone(along, strokes.only(alone), level, width):
+        return True
+    if np.count_nonzero(along[0]) < _INK_OF_TWO * BOX * width:
+        return False
+    apart = _extent(angle[reaching], offset[reaching]) >= width + 2
+    pairs = np.flatnonzero(apart & level).tolist()
+    return any(_are_two(along[one], strokes.only(angle == one), width) for one in pairs)
+
+
+def _extent(angle: Ints, offset: Ints) -> Ints:
+    """The difference between the largest and the least offset of each angle, (A,); below 0 without any."""
+    least: Ints = np.full(len(ANGLES), len(OFFSETS))
+    most: Ints = np.full(len(ANGLES), -1)
+    np.minimum.at(least, angle, offset)
+    np.maximum.at(most, angle, offset)
+    return most - least
+
+
+def _outermost(along: Mask) -> tuple[Ints, Ints]:
+    """The first and the last place of any ink along each angle, (A,)."""
+    inked: Mask = np.logical_or.reduce(along, axis=1)  # (A, P)
+    return inked.argmax(axis=1), inked.shape[1] - 1 - inked[:, ::-1].argmax(axis=1)
+
+
+def _sticks_out_alone(along: Mask, strokes: _Strokes, level: Mask, width: float) -> bool:
+    """Whether one of the strokes sticks out far, and is not the bar of a 4."""
+    angles = np.array(sorted(set(strokes.angle.tolist())))  # `np.unique` loads numpy.ma
+    of_stroke = np.searchsorted(angles, strokes.angle)
+    total = np.zeros((len(angles), len(OFFSETS) + 1, along.shape[2]), np.int64)
+    np.cumsum(along[angles], axis=1, out=total[:, 1:])
+    low, high = strokes.band(width)
+    above = total[of_stroke, low]  # (S, P)
+    out, beside = strokes.reach(above + total[of_stroke, -1] - total[of_stroke, high], above.sum(axis=1))
+    is_level = level[strokes.angle]
+    far = (out >= np.where(is_level, _OUT, _OUT_SLANTING)) & (
+        beside >= np.where(is_level, _BESIDE, _BESIDE_SLANTING)
     )
     for more in _FARTHER:  # the bar of a 4 has two strokes above it and one below
-        over = along[angle, np.maximum(low - more, 0)]
-        under = along[angle, np.minimum(high - 1 + more, len(OFFSETS) - 1)]
+        over = along[strokes.angle, np.maximum(low - more, 0)]
+        under = along[strokes.angle, np.minimum(high - 1 + more, len(OFFSETS) - 1)]
         far &= (_count(over) != 2) | (_count(under) != 1)
-    if far.any():
-        return True
-    return _are_two(along, strokes, low, high, width)
+    return bool(far.any())
 
 
 def _count(lines: Mask) -> Ints:
@@ -88,17 +132,19 @@ def _count(lines: Mask) -> Ints:
     return np.asarray(np.count_nonzero(lines[:, 1:] & ~lines[:, :-1], axis=1))
 
 
-def _are_two(along: Mask, strokes: _Strokes, low: Ints, high: Ints, width: float) -> bool:
-    """Whether two level strokes or more of one direction, apart from each other, stick out of the rest."""
+def _are_two(along: Mask, strokes: _Strokes, width: float) -> bool:
+    """Whether two strokes or more of one level direction, apart from each other, stick out of the rest.
+
+    :param along: The ink along the lines of that direction, (O, P).
+    :param strokes: All that have it.
+    """
     places = np.arange(len(OFFSETS))
-    covered = np.zeros(along.shape[:2], bool)  # by any stroke of an angle
+    low, high = strokes.band(width)
     inside = (places >= low[:, None]) & (places < high[:, None])  # (S, O)
-    np.logical_or.at(covered, strokes.angle, inside)
-    rest = along & ~covered[..., None]
-    amount = rest.sum(axis=2).cumsum(axis=1)  # (A, O)
-    out, beside = strokes.reach(rest.sum(axis=1)[strokes.angle], amount[strokes.angle, strokes.offset])
-    fits = (out >= _OUT_OF_TWO) & (beside >= _BESIDE_TWO) & (np.abs(ANGLES[strokes.angle]) <= _LEVEL)
-    return any(
-        bool(np.ptp(strokes.offset[fits & (strokes.angle == angle)]) >= width + 2)
-        for angle in sorted(set(strokes.angle[fits].tolist()))  # `np.unique` loads numpy.ma
-    )
+    covered: Mask = np.logical_or.reduce(inside, axis=0)
+    rest = along & ~covered[:, None]
+    before = rest.sum(axis=1).cumsum()[strokes.offset]
+    everywhere: Ints = np.broadcast_to(rest.sum(axis=0), (len(before), rest.shape[1]))
+    out, beside = strokes.reach(everywhere, before)
+    fits = strokes.offset[(out >= _OUT_OF_TWO) & (beside >= _BESIDE_TWO)]
+    return len(fits) > 0 and int(fits.max() - fits.min()) >= width + 2

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from simsearch.prepare.paper.choose import Choice, Pieces, choose
+from simsearch.prepare.paper.choose import Choice, Pieces, choose, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.evidence import Evidence, lighter_beside, may_suffice, supported, weigh
+from simsearch.prepare.paper.evidence import Evidence, is_even, lighter_beside, may_suffice, supported, weigh
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
 from simsearch.prepare.paper.rulings import remove_rulings
-from simsearch.prepare.paper.shapes import find_holes, is_border, is_box, is_filled, is_lattice
+from simsearch.prepare.paper.shapes import (
+    find_holes,
+    is_border,
+    is_box,
+    is_filled,
+    is_lattice,
+    is_plus,
+    is_ring,
+)
 from simsearch.prepare.paper.steps import ALL, Steps
 from simsearch.prepare.paper.tophat import Gray, Layer, Share, lay_paper, mean_of_9
 
@@ -211,7 +219,8 @@ def _seen(
         rim = lighter_beside(layer, choice, gone)
         chosen = supported(choice, rim) if steps.support else choice.mask
         evidence = weigh(layer, choice, chosen, rim, mask, cleared, lines)
-        if not steps.support or evidence.suffices(choice, mask.shape, layer.dark):
+        suffices = evidence.suffices(choice, mask.shape, layer.dark) and is_even(layer, choice, chosen)
+        if suffices or not steps.support:
             ink = _ink_of(layer, chosen, mask)
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
 
@@ -220,10 +229,12 @@ def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
     """Whether it may be a digit, or one that was crossed out, which has more holes."""
     top, bottom, left, right = choice.box
     crop = mask[top:bottom, left:right]
-    if (choice.cut and is_border(mask)) or is_filled(crop):
+    if choice.cut and (is_border(mask) or is_crossing_line(mask, choice.box)):
+        return False
+    if is_filled(crop):
         return False
     holes = find_holes(crop, choice.pieces)
-    if is_box(crop, holes):
+    if is_box(crop, holes) or is_ring(crop, holes) or is_plus(crop):
         return False
     return not is_lattice(crop, holes) or (steps.crossed and is_crossed_out(crop))
 

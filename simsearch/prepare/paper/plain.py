@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching
+from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
-from simsearch.prepare.paper.shapes import find_holes, is_box, is_filled, is_lattice, is_waisted
+from simsearch.prepare.paper.shapes import (
+    find_holes,
+    is_box,
+    is_filled,
+    is_lattice,
+    is_plus,
+    is_ring,
+    is_waisted,
+)
 from simsearch.prepare.paper.surface import Gray, fit_paper
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
@@ -134,12 +142,14 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *,
     slack = 1 + _SLACK * max(bottom - top, right - left)
     if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
         return False
+    if choice.cut and is_crossing_line(choice.mask, choice.box):
+        return False
     crop = choice.mask[top:bottom, left:right]
     holes = find_holes(crop, choice.pieces)
     filled = is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes))
     if filled and not is_waisted(crop):
         return False
-    return not (is_box(crop, holes) or is_lattice(crop, holes))
+    return not (is_box(crop, holes) or is_ring(crop, holes) or is_lattice(crop, holes) or is_plus(crop))
 
 
 def _is_drawn(gray: Gray) -> bool:

@@ -19,6 +19,14 @@ _HOLLOW = 0.45  # of the bounding box: the hole of an empty box, or the cells of
 _CORNERS = 0.84  # how far ink reaches towards the corners: 1 a rectangle, 0.71 an ellipse
 _COARSE = 100  # pixels a side, at which areas are looked for
 _EDGING = 0.9  # of ink, that runs straight into the picture's edge: what shows beside a page
+_PLUS_SIDE = 12  # pixels
+_SPANS = 0.97  # of the bounding box, that a stroke of a plus spans
+_ARM = 0.05  # of the longer side, up to which ink belongs to it: ticks are as long
+_LEFT_OVER = 0.06  # of the ink
+_INNER, _AXIS = 0.07, 0.3  # of a side: a 1 stands on its foot, and on the middle of it
+_EYE = 0.25  # of the bounding box: the hole of a ring
+_OVAL = 0.05  # by which its sides differ
+_SECTORS, _ROUND = 36, 0.028  # of the radius: its deviation; that of MNIST's roundest 0 is twice as large
 _HOLES = 3
 _HOLE = 0.004  # of the bounding box: smaller holes are chance
 
@@ -47,6 +55,41 @@ def is_filled(crop: Mask, *, blots: bool = False) -> bool:
         much = inked > _PAGE * crop.size
         return not blots or much or int(np.count_nonzero(_opened(crop, _FILLED))) > _BLOT * inked
     return inked > _SOLID * crop.size and bool(_opened(crop, _FILLED).any())
+
+
+def is_plus(crop: Mask) -> bool:
+    """Whether it is one level stroke and one upright one that cross inside, or meet in a corner.
+
+    The axes of a graph are, a plus, an L: none is a digit.
+    """
+    height, width = crop.shape
+    if min(height, width) < _PLUS_SIDE:
+        return False
+    across, down = (np.count_nonzero(crop, axis=axis) for axis in (1, 0))
+    row, column = int(across.argmax()), int(down.argmax())
+    if across[row] < _SPANS * width or down[column] < _SPANS * height:
+        return False
+    rest = crop.copy()
+    reach = max(2, round(_ARM * max(crop.shape)))
+    rest[max(row - reach, 0) : row + reach + 1] = False
+    rest[:, max(column - reach, 0) : column + reach + 1] = False
+    if np.count_nonzero(rest) > _LEFT_OVER * np.count_nonzero(crop):
+        return False
+    inside = _INNER < row / height < 1 - _INNER and _INNER < column / width < 1 - _INNER
+    corner = row > (1 - _INNER) * height and not (_AXIS < column / width < 1 - _AXIS)
+    return inside or corner
+
+
+def is_ring(crop: Mask, holes: NDArray[np.int64]) -> bool:
+    """Whether it is a circle rounder than any hand draws: what a cup leaves, a hole's rim, a button."""
+    height, width = crop.shape
+    if len(holes) != 1 or holes[0] < _EYE * crop.size or abs(height - width) > _OVAL * max(height, width):
+        return False
+    y, x = (place - place.mean() for place in np.nonzero(crop))
+    sector = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    radii = np.zeros(_SECTORS)
+    np.maximum.at(radii, sector, np.hypot(y, x))
+    return float(radii.std()) < _ROUND * float(radii.mean())
 
 
 def is_waisted(crop: Mask) -> bool:

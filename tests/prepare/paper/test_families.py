@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from papers.blanks import BLANKS
 from papers.families import FAMILIES, NOTHING, Digit
 from papers.more import MORE, MORE_NOTHING
 from PIL import Image, ImageOps
@@ -53,12 +54,20 @@ def test_digits_are_named_on_further_papers_and_in_any_kind_of_file(family: str,
     assert sum(name == label for name, label in found) >= 2
 
 
-BLANKS = {name: make for name, make in {**NOTHING, **MORE_NOTHING}.items() if name.startswith("blank")}
+EMPTY = {name: make for name, make in {**NOTHING, **MORE_NOTHING}.items() if name.startswith("blank")}
 
 
-@pytest.mark.parametrize("family", BLANKS)
+@pytest.mark.parametrize("family", EMPTY)
 def test_empty_paper_is_never_known(family: str, shipped: Searcher) -> None:
-    assert [named(shipped, picture) for picture, _ in pictures(BLANKS[family], 4)] == [None] * 4
+    assert [named(shipped, picture) for picture, _ in pictures(EMPTY[family], 4)] == [None] * 4
+
+
+OTHERS = ("corner_shadow", "fabric", "keyboard", "ruler", "barcode", "foliage")
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_what_else_lies_on_desks_is_never_known(family: str, shipped: Searcher) -> None:
+    assert [named(shipped, picture) for picture, _ in pictures(BLANKS[family], 2)] == [None] * 2
 
 
 def test_two_digits_are_said_to_be_several() -> None:

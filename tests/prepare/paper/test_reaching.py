@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from papers.digits import write
 
+from simsearch.errors import BadImageError
 from simsearch.prepare.paper.choose import Pieces, choose_reaching
+from simsearch.prepare.paper.evidence import Evidence
 from simsearch.prepare.paper.plain import find_plain
 from simsearch.prepare.paper.shapes import is_waisted
+from simsearch.prepare.prepare import prepare_image
 
 
 def picture(digit: int, pen: float, *margins: int) -> np.ndarray:
@@ -35,6 +40,24 @@ def test_an_upright_stroke_from_edge_to_edge_is_a_1_if_its_ends_are_round() -> N
     assert choose_reaching(Pieces(stroke)).mask is not None
 
 
+def test_a_line_from_edge_to_edge_is_no_1() -> None:
+    page = np.full((220, 200), 240, np.uint8)
+    for row in range(220):
+        page[row, 160 - row // 2 : 165 - row // 2] = 120
+    with pytest.raises(BadImageError, match="no digit found"):
+        prepare_image(page)
+    cut = np.full((160, 100), 240, np.uint8)
+    for row in range(160):
+        cut[row, 78 - row // 2 : 100 - row // 2] = 40
+    assert find_plain(cut, None) is not None  # a 1, cut close
+
+
+def test_a_gleam_on_light_paper_is_no_chalk() -> None:
+    chalk = Evidence(support=1, clear=9, goes_on=1, paper=0.9, levels=90, contrast=0.4)
+    assert chalk.is_seen
+    assert not replace(chalk, levels=18, contrast=18 / 246).is_seen
+
+
 def test_frames_lines_and_nothing_are_no_drawings() -> None:
     frame = np.zeros((100, 100), bool)
     assert choose_reaching(Pieces(frame)).mask is None
@@ -58,3 +81,13 @@ def test_round_and_square_spots_are_not_waisted() -> None:
     assert not is_waisted(np.ones((120, 90), bool))
     two = (np.hypot(y - 30, x - 44.5) <= 30) | (np.hypot(y - 82, x - 44.5) <= 37)  # a filled 8
     assert is_waisted(two[:, 8:82])
+
+
+def test_a_digit_on_lines_from_edge_to_edge_is_not_whole_with_them() -> None:
+    lined = picture(5, 0.1, 60, 60, 60, 60)
+    for row in (90, 130):
+        lined[row : row + 2] = 60
+    assert find_plain(lined, None) is None
+    one = picture(5, 0.1, 60, 60, 60, 60)
+    one[130:132] = 60
+    assert find_plain(one, None) is None

@@ -1,0 +1,62 @@
+"""shapes.py, sides.py: what no digit looks like, and strokes that are the end of something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from papers.digits import STROKES, write
+from PIL import Image
+
+from simsearch.data.datasets import load_named
+from simsearch.prepare.paper.shapes import find_holes, is_plus, is_ring
+from simsearch.prepare.paper.sides import evenness
+
+
+def cross(row: int, column: int) -> np.ndarray:
+    mask = np.zeros((100, 80), bool)
+    mask[row : row + 4] = mask[:, column : column + 4] = True
+    return mask
+
+
+def test_axes_are_a_level_and_an_upright_stroke() -> None:
+    assert is_plus(cross(50, 40))
+    assert is_plus(cross(70, 20))
+    assert is_plus(cross(96, 0))
+    assert not is_plus(cross(96, 38))  # a 1 on its foot
+    assert not is_plus(cross(0, 76))  # a 7 of straight strokes
+    four = cross(60, 50)
+    four[:60, :4] = True
+    assert not is_plus(four)
+
+
+@pytest.mark.parametrize("digit", STROKES)
+def test_no_digit_of_strokes_is_a_plus(digit: int) -> None:
+    for seed in range(10):
+        assert not is_plus(write(digit, 100, np.random.default_rng(seed), pen=0.06) > 0.5)
+
+
+def test_a_fold_is_darker_paper_on_one_side_and_a_stroke_is_not() -> None:
+    page = np.full((60, 60), 200, np.uint8)
+    ink = np.zeros((60, 60), bool)
+    ink[10:50, 28:32] = True
+    stroke = np.where(ink, 120, page)
+    assert evenness(stroke.astype(np.uint8), ink, 4) == 1
+    page[:, 30:] = 150
+    fold = np.where(ink, 120, page)  # 30 under 150, 80 under 200
+    assert evenness(fold.astype(np.uint8), ink, 4) == pytest.approx(30 / 80)
+    shadow = np.where(ink, 20, page)  # dark ink along the edge of a shadow is ink
+    assert evenness(shadow.astype(np.uint8), ink, 4) == 1
+
+
+def test_a_circle_is_a_ring_and_a_zero_of_a_hand_is_not() -> None:
+    y, x = np.mgrid[:101, :101] - 50
+    ring = np.abs(np.hypot(y, x) - 46) <= 4.5
+    assert is_ring(ring, find_holes(ring, 1))
+    oval = np.abs(np.hypot(y, x * 1.25) - 46) <= 4.5
+    oval = oval[:, oval.any(axis=0)]
+    assert not is_ring(oval, find_holes(oval, 1))
+    images = load_named("mnist:held-out")
+    for image in images.images[images.labels == 0][:100]:
+        big = np.asarray(Image.fromarray(image).resize((140, 140), Image.Resampling.BICUBIC)) > 90
+        zero = big[np.ix_(big.any(axis=1), big.any(axis=0))]
+        assert not is_ring(zero, find_holes(zero, 1))
