@@ -114,7 +114,7 @@ def open_regular(path: Path, most: int = 2**63) -> Iterator[io.BufferedReader]:
     for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"):  # which not every system has
         flags |= getattr(os, name, 0)
     try:
-        raw = _Ready(path, opener=lambda name, _: os.open(name, flags))
+        raw = _Ready(os.fspath(path), opener=lambda name, _: os.open(name, flags))
         file: io.BufferedReader = io.BufferedReader(raw)
     except ValueError as error:  # a null byte in the path
         raise OSError(errno.EINVAL, str(error), str(path)) from None

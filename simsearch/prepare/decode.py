@@ -16,7 +16,6 @@ from simsearch.errors import BadImageError
 from simsearch.files import read_small_file
 from simsearch.prepare.cost import MAX_BUFFERED_PIXELS, check_cost
 from simsearch.prepare.formats import HEAD_BYTES, SUPPORTED, kind_of, pillow_formats, tile_of
-from simsearch.prepare.large_png import png_size, reduce_png
 
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 4 * 2**20
@@ -85,8 +84,8 @@ def decode_image(
     except ValueError as error:
         raise BadImageError(f"{name} costs too much to decode: {error}", _SAVE) from None
     with pillow_errors(name):
-        if reduce and math.prod(png_size(data) or ()) > MAX_PIXELS:
-            return _reduced(data, name)
+        if reduce and (small := _reduced(data, name)) is not None:
+            return small
         if kind_of(data[:HEAD_BYTES]) == "JPEG":
             image = _open_jpeg(data, name, side)
         else:
@@ -114,8 +113,12 @@ def _open_jpeg(data: bytes, name: str, side: int) -> Image.Image:
     return image
 
 
-def _reduced(data: bytes, name: str) -> Image.Image:
-    """A PNG that is too large to be decoded at once, made smaller."""
+def _reduced(data: bytes, name: str) -> Image.Image | None:
+    """A PNG that is too large to be decoded at once, made smaller; None if it is not."""
+    from simsearch.prepare.large_png import png_size, reduce_png  # of digits none is
+
+    if math.prod(png_size(data) or ()) <= MAX_PIXELS:
+        return None
     try:
         return reduce_png(data, MAX_PIXELS)
     except ValueError as error:

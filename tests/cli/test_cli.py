@@ -354,14 +354,14 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["train", "--recipe", "magic"],
             2,
             "there is no recipe 'magic'",
-            "choose one of: siamese-pairs, batch-pairs, photo-pairs, head-pairs",
+            "choose one of: siamese-pairs, batch-pairs, outlier-exposure, photo-pairs, head-pairs",
         ),
         (
             ["train", "--recipe", "siamese-pair"],
             2,
             "there is no recipe 'siamese-pair'",
-            "did you mean 'siamese-pairs'? choose one of: siamese-pairs, batch-pairs, photo-pairs,"
-            " head-pairs",
+            "did you mean 'siamese-pairs'? choose one of: siamese-pairs, batch-pairs, outlier-exposure,"
+            " photo-pairs, head-pairs",
         ),
         (["train", "--set", "epochs=0"], 2, "epochs must be at least 1, not 0", None),
         (["export", "{tmp}"], 3, "there is no model in {tmp} (no model.json)", None),

@@ -159,7 +159,8 @@ COMMANDS: Mapping[str, Mapping[str, Listed | ListedGroup]] = {
         ),
         "export": Listed(
             "exchanging:export_any",
-            "Export an index as Parquet, .npz or a page that searches itself; or a run's checkpoint to ONNX.",
+            "Export an index as Parquet, .npz or a self-searching page; a run's checkpoint to ONNX;"
+            " a model in int8.",
         ),
         "import": Listed(
             "exchanging:import_vectors",

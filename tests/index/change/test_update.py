@@ -308,10 +308,8 @@ def test_what_cannot_be_read_now_stays(index: Index, pictures: Path, monkeypatch
     (pictures / "a" / "1.png").unlink()
     look = collection._look_at
 
-    def failing(path: Path, root: Path) -> object:
-        return (
-            collection._unreadable(OSError(5, "Input/output error")) if path.name == "b" else look(path, root)
-        )
+    def failing(path: str, root: Path) -> object:
+        return collection._unreadable(OSError(5, "Input/output error")) if path == "b" else look(path, root)
 
     monkeypatch.setattr(collection, "_look_at", failing)
     outcome = index.sync()
