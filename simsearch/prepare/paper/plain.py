@@ -39,6 +39,7 @@ _DRAWN = 8  # different grays: no photograph has so few
 _WHOLE = 0.92  # of the picture: cut to the ink, it shows too little paper to judge
 _WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
 _CORE = 60  # cells, to say anything
+_CLEAR = 80  # levels of 255 between paper and ink: shadows, folds and smudges have fewer
 _AWAY = 8  # cells from the ink, beyond which no blurred edge reaches
 _CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or print beside it
 _CHECKED_SIDE = 112  # pixels a side at which it is checked that there is one thing
@@ -58,11 +59,13 @@ class Drawing:
     dark: bool  # whether the ink is darker than the paper
 
 
-def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawing | None:
+def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True, even: bool = True) -> Drawing | None:
     """Find the one thing that is drawn; None if there are several, or the paper is not level.
 
     :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
     :param checked: Whether it must be one thing on level paper.
+    :param even: Whether its ink must be about as strong everywhere, and the paper level; a drawing that is
+        blurred or noisy is not, and must stand out clearly instead.
     """
     paper, noise = fit_paper(gray)
     ink = gray - paper  # (H, W)
@@ -88,6 +91,8 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
         covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray, blots=not noise
     ):
         return None
+    if not even:
+        return drawing if peak >= _CLEAR else None
     if noise and not _is_one_strength(strength, covered):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
