@@ -125,18 +125,15 @@ def _digit(
     is_strip = gray.shape[0] > NARROW * gray.shape[1]
     if (is_strip or steps == NONE) and (plain := find_plain(gray, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
-    on_page = _digit_on_page(canvas, gray, dark, name, notes, steps, watch)
-    if on_page is not None:
-        return on_page
-    if steps.plain and (blurred := find_plain(gray, dark, even=False)):
+    if np.ptp(gray) >= MIN_CONTRAST and steps.plain and (blurred := find_plain(gray, dark, even=False)):
         return _plain_digit(blurred, name, notes, steps, watch)
-    raise _no_digit(name, is_forced=dark is not None)
+    return _digit_on_page(canvas, gray, dark, name, notes, steps, watch)
 
 
 def _digit_on_page(
     canvas: Canvas, gray: Gray, dark: bool | None, name: str, notes: list[str], steps: Steps, watch: Watch
-) -> PreparedImage | None:
-    """The digit of a page, if one is found; what looks for it is loaded when the first such picture comes."""
+) -> PreparedImage:
+    """The digit of a page; what looks for it is loaded when the first such picture comes."""
     from simsearch.prepare.paper.color import best_gray
     from simsearch.prepare.paper.page import FULL, find_on_page
 
@@ -147,7 +144,7 @@ def _digit_on_page(
         notes.append("ink and paper of one gray: told apart by color")
     found = None if np.ptp(gray) < MIN_CONTRAST else find_on_page(gray, dark=dark, steps=steps)
     if found is None:
-        return None
+        raise _no_digit(name, is_forced=dark is not None)
     if watch is not _unwatched:
         _show(found, watch)
     if found.choice.several and steps.several:

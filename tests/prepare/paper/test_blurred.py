@@ -1,4 +1,4 @@
-"""Drawings that are blurred or noisy, in which no page is found: read, if they stand out clearly."""
+"""Drawings that are blurred or noisy: read as one thing, if they stand out clearly."""
 
 from __future__ import annotations
 
