@@ -125,8 +125,6 @@ def _digit(
     is_strip = gray.shape[0] > NARROW * gray.shape[1]
     if (is_strip or steps == NONE) and (plain := find_plain(gray, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
-    if np.ptp(gray) >= MIN_CONTRAST and steps.plain and (blurred := find_plain(gray, dark, even=False)):
-        return _plain_digit(blurred, name, notes, steps, watch)
     return _digit_on_page(canvas, gray, dark, name, notes, steps, watch)
 
 

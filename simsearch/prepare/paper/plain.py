@@ -59,13 +59,14 @@ class Drawing:
     dark: bool  # whether the ink is darker than the paper
 
 
-def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True, even: bool = True) -> Drawing | None:
+def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawing | None:
     """Find the one thing that is drawn; None if there are several, or the paper is not level.
+
+    Faint ink must be about as strong everywhere. That of a drawing that is blurred or noisy is not, which may
+    stand out clearly instead.
 
     :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
     :param checked: Whether it must be one thing on level paper.
-    :param even: Whether its ink must be about as strong everywhere, and the paper level; a drawing that is
-        blurred or noisy is not, and must stand out clearly instead.
     """
     paper, noise = fit_paper(gray)
     ink = gray - paper  # (H, W)
@@ -91,9 +92,7 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True, even: boo
         covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray, blots=not noise
     ):
         return None
-    if not even:
-        return drawing if peak >= _CLEAR else None
-    if noise and not _is_one_strength(strength, covered):
+    if noise and peak < _CLEAR and not _is_one_strength(strength, covered):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
     return drawing if whole or _is_level(strength, covered > _COVERED, noise / peak) else None

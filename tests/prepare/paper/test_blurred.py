@@ -13,7 +13,7 @@ from simsearch.prepare.paper.plain import find_plain
 from simsearch.prepare.paper.steps import ALL
 from simsearch.search.searcher import Searcher
 
-ROWS = {25: 8, 137: 7, 209: 4, 371: 7}  # of the validation images: their digits
+ROWS = {137: 7, 209: 4, 371: 7}  # of the validation images: their digits
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +27,14 @@ def drawings(mnist_train: Split) -> dict[int, np.ndarray]:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_clear_drawing_in_which_no_page_is_found_is_read(row: int, drawings: dict[int, np.ndarray]) -> None:
     gray = drawings[row]
-    assert find_plain(gray, None) is None  # its ink is not as strong everywhere, or its paper not level
     assert find_on_page(gray, dark=None, steps=ALL) is None
     answer = Searcher.open(SHIPPED_INDEX).query(gray, k=1)
     assert (answer.verdict.label, answer.verdict.known) == (str(ROWS[row]), True)
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_at_a_quarter_of_its_contrast_it_is_not_looked_for(row: int, drawings: dict[int, np.ndarray]) -> None:
-    """As faint as a shadow or a fold is."""
+def test_at_a_quarter_of_its_contrast_it_may_be_a_shadow(row: int, drawings: dict[int, np.ndarray]) -> None:
+    """Its ink is not as strong everywhere."""
     faint = (100 + drawings[row].astype(float) / 4).round().astype(np.uint8)
-    assert find_plain(drawings[row], None, even=False) is not None
-    assert find_plain(faint, None, even=False) is None
+    assert find_plain(drawings[row], None) is not None
+    assert find_plain(faint, None) is None
