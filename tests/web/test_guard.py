@@ -196,14 +196,14 @@ def test_a_length_beyond_the_limit_is_refused_before_the_body(url: str, length: 
 
 
 def test_all_bodies_together_have_a_limit() -> None:
-    settings = Settings(workers=1, max_bodies=3 * MB)
+    settings = Settings(workers=1, max_bodies=3 * MB, body_timeout=300, request_timeout=300)
     with running({"mnist-test": SHIPPED_INDEX}, settings) as url, connect(url) as holding:
         holding.sendall(b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n")
         holding.sendall(f"Content-Length: {2 * MB}\r\n\r\n".encode() + bytes(2 * MB - 1))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 250
         answer = httpx.Response(0)
         while answer.status_code != 503 and time.monotonic() < deadline:  # the server is still reading
-            answer = httpx.post(f"{url}/api/search", content=bytes(2 * MB), headers=PNG)
+            answer = httpx.post(f"{url}/api/search", content=bytes(2 * MB), headers=PNG, timeout=250)
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
         assert answer.json()["detail"] == "the server has too much to do"
