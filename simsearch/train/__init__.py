@@ -19,6 +19,8 @@ quantize.py      an encoder in int8
 published.py     encoders whose weights are published, as ONNX
 download.py      torchvision fetches a dataset, in a process of its own
 loop.py          the training loop
+validation.py    what a run is judged by
+resuming.py      what it takes to go on with a run
 retrieval.py     P@1 and MAP@R while a run chooses
 run_folder.py    what a run's folder holds
 run.py           a run from scratch

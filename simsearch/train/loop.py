@@ -13,13 +13,12 @@ import io
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,42 +27,15 @@ from simsearch.encode.history import EpochRecord
 from simsearch.encode.model_folder import BEST_CHECKPOINT, LAST_CHECKPOINT
 from simsearch.errors import BadInputError, BrokenModelError, MissingModelError
 from simsearch.files import write_atomically
-from simsearch.train.checkpoints import (
-    check_form,
-    checkpoint_bytes,
-    load_model,
-    read_checkpoint,
-    save_checkpoint,
-)
+from simsearch.train.checkpoints import checkpoint_bytes, load_model, save_checkpoint
 from simsearch.train.exposure import draw_outliers
 from simsearch.train.model import SimilarityModel
 from simsearch.train.networks import DIGIT_NETWORK, Network
-from simsearch.train.objectives import draw_training_pairs, make_objective
+from simsearch.train.objectives import make_objective, pair_accuracy, pair_loss
 from simsearch.train.optimization import make_average, make_optimizer, make_schedule, network_precision
-from simsearch.train.recipes import BATCH_PAIRS, Recipe
-from simsearch.train.retrieval import judge_scores
-
-_EVALUATION_BATCH = 256
-_VALIDATION_STREAM = 0  # of seed 0, whatever the run's: every run is judged on the same pairs
-_GALLERY_STREAM = 4
-_MOST_GALLERY, _MOST_QUERIES = 10_000, 2_000  # of MAP@R after each epoch
-# Fields that recipes did not have when older runs were saved, at what they meant then.
-_NEW_FIELDS = {
-    field: getattr(BATCH_PAIRS, field)
-    for field in (
-        "held_out_share", "choose", "average_share", "least_steps", "remains", "outliers", "outlier_weight",
-        "crop", "flip", "color",
-    )
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class LossAndAccuracy:
-    """Mean binary cross-entropy, and the share of pairs on the right side of probability 0.5."""
-
-    loss: float
-    accuracy: float
-
+from simsearch.train.recipes import Recipe
+from simsearch.train.resuming import read_state
+from simsearch.train.validation import LossAndAccuracy, Validation
 
 StepCallback = Callable[[int, int, int], None]  # epoch, step (from 1), steps an epoch
 EpochCallback = Callable[[EpochRecord, bool], None]  # the record, and whether it is the best so far
@@ -105,17 +77,17 @@ class Trainer:
         part = _seen(part or _hold_out(labels, recipe.held_out_images), labels, seen)
         outliers = draw_outliers(recipe, images[part.train], labels[part.train], seed=seed, network=network)
         self._training_images = network.keep(images[part.train])  # (55000, 1, H, W) for MNIST
-        self._training_labels, self._validation_labels = labels[part.train], labels[part.validation]
+        self._training_labels = labels[part.train]
         self._objective = make_objective(
             recipe, self._training_images, self._training_labels, seed=seed, device=self.device,
             workers=workers, network=network, outliers=outliers,
         )  # fmt: skip
-        self._validation_images = network.keep(images[part.validation]).to(self.device)
-        self._validation = draw_training_pairs(
+        self._validation = Validation(
+            recipe,
+            network.keep(images[part.validation]),
             labels[part.validation],
-            recipe.validation_pairs,
-            np.random.default_rng([0, _VALIDATION_STREAM]),
-            "validation",
+            device=self.device,
+            network=network,
         )
         with seeded(seed):
             model = SimilarityModel(recipe.projection_weight, recipe.projection_bias, network.build())
@@ -186,36 +158,8 @@ class Trainer:
         :raises BadInputError: If that run had another recipe or seed.
         """
         assert self.folder is not None
-        path = self.folder / LAST_CHECKPOINT
-        # Older ones recorded less.
-        before = {"data_sha256": self._data_sha256, "best_sha256": "", "network": DIGIT_NETWORK.key}
-        state = {**before, **read_checkpoint(path)}
-        if state.keys() != self._state().keys() or not isinstance(state["history"], list):
-            raise BrokenModelError(f"{path} is not the state of a training run")
-        if isinstance(state["recipe"], dict):
-            state["recipe"] = {**_NEW_FIELDS, **state["recipe"]}
-        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
-            raise BadInputError(
-                f"{path} is of a run with another recipe or seed",
-                hint="resume with that run's own settings, or train into another folder",
-            )
-        if state["network"] != self._network.key:
-            raise BadInputError(
-                f"{path} is of a run of another network",
-                hint="resume with that run's own options, or train into another folder",
-            )
-        if state["data_sha256"] != self._data_sha256:
-            raise BadInputError(
-                f"{path} is of a run on other images or labels",
-                hint="resume with that run's own dataset, or train into another folder",
-            )
-        reference = self._state_after(len(state["history"]))
-        scaled = bool(state["scaler"] and reference["scaler"])
-        if not scaled:  # the CPU has no scaler; a run may move between it and a GPU
-            reference["scaler"] = state["scaler"]
-        check_form(state, reference, f"{path}:")
-        if not 1 <= state["best_epoch"] <= len(state["history"]) <= self.recipe.epochs:
-            raise BrokenModelError(f"{path} has a best epoch or a history that cannot be")
+        state = read_state(self.folder / LAST_CHECKPOINT, self._state(), self._parameters())
+        scaled = bool(state["scaler"] and self._scaler.state_dict())
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["scheduler"])
@@ -241,15 +185,8 @@ class Trainer:
             save_checkpoint(self.folder / BEST_CHECKPOINT, self.kept_model.state_dict())
 
     def validate(self) -> LossAndAccuracy:
-        """Loss and accuracy on the fixed validation pairs, embedding each validation image once."""
-        vectors = embed(self.kept_model, self._validation_images, self._network)  # (5000, 128)
-        table = self._validation
-        first, second = vectors[table.first], vectors[table.second]  # (P, 128)
-        same = torch.from_numpy(table.same).to(self.device, torch.float32)  # (P,)
-        with torch.inference_mode():
-            logits = self.kept_model.project(F.cosine_similarity(first, second))  # (P,)
-            loss = F.binary_cross_entropy_with_logits(logits, same)
-        return LossAndAccuracy(float(loss), float(((logits > 0) == (same > 0)).float().mean()))
+        """Loss and accuracy on the fixed validation pairs."""
+        return self._validation.judge(self.kept_model)
 
     def _run_epoch(self, epoch: int, on_step: StepCallback) -> EpochRecord:
         started = time.perf_counter()
@@ -264,20 +201,14 @@ class Trainer:
             val_accuracy=validation.accuracy,
             learning_rate=learning_rate,
             seconds=time.perf_counter() - started,
-            val_map_at_r=self._map_at_r() if self.recipe.choose == "map-at-r" else None,
+            val_map_at_r=self._map_at_r(),
         )
 
-    def _map_at_r(self) -> float:
-        """MAP@R of validation images, each queried against the training images as they are."""
-        rows = np.random.default_rng([0, _GALLERY_STREAM]).permutation(len(self._training_labels))
-        gallery, asked = np.sort(rows[:_MOST_GALLERY]), slice(_MOST_QUERIES)
-        images = (self._validation_images[asked], self._training_images[torch.from_numpy(gallery)])
-        queries, items = (
-            embed(self.kept_model, part.to(self.device), self._network).cpu().numpy() for part in images
-        )
-        return judge_scores(
-            queries @ items.T, self._validation_labels[asked], self._training_labels[gallery]
-        ).map_at_r
+    def _map_at_r(self) -> float | None:
+        """What the recipe chooses by, if it does."""
+        if self.recipe.choose != "map-at-r":
+            return None
+        return self._validation.map_at_r(self.kept_model, self._training_images, self._training_labels)
 
     def _train_on(self, epoch: int, on_step: StepCallback) -> LossAndAccuracy:
         self.model.train()
@@ -318,38 +249,9 @@ class Trainer:
             "network": self._network.key,
         }
 
-    def _state_after(self, epochs: int) -> dict[str, Any]:
-        """A state of the form that this run's has after some epochs; its values mean nothing."""
-        parameters = [one for group in self._optimizer.param_groups for one in group["params"]]
-        state = self._state()
-        state["optimizer"]["state"] = {
-            number: {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
-            for number, parameter in enumerate(parameters)
-        }
-        chosen_by_map = 0.0 if self.recipe.choose == "map-at-r" else None
-        row = EpochRecord(1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, chosen_by_map).figures()
-        return {**state, "history": [row] * epochs}
-
-
-def embed(model: SimilarityModel, images: Tensor, network: Network = DIGIT_NETWORK) -> Tensor:
-    """Unit vectors, float32 (N, 128), of images as their network keeps them, in evaluation mode."""
-    model.eval()
-    with torch.inference_mode():
-        parts = torch.split(images, _EVALUATION_BATCH)
-        return torch.cat([model.embedding(network.enter(part)) for part in parts])
-
-
-def pair_loss(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
-    """Binary cross-entropy of pairs, weighted where weights are given; float32, ()."""
-    if weights is None:
-        return F.binary_cross_entropy_with_logits(logits, same)
-    return F.binary_cross_entropy_with_logits(logits, same, weights, reduction="sum")
-
-
-def pair_accuracy(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
-    """Share of pairs on the right side of probability 0.5, weighted like the loss; float64, ()."""
-    right = ((logits > 0) == (same > 0)).double()  # (P,)
-    return right.mean() if weights is None else (right * weights).sum()
+    def _parameters(self) -> list[Tensor]:
+        """What is trained, in the optimizer's order."""
+        return [one for group in self._optimizer.param_groups for one in group["params"]]
 
 
 def configure_torch(*, deterministic: bool = False, threads: int = 0) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -31,6 +32,19 @@ class PairLogits(NamedTuple):
     same: Tensor  # (P,), 1 for one class, else 0
     weights: Tensor | None  # (P,), of sum 1; None for equal ones
     samples: int
+
+
+def pair_loss(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
+    """Binary cross-entropy of pairs, weighted where weights are given; float32, ()."""
+    if weights is None:
+        return F.binary_cross_entropy_with_logits(logits, same)
+    return F.binary_cross_entropy_with_logits(logits, same, weights, reduction="sum")
+
+
+def pair_accuracy(logits: Tensor, same: Tensor, weights: Tensor | None) -> Tensor:
+    """Share of pairs on the right side of probability 0.5, weighted like the loss; float64, ()."""
+    right = ((logits > 0) == (same > 0)).double()  # (P,)
+    return right.mean() if weights is None else (right * weights).sum()
 
 
 class Objective(Protocol):

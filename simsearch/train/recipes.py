@@ -114,6 +114,10 @@ OUTLIER_EXPOSURE = replace(
     name="outlier-exposure",
     summary="as batch-pairs, and no digit is like letters, scribbles or what a page leaves around it",
     choose="map-at-r",
+    scale=0.25,
+    shear=0.3,
+    perspective=0.15,
+    elastic=1.0,
     outliers=0.125,
 )
 

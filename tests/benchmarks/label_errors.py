@@ -27,9 +27,10 @@ from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.stats.fitting import fit_posterior
 from simsearch.stats.label_errors import LabelErrors, Votes, find_label_errors
-from simsearch.train.loop import Trainer, configure_torch, embed
+from simsearch.train.loop import Trainer, configure_torch
 from simsearch.train.networks import DIGIT_NETWORK
 from simsearch.train.recipes import DEFAULT_RECIPE, configure
+from simsearch.train.validation import embed
 
 _CHOOSING = 1_000  # images of the other folds that choose the checkpoint
 _COLUMNS, _CELL = 10, 56  # of the picture

@@ -24,8 +24,9 @@ from simsearch.data.splits import hold_out
 from simsearch.encode.history import EpochRecord
 from simsearch.evaluate.evaluation import Queries, rank_gallery
 from simsearch.train.checkpoints import load_model
-from simsearch.train.loop import Trainer, configure_torch, embed
+from simsearch.train.loop import Trainer, configure_torch
 from simsearch.train.recipes import DEFAULT_RECIPE, SIAMESE_PAIRS, Recipe, configure
+from simsearch.train.validation import embed
 
 LIBRARIES = ("torch", "numpy")
 
@@ -55,7 +56,7 @@ class Clock:
         self._mark = time.process_time()
 
     def _map_at_r(self, model: object) -> float:
-        vectors = embed(model, self._trainer._validation_images).numpy()  # type: ignore[arg-type]
+        vectors = embed(model, self._trainer._validation.images).numpy()  # type: ignore[arg-type]
         rows = np.arange(len(vectors))
         queries = Queries(vectors, self._labels, tuple(map(str, rows)), rows)
         values = rank_gallery(queries, vectors, self._labels, k=10, threads=1).values

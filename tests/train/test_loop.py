@@ -20,9 +20,10 @@ from simsearch.prepare.prepare import to_batch
 from simsearch.stats.pairs import draw_pairs
 from simsearch.train import loop, objectives
 from simsearch.train.checkpoints import load_model, read_checkpoint, save_checkpoint
-from simsearch.train.loop import LossAndAccuracy, Trainer, configure_torch, embed, seeded
+from simsearch.train.loop import Trainer, configure_torch, seeded
 from simsearch.train.model import SimilarityModel
 from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
+from simsearch.train.validation import LossAndAccuracy, embed
 
 TINY = replace(
     SIAMESE_PAIRS, epochs=3, batch_size=16, pairs_per_epoch=40, validation_pairs=60, held_out_images=80
@@ -117,7 +118,7 @@ def test_every_epoch_draws_other_pairs_but_judges_itself_on_the_same(trainer, mo
         made.run()
 
     assert len({tuple(table.first.tolist()) for table in tables}) == 4
-    assert len({tuple(made._validation.first.tolist()) for made in runs}) == 1
+    assert len({tuple(made._validation.pairs.first.tolist()) for made in runs}) == 1
     assert [(len(table), int(table.same.sum())) for table in tables] == [(40, 20)] * 4
 
 

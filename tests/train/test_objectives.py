@@ -11,9 +11,15 @@ import torch
 
 from simsearch.errors import BadInputError
 from simsearch.train.augment import Augmentation
-from simsearch.train.loop import pair_accuracy, pair_loss
 from simsearch.train.model import SimilarityModel
-from simsearch.train.objectives import BatchPairs, SampledPairs, make_objective, torch_generator
+from simsearch.train.objectives import (
+    BatchPairs,
+    SampledPairs,
+    make_objective,
+    pair_accuracy,
+    pair_loss,
+    torch_generator,
+)
 from simsearch.train.recipes import BATCH_PAIRS, SIAMESE_PAIRS
 
 CPU = torch.device("cpu")

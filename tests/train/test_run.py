@@ -43,11 +43,12 @@ from simsearch.train import export as export_module
 from simsearch.train import run
 from simsearch.train.checkpoints import load_model, read_checkpoint
 from simsearch.train.exposure import check_classes, draw_outliers
-from simsearch.train.loop import Trainer, configure_torch, embed
+from simsearch.train.loop import Trainer, configure_torch
 from simsearch.train.networks import DIGIT_NETWORK
 from simsearch.train.recipes import SIAMESE_PAIRS
 from simsearch.train.run import export, train
 from simsearch.train.run_folder import doubts, run_name
+from simsearch.train.validation import embed
 
 RECIPE = replace(
     SIAMESE_PAIRS, epochs=2, batch_size=16, pairs_per_epoch=40, validation_pairs=60, held_out_images=80
@@ -430,7 +431,7 @@ def test_training_sees_only_the_classes_that_the_recipe_names(split, tmp_path):
     part = hold_out(200, 80)
     inside = np.isin(split.labels, [1, 3, 7])
     held_out = to_batch(split.images[part.validation[inside[part.validation]]])
-    np.testing.assert_array_equal(trainer._validation_images.numpy(), held_out)
+    np.testing.assert_array_equal(trainer._validation.images.numpy(), held_out)
     seen_images = split.take(part.train[inside[part.train]])
     assert sorted(set(trainer._objective._labels.tolist())) == [1, 3, 7]
     np.testing.assert_array_equal(trainer._objective._images.numpy(), to_batch(seen_images.images))
