@@ -15,7 +15,6 @@ from simsearch.data.mnist import Note, silent
 from simsearch.data.splits import HoldOut
 from simsearch.data.training_set import TrainingSet
 from simsearch.encode.encoder import Vectors
-from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -45,6 +44,7 @@ from simsearch.train.run_folder import (
     provenance,
     run_name,
     seen_labels,
+    train_into,
 )
 
 
@@ -96,15 +96,7 @@ def train_head(
             )
             run = HeadRun(recipe, features, seed, seen)
             trainer = run.trainer(None, folder)
-            if resume:
-                trainer.resume()
-
-            def record_epoch(record: EpochRecord, improved: bool) -> None:
-                write_atomically(folder / HISTORY, history_csv(trainer.history))
-                on_epoch(record, improved)
-
-            trainer.run(on_step=on_step, on_epoch=record_epoch)
-            write_atomically(folder / HISTORY, history_csv(trainer.history))
+            train_into(folder, trainer, resume=resume, on_step=on_step, on_epoch=on_epoch)
             return _finish(folder, run, trainer, data, encoder, opened)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from simsearch.data.splits import HoldOut, Split, hold_out
-from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import (
     BEST_CHECKPOINT,
     ENCODER,
@@ -39,6 +38,7 @@ from simsearch.train.run_folder import (
     provenance,
     run_name,
     seen_labels,
+    train_into,
 )
 
 
@@ -80,7 +80,7 @@ def train(
         check_folder(folder, resume=resume)
         sweep_temporaries(folder)
         configure_torch(deterministic=deterministic, threads=threads)
-        with signals.released():
+        with signals.released():  # each file is written whole, or not at all
             trainer = Trainer(
                 recipe,
                 split.images,
@@ -92,15 +92,7 @@ def train(
                 network=network,
                 part=part,
             )
-            if resume:
-                trainer.resume()
-
-        def record_epoch(record: EpochRecord, improved: bool) -> None:
-            write_atomically(folder / HISTORY, history_csv(trainer.history))
-            on_epoch(record, improved)
-
-        with signals.released():  # each file is written whole, or not at all
-            trainer.run(on_step=on_step, on_epoch=record_epoch)
+            train_into(folder, trainer, resume=resume, on_step=on_step, on_epoch=on_epoch)
             return _finish(folder, trainer, split, network, part)
 
 
@@ -125,11 +117,10 @@ def export(folder: Path) -> ModelCard:
 def _finish(
     folder: Path, trainer: Trainer, split: Split, network: ImageNetwork, part: HoldOut | None
 ) -> ModelCard:
-    """Export the best weights, write the card and the history, which a kill may have cut short; calibrate.
+    """Export the best weights, write the card, calibrate.
 
     Too few validation images leave the model without a calibration.
     """
-    write_atomically(folder / HISTORY, history_csv(trainer.history))
     part = part or hold_out(len(split), trainer.recipe.held_out_images)
     training = provenance(trainer, split, part)
     if network != DIGIT_NETWORK:

@@ -10,12 +10,12 @@ from typing import Any
 from simsearch.data.splits import HoldOut, Split, rows_sha256
 from simsearch.documents import installed_versions
 from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES
-from simsearch.encode.history import EpochRecord
+from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, LAST_CHECKPOINT, MODEL_CARD, FileRecord
 from simsearch.errors import BadInputError, MissingModelError
-from simsearch.files import read_small_file
+from simsearch.files import read_small_file, write_atomically
 from simsearch.train.exposure import check_classes
-from simsearch.train.loop import Trainer
+from simsearch.train.loop import EpochCallback, StepCallback, Trainer
 from simsearch.train.recipes import Recipe
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
@@ -49,6 +49,24 @@ def check_folder(folder: Path, *, resume: bool) -> None:
             f"{folder} already holds a training run",
             hint="add --resume to continue it, or choose another --out",
         )
+
+
+def train_into(
+    folder: Path, trainer: Trainer, *, resume: bool, on_step: StepCallback, on_epoch: EpochCallback
+) -> None:
+    """Train what is left of a run, writing its history after each epoch and at the end.
+
+    :raises MissingModelError, BrokenModelError, BadInputError: As `Trainer.resume` and `Trainer.run`.
+    """
+    if resume:
+        trainer.resume()
+
+    def record_epoch(record: EpochRecord, improved: bool) -> None:
+        write_atomically(folder / HISTORY, history_csv(trainer.history))
+        on_epoch(record, improved)
+
+    trainer.run(on_step=on_step, on_epoch=record_epoch)
+    write_atomically(folder / HISTORY, history_csv(trainer.history))  # a kill may have cut it short
 
 
 def seen_labels(recipe: Recipe, classes: Sequence[str]) -> tuple[int, ...] | None:
