@@ -125,6 +125,11 @@ def _digit(
     is_strip = gray.shape[0] > NARROW * gray.shape[1]
     if (is_strip or steps == NONE) and (plain := find_plain(gray, dark, checked=False)):
         return _plain_digit(plain, name, notes, steps, watch)
+    if steps.blurred and np.ptp(gray) >= MIN_CONTRAST:
+        from simsearch.prepare.paper.blurred import find_blurred
+
+        if blurred := find_blurred(gray, dark):
+            return _plain_digit(blurred, name, notes, steps, watch)
     return _digit_on_page(canvas, gray, dark, name, notes, steps, watch)
 
 

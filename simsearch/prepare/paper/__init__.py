@@ -4,6 +4,7 @@ canvas.py     decoded pictures -> upright pixels of a working size, transparency
 ranks.py      medians and quantiles, without what NumPy loads for them
 surface.py    level paper: a smooth surface of gray
 plain.py      the plain case: one thing drawn on level paper
+blurred.py    one thing that is out of focus
 page.py       everything else: the digit anywhere on a page
 tophat.py     ink against the paper around it, in light and shadow
 color.py      ink that only color shows

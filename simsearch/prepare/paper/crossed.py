@@ -25,15 +25,14 @@ from simsearch.prepare.paper.strokes import (
     shrunk,
 )
 
-_LEAST_INK = 2.0  # times the digit's longer side: with less line it has no more strokes than a digit
-_INK = 2.1  # times the digit's longer side: crossed out, there is so much line,
+_INK = 2.16  # times the digit's longer side: with less line it has no more strokes than a digit,
 _THICK, _THICK_INK = 6.0, 2.6  # pixels of the stroke, from which on there must be more,
 _MUCH_INK = 3.2  # or so much, where one rising stroke is all that is seen
 _FALLING = 30  # degrees from which on no digit has such a stroke
 _RISING = -15  # degrees up to which two side by side are no bars of a 7
 _STEEP = -30  # degrees up to which a single stroke counts, if it is as long as
 _LONGEST = 48  # pixels, and
-_LONG, _PAIR, _CROSSING = 34, 32, 28  # pixels of one stroke, of each of two side by side, and of an X
+_LONG, _PAIR, _CROSSING = 36, 32, 28  # pixels of one stroke, of each of two side by side, and of an X
 _LEVEL = 10  # degrees
 _SCRIBBLED = ((5, 3), (4, 12))  # so many strokes cross so many level lines: a zigzag, a bundle
 _GAPS = 1  # pixels of a stroke that may be missing
@@ -50,13 +49,13 @@ def is_crossed_out(crop: Mask) -> bool:
     small = shrunk(crop)
     width = stroke_width(small.astype(np.float32))
     inked = small.sum() / max(BOX * width, 1)
-    if inked < _LEAST_INK:
+    if inked < _INK:
         return False
     along = ink_along_lines(small)
     closed = closed_by_one(along)
     if sticks_out(along, closed, width):
         return True
-    if inked < (_INK if width < _THICK else _THICK_INK):
+    if width >= _THICK and inked < _THICK_INK:
         return False
     if _is_scribbled(along):
         return True

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
-from simsearch.prepare.paper.choose import Pieces, choose, choose_reaching, is_crossing_line
+from simsearch.prepare.paper.choose import Choice, Pieces, choose, choose_reaching, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
 from simsearch.prepare.paper.ranks import framed
@@ -80,7 +80,7 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
     if checked and np.count_nonzero(ink < -_OTHER * peak) > _OTHER_SHARE * ink.size:
         return None
     mask = ink > max(_INK_SHARE * peak, 5 * noise)
-    top, bottom, left, right = box = _ink_box(mask)
+    top, bottom, left, right = box = ink_box(mask)
     if max(bottom - top, right - left) < _MIN_INK_SIDE:
         return None
     drawing = Drawing(ink[top:bottom, left:right], mask[top:bottom, left:right], noise, dark)
@@ -88,9 +88,8 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
     covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
-    if not _is_one_thing(
-        covered > _COVERED, strength > _WEAK, [edge / cell for edge in box], gray, blots=not noise
-    ):
+    choice = choose_one(covered > _COVERED, [edge / cell for edge in box], gray)
+    if choice is None or choice.second > _CRUMB or not is_drawing(choice, strength > _WEAK, blots=not noise):
         return None
     if noise and peak < _CLEAR and not _is_one_strength(strength, covered):
         return None
@@ -124,13 +123,11 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
 
 
-def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *, blots: bool) -> bool:
-    """Whether the ink in the box is a drawing, and all the ink that there is.
+def choose_one(mask: Mask, box: Sequence[float], gray: Gray) -> Choice | None:
+    """Choose what is drawn; None if that is not all the ink that there is in the box.
 
-    :param strong: The half that is stronger, without blurred edges.
     :param box: Top, bottom, left, right, in cells.
     :param gray: The picture; if no camera took it, no desk shows at its edge.
-    :param blots: Whether loops may be filled.
     """
     pieces = Pieces(mask)
     choice = choose(pieces)
@@ -138,16 +135,23 @@ def _is_one_thing(mask: Mask, strong: Mask, box: Sequence[float], gray: Gray, *,
         choice = choose(pieces, cut=True, frames=not _is_drawn(gray))
         if choice.mask is None or (choice.edge and choice.alone < _NEARLY_ALL):
             choice = choose_reaching(pieces)
-    if choice.mask is None or choice.several or choice.around:
-        return False
-    if choice.second > _CRUMB or choice.alone < _ALONE:
-        return False
+    if choice.mask is None or choice.several or choice.around or choice.alone < _ALONE:
+        return None
     top, bottom, left, right = choice.box
     slack = 1 + _SLACK * max(bottom - top, right - left)
     if any(abs(ours - theirs) > slack for ours, theirs in zip(choice.box, box, strict=True)):
-        return False
-    if choice.cut and is_crossing_line(choice.mask, choice.box):
-        return False
+        return None
+    return None if choice.cut and is_crossing_line(choice.mask, choice.box) else choice
+
+
+def is_drawing(choice: Choice, strong: Mask, *, blots: bool) -> bool:
+    """Whether the chosen ink may be a drawing of a digit.
+
+    :param strong: The half that is stronger, without blurred edges.
+    :param blots: Whether loops may be filled.
+    """
+    assert choice.mask is not None
+    top, bottom, left, right = choice.box
     crop = choice.mask[top:bottom, left:right]
     holes = find_holes(crop, choice.pieces)
     filled = is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes))
@@ -161,7 +165,7 @@ def _is_drawn(gray: Gray) -> bool:
     return sum(map(bool, Image.fromarray(gray).histogram())) <= _DRAWN
 
 
-def _ink_box(mask: Mask) -> tuple[int, int, int, int]:
+def ink_box(mask: Mask) -> tuple[int, int, int, int]:
     """Bounds of the ink without specks of dust.
 
     On a grid of about 64 cells a side, the box is that of the ink in cells where there is, with the cells

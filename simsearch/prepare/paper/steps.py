@@ -16,6 +16,7 @@ class Steps:
     plain: bool = (
         True  # one thing on level paper is decided first, and fast: plain.py, surface.py (Otsu 1979)
     )
+    blurred: bool = True  # as is one thing out of focus: blurred.py (Pentland 1987)
     coarse: bool = True  # a page is looked at in a smaller size first, which often suffices: page.py
     color: bool = True  # ink is looked for in color where gray hides it: color.py (Pearson 1901)
     eraser: bool = True  # white strokes on nothing are an eraser's: canvas.py

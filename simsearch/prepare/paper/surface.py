@@ -20,11 +20,11 @@ _FLAT = 2  # gray levels by which the border of a drawing program's paper differ
 
 
 @dataclass(frozen=True, eq=False)
-class _Surface:
+class Surface:
     """A quadratic surface, and how far what is near it lies from it."""
 
     terms: _Values  # (6,): of 1, x, x^2, y, yx, y^2
-    noise: float  # standard deviation
+    noise: float = 0.0  # standard deviation
 
     def at(self, y: NDArray[np.float32], x: NDArray[np.float32]) -> Levels:
         """Its levels at the crossings of rows and columns, float32 (H, W)."""
@@ -49,8 +49,8 @@ def fit_paper(gray: Gray) -> tuple[Levels, float]:
     if np.abs(border - level).max() <= _FLAT:
         return np.full(gray.shape, level, np.float32), 0.0
     step = max(1, max(gray.shape) // _SAMPLES)
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in gray.shape)
-    places, grays = (y[::step], x[::step]), gray[::step, ::step].astype(np.float64)
+    y, x = places(gray.shape)
+    sampled, grays = (y[::step], x[::step]), gray[::step, ::step].astype(np.float64)
     dark, light = two_grays(gray)
 
     reach = np.ptp(gray) / 8
@@ -58,16 +58,16 @@ def fit_paper(gray: Gray) -> tuple[Levels, float]:
     def share(near_edge: NDArray[np.bool_], near: NDArray[np.bool_]) -> float:
         return float(near_edge.mean() + near.mean()) / 2
 
-    def near(surface: _Surface) -> float:
+    def near(surface: Surface) -> float:
         ends = [surface.at(*line) for line in ((y[[0, -1]], x), (y, x[[0, -1]]))]
         along = np.concatenate((ends[0].ravel(), ends[1].T.ravel()))
-        return share(np.abs(border - along) < reach, np.abs(grays - surface.at(*places)) < reach)
+        return share(np.abs(border - along) < reach, np.abs(grays - surface.at(*sampled)) < reach)
 
     middle = (dark + light) / 2
     common = light if share(border > middle, grays > middle) > 0.5 else dark
     residuals = np.abs(grays - level)
-    first = _fit_surface(grays, places, level, max(float(residuals.max()) / 2, median(residuals)))
-    second = _fit_surface(grays, places, common, (light - dark) / 4)
+    first = _fit_surface(grays, sampled, level, max(float(residuals.max()) / 2, median(residuals)))
+    second = _fit_surface(grays, sampled, common, (light - dark) / 4)
     best = max(first, second, key=near)
     return best.at(y, x), best.noise
 
@@ -78,27 +78,39 @@ def edge(gray: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 def _fit_surface(
-    grays: _Values, places: tuple[NDArray[np.float32], NDArray[np.float32]], level: float, limit: float
-) -> _Surface:
+    grays: _Values, sampled: tuple[NDArray[np.float32], NDArray[np.float32]], level: float, limit: float
+) -> Surface:
     """Fit a quadratic surface to the grays within a limit of a level; each round drops what lies far from it.
 
     :param grays: Samples, (H', W').
-    :param places: Their rows and columns, each in -1 to 1.
+    :param sampled: Their rows and columns, each in -1 to 1.
     """
-    y, x = (line.astype(np.float64) for line in np.meshgrid(*places, indexing="ij"))
-    terms = np.stack([np.ones_like(x), x, x * x, y, y * x, y * y], axis=-1).reshape(-1, 6)  # (S, 6)
+    terms = surface_terms(*sampled)  # (S, 6)
     samples = grays.ravel()  # (S,)
     residuals, noise = np.abs(samples - level), 0.0
     limit = max(limit, float(residuals.min()))  # never leaves nothing
-    surface = np.zeros(6)
+    surface: _Values = np.zeros(6)
     for _ in range(_ROUNDS):
         kept = residuals <= limit
         near, levels = terms[kept], samples[kept]
-        surface = np.linalg.lstsq(near.T @ near, near.T @ levels)[0]  # the normal equations are small
+        surface = np.asarray(np.linalg.lstsq(near.T @ near, near.T @ levels)[0])  # they are small
         residuals = np.abs(samples - terms @ surface)
         noise = 1.4826 * median(residuals[kept])
         limit = 3 * noise + 0.5
-    return _Surface(surface, noise)
+    return Surface(surface, noise)
+
+
+def surface_terms(y: NDArray[np.float32], x: NDArray[np.float32]) -> _Values:
+    """What a quadratic surface is the sum of, at the crossings of rows and columns: float64 (H W, 6)."""
+    down, across = (line.astype(np.float64) for line in np.meshgrid(y, x, indexing="ij"))
+    terms = [np.ones_like(across), across, across * across, down, down * across, down * down]
+    return np.stack(terms, axis=-1).reshape(-1, 6)
+
+
+def places(shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows and columns of a picture, each in -1 to 1."""
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in shape)
+    return y, x
 
 
 def two_grays(gray: Gray) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from papers.digits import STROKES, line_of, write
 from papers.families import Digit
 from PIL import Image
 
+from simsearch.data.corruptions import corrupt
 from simsearch.data.datasets import load_named
 from simsearch.errors import BadImageError
 from simsearch.prepare.paper.crossed import is_crossed_out
@@ -107,3 +108,10 @@ def test_of_a_thousand_handwritten_digits_one_or_two_are() -> None:
         big = crop.resize((crop.width * 4, crop.height * 4), Image.Resampling.BICUBIC)
         found += is_crossed_out(np.asarray(big) > 100)
     assert found <= 2
+
+
+@pytest.mark.parametrize("row", [91, 840, 1193, 1441])
+def test_turned_and_thick_handwriting_is_not_crossed_out(row: int) -> None:
+    """The bar of a 7, the downstroke of an 8, two 4s whose stem leans to the left: once refused."""
+    image = load_named("mnist:validation").images[row]
+    assert prepare_image(corrupt(image, np.random.default_rng([0, row]))).pixels.any()
