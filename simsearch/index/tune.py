@@ -19,12 +19,14 @@ from simsearch.index.retype import IndexKind, retypable
 from simsearch.index.stores.base import Ids, Vectors
 from simsearch.index.stores.coded import PRECISIONS
 from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import centroids_of
 from simsearch.index.stores.flat import FlatStore
 
 SUGGESTED = 200_000  # items from which on another kind than the flat one is worth a thought
 K = 10  # hits, whose recall is measured
 _ASKED = 200  # items
-_TIMED = 50  # of them, one by one
+_TIMED, _FEWEST_TIMED = 50, 5  # of them, one by one
+_TIMING_S = 2.0  # of one kind, beyond which the fewest will do
 _LEAST_IN_LISTS = 2_000  # items of an inverted file
 _MOST_IN_A_GRAPH = 200_000  # items: building takes minutes
 _ENOUGH = 0.9995  # recall, beyond which no more effort is tried
@@ -100,12 +102,13 @@ def measure_kinds(
     asked = store.sample(_ASKED, seed)
     queries = np.array(asked.vectors)
     truth = store.compare(queries, exact=True).nearest(K, left_out=asked.ids).ids
+    centroids: dict[str, Vectors] = {}
     for kind in kinds(len(store)):
         size = size_of(kind, len(store), store.dim)
         if size > wanted.size or not _may_become(bundle, kind):
             continue
         on_kind(kind)
-        built = _built(store, kind)
+        built = _built(store, kind, centroids)
         yield from _measured(built, kind, size, queries, asked.ids, truth)
 
 
@@ -142,11 +145,26 @@ def _may_become(bundle: Bundle, kind: IndexKind) -> bool:
     return PRECISIONS.index(kind.precision) >= PRECISIONS.index(bundle.manifest.dtype)
 
 
-def _built(store: FlatStore, kind: IndexKind) -> FlatStore:
+def _built(store: FlatStore, kind: IndexKind, centroids: dict[str, Vectors]) -> FlatStore:
+    """An index of this kind, as it would be written.
+
+    :param centroids: Of the inverted lists that were built before, by their part of the factory string: they
+        are the same whatever is stored in the lists, and finding them takes most of the time.
+    """
     if kind == IndexKind():
         return FlatStore(store.ids, store.labels, store.matrix)
-    coded = kind.precision != PRECISIONS[0]
-    return FaissStore.build(store.matrix, store.ids, store.labels, factory=kind.full_factory, coded=coded)
+    coded, lists = kind.precision != PRECISIONS[0], kind.factory.partition(",")[0]
+    built = FaissStore.build(
+        store.matrix,
+        store.ids,
+        store.labels,
+        factory=kind.full_factory,
+        coded=coded,
+        centroids=centroids.get(lists),
+    )
+    if lists.startswith("IVF"):
+        centroids[lists] = centroids_of(built.index)
+    return built
 
 
 def _measured(
@@ -164,6 +182,8 @@ def _measured(
             started = time.perf_counter()
             store.search(queries[row : row + 1], K, left_out=ids[row : row + 1])
             spent.append(time.perf_counter() - started)
+            if len(spent) >= _FEWEST_TIMED and sum(spent) > _TIMING_S:
+                break
         seconds = float(np.median(spent))
         yield Measured(IndexKind(kind.factory, kind.precision, effort), recall, seconds, size)
         if recall >= _ENOUGH:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from simsearch.prepare.coded import coded_items
 from simsearch.prepare.formats import HEAD_BYTES, Kind, kind_of
 
 # Every limit lies far above what cameras, phones and editors write: a progressive JPEG has about ten scans.
@@ -156,6 +155,8 @@ def _check_tiff(data: bytes) -> None:
 
 def _check_coded(data: bytes) -> None:
     """AVIF and HEIC: pictures that are decoded to show one, such as its tiles and its transparency."""
+    from simsearch.prepare.coded import coded_items  # which few pictures need
+
     pictures = pixels = 0
     for item in coded_items(data):
         pictures += item.pictures

@@ -32,10 +32,11 @@ def rank_classes(
     there = ~np.isnan(scores)
     counts = there.sum(axis=2)  # (Q, C)
     means = np.where(there, scores, 0).sum(axis=2, dtype=np.float64) / np.maximum(counts, 1)
-    order = np.lexsort((np.broadcast_to(labels, means.shape), -scores[..., 0], -means))  # (Q, C)
+    best, queries = scores[..., 0], np.arange(len(means))[:, None]
+    order = np.lexsort((np.broadcast_to(labels, means.shape), -best, -means))  # (Q, C)
     ranked = (
-        np.take_along_axis(column, order, axis=1).tolist()
-        for column in (np.broadcast_to(labels, means.shape), scores[..., 0], means, examples, counts)
+        labels[order].tolist(),
+        *(column[queries, order].tolist() for column in (best, means, examples, counts)),
     )
     return [
         tuple(

@@ -8,8 +8,8 @@ Outliers", SIGMOD 2000). `index/calibrate.py` fits how much each feature counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -23,11 +23,10 @@ _BEST_OVERLAPS = 5
 _NO_LESS = {"vectors": 0.003, "pictures": 0.02, "texture": 0.05}  # below these, differences say nothing
 
 _TOGETHER = 256  # pictures, which then stay in a core's cache
-_BORDER = 2  # pixels, black: the weights reach one beyond the picture, after a shift of one pixel two
+_BORDER = 2  # pixels beyond the picture that the weights reach: one, after a shift of one pixel two
 _SHIFTS = (0, -1, 1)
 
 _Floats: TypeAlias = NDArray[np.float32]
-_Planes: TypeAlias = NDArray[np.int16]  # with the pictures as the last axis, along which work is quick
 Features: TypeAlias = dict[str, _Floats]
 
 
@@ -150,64 +149,53 @@ def look_at(pictures: NDArray[np.uint8]) -> Looks:
 
     A side is halved by the weights 1 3 3 1, from black beyond the border.
     """
-    found = [(_rows(_halved(planes, 0, 0)), _log_gradients(planes)) for planes in _blocks(pictures)]
-    return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    views, gradients = _looked(pictures, _SHIFTS[:1])
+    return Looks(views[:, 0], gradients)
 
 
 def _shifted(pictures: NDArray[np.uint8]) -> Looks:
     """The same, at half resolution each picture shifted by up to one pixel each way: (N, 9, P)."""
-    found = [(_shifted_rows(planes), _log_gradients(planes)) for planes in _blocks(pictures)]
-    return Looks(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return _looked(pictures, _SHIFTS)
 
 
-def _shifted_rows(planes: _Planes) -> _Floats:
-    down = [_halved_rows(planes, shift).swapaxes(0, 1) for shift in _SHIFTS]  # (W + 4, H // 2, n)
-    views = np.stack([_halved_rows(view, shift) for view in down for shift in _SHIFTS], axis=2)
-    width, height, count, pictures = views.shape
-    rows = _rows(views.reshape(width, height, -1).swapaxes(0, 1))  # (9 * n, P)
-    return np.ascontiguousarray(rows.reshape(count, pictures, -1).swapaxes(0, 1))
+def _looked(pictures: NDArray[np.uint8], shifts: tuple[int, ...]) -> Looks:
+    parts = [pictures[start : start + _TOGETHER] for start in range(0, max(1, len(pictures)), _TOGETHER)]
+    found = [(_views(part, shifts), _log_gradients(part)) for part in parts]
+    return Looks(*found[0]) if len(found) == 1 else Looks(*map(np.concatenate, zip(*found, strict=True)))
 
 
-def _log_gradients(planes: _Planes) -> _Floats:
-    inside = planes[_BORDER:-_BORDER, _BORDER:-_BORDER]
+def _views(pictures: NDArray[np.uint8], shifts: tuple[int, ...]) -> _Floats:
+    """Pictures at half resolution after each shift down and then across, centered unit rows: (n, S * S, P).
+
+    A product with a matrix of weights halves a side; all sums are whole numbers below 2 ** 24, so exact.
+    """
+    count, height, width = pictures.shape
+    down, across = _halving(height, shifts), _halving(width, shifts)
+    halved = down @ pictures.astype(np.float32) @ across.T  # (n, S * (H // 2), S * (W // 2))
+    views = halved.reshape(count, len(shifts), height // 2, len(shifts), width // 2).swapaxes(2, 3)
+    rows = views.reshape(count * len(shifts) ** 2, -1)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.sqrt(np.einsum("np,np->n", rows, rows)), 1e-6)[:, None]
+    return rows.reshape(count, len(shifts) ** 2, -1)
+
+
+@lru_cache
+def _halving(side: int, shifts: tuple[int, ...]) -> _Floats:
+    """The weights that halve a side after each shift, float32 (S * (side // 2), side)."""
+    half = side // 2
+    weights = np.zeros((len(shifts), half, side + 2 * _BORDER), np.float32)
+    for place, shift in enumerate(shifts):
+        for offset, weight in enumerate((1, 3, 3, 1)):
+            weights[place, np.arange(half), 2 * np.arange(half) + _BORDER - 1 + shift + offset] = weight
+    return np.ascontiguousarray(weights[:, :, _BORDER:-_BORDER]).reshape(-1, side)
+
+
+def _log_gradients(pictures: NDArray[np.uint8]) -> _Floats:
+    """The log of the total absolute difference between neighbors, pixels from 0 to 1, (n,)."""
+    planes = pictures.astype(np.int16)
     down, across = (
-        np.abs(side[1:] - side[:-1]).sum(axis=(0, 1), dtype=np.int32)
-        for side in (inside, inside.swapaxes(0, 1))
+        np.abs(side[:, 1:] - side[:, :-1]).sum(axis=(1, 2), dtype=np.int32)
+        for side in (planes, planes.swapaxes(1, 2))
     )
     result: _Floats = np.log1p((down + across).astype(np.float32) / np.float32(255))
     return result
-
-
-def _blocks(pictures: NDArray[np.uint8]) -> Iterator[_Planes]:
-    """Pictures with a black border, some at a time: (H + 4, W + 4, n). No sum below leaves int16."""
-    for start in range(0, max(1, len(pictures)), _TOGETHER):
-        part = pictures[start : start + _TOGETHER].transpose(1, 2, 0)  # (H, W, n)
-        planes = np.zeros((part.shape[0] + 2 * _BORDER, part.shape[1] + 2 * _BORDER, part.shape[2]), np.int16)
-        planes[_BORDER:-_BORDER, _BORDER:-_BORDER] = part
-        yield planes
-
-
-def _halved(planes: _Planes, down: int, across: int) -> _Planes:
-    """64 times the planes at half resolution, after a shift: (H + 4, W + 4, n) -> (H // 2, W // 2, n)."""
-    rows = _halved_rows(planes, down)
-    return _halved_rows(rows.swapaxes(0, 1), across).swapaxes(0, 1)
-
-
-def _halved_rows(planes: _Planes, shift: int) -> _Planes:
-    count = (len(planes) - 2 * _BORDER) // 2
-    first, second, third, fourth = (
-        planes[start : start + 2 * count : 2] for start in range(1 + shift, 5 + shift)
-    )
-    total = second + third
-    total *= 3
-    total += first
-    total += fourth
-    return total
-
-
-def _rows(planes: _Planes) -> _Floats:
-    """Planes (h, w, n) as centered unit rows, (n, h * w)."""
-    rows = np.ascontiguousarray(planes.reshape(-1, planes.shape[2]).T, np.float32)
-    rows -= rows.mean(axis=1, keepdims=True)
-    rows /= np.maximum(np.sqrt(np.einsum("np,np->n", rows, rows)), 1e-6)[:, None]
-    return rows

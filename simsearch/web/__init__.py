@@ -7,7 +7,8 @@ logs.py         logs that stay short
 connections.py  connections with limits of number, time and memory
 uploads.py      bodies and forms -> pictures, in memory
 isolation.py    a process in which strangers' pictures are decoded, and which can be killed
-engine.py       a bounded queue and batches, off the event loop
+engine.py       a bounded queue and batches; what comes alone is answered at once
+pace.py         how long the answers of an index took last
 registry.py     open indexes, reloaded when they change
 guard.py        hosts, origins, tokens, limits and headers
 monitoring.py   figures for Prometheus

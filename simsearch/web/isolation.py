@@ -6,10 +6,14 @@ one crashes its process crashes. So they do it here, and the server goes on. Wha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
+import os
 import pickle
 import signal
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -29,6 +33,13 @@ _LOOK_S = 0.25  # between two looks at whether to wait on
 _READY = b"ready"
 _OUT_OF_TIME: int | None = getattr(signal, "SIGPROF", None)  # Windows has no such timer
 _SMALLER = "send a smaller or simpler picture"
+AT_ONCE = 2**15  # bytes, of which a pipe that is empty takes and gives as many without a wait
+_NO_RESULT = (
+    OSError,
+    EOFError,
+    ValueError,
+)  # it was ended, it crashed, it talks nonsense
+_HEAD = struct.Struct("!i")  # before each message of a `Connection`: its length
 
 
 class Helper:
@@ -40,12 +51,17 @@ class Helper:
         self._process: BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.is_alive()
+
     def start(self) -> None:
         """Start the process, if there is none, so that the first result does not wait for it.
 
         :raises BusyError: If the system has no room for a process.
         """
-        if self._process is not None and self._process.is_alive():
+        if self.is_running:
             return
         self.close()
         context = multiprocessing.get_context("spawn")  # a fork would have half of the server's threads
@@ -82,16 +98,42 @@ class Helper:
             while not self._connection.poll(_LOOK_S):
                 if time.monotonic() > end or not is_wanted():
                     return self._lost(late=True)
-            result = result_from_bytes(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-        ):  # its time was over, it was killed, it crashed, it talks nonsense
+            return cast("_Result", self._receive())
+        except _NO_RESULT:
             return self._lost(late=False)
+
+    async def call_from_loop(self, work: Callable[[], _Result]) -> _Result | BadImageError:
+        """As `call`, of a process that runs and takes few bytes: the event loop goes on meanwhile.
+
+        Nothing here waits for the process, which a picture may have taken over.
+
+        :raises RuntimeError: If the function fails otherwise.
+        """
+        assert self._connection is not None
+        line = socket.socket(fileno=os.dup(self._connection.fileno()))
+        try:
+            _send(line, pickle.dumps(work))
+            async with asyncio.timeout(self._patience * _WAIT):
+                await _readable(line)
+            whole = _is_whole(line)
+            return cast("_Result", self._receive() if whole else await asyncio.to_thread(self._receive))
+        except TimeoutError:
+            return self._lost(late=True)
+        except _NO_RESULT:
+            return await asyncio.to_thread(self._lost, late=False)
+        except asyncio.CancelledError:  # what it computes would be the answer to the next
+            self.close()
+            raise
+        finally:
+            line.close()
+
+    def _receive(self) -> PreparedImage | Reading | BadImageError:
+        """The result that the process has sent."""
+        assert self._connection is not None
+        result = result_from_bytes(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
         if isinstance(result, RuntimeError):
             raise result
-        return cast("_Result | BadImageError", result)
+        return result
 
     def _lost(self, *, late: bool) -> BadImageError:
         """Put an end to the process, and say why in terms of the picture."""
@@ -112,6 +154,33 @@ class Helper:
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = None
+
+
+def _send(line: socket.socket, message: bytes) -> None:
+    """Send a message as a `Connection` does, but at once or not at all.
+
+    :raises OSError: If there is no room for it: the process does not read.
+    """
+    whole = _HEAD.pack(len(message)) + message
+    if line.send(whole, socket.MSG_DONTWAIT) != len(whole):
+        raise BlockingIOError
+
+
+async def _readable(line: socket.socket) -> None:
+    """Wait until something has come, or nothing more will."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(line, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(line)
+
+
+def _is_whole(line: socket.socket) -> bool:
+    """Whether all of a message has come, so that nothing will wait for the rest."""
+    there = line.recv(AT_ONCE, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    return len(there) >= _HEAD.size and 0 <= _HEAD.unpack_from(there)[0] <= len(there) - _HEAD.size
 
 
 def _help(connection: Connection[Any, Any], patience: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
 
+import faiss
 import pytest
 from typer.testing import CliRunner
 
@@ -13,6 +15,10 @@ from simsearch.cli.main import app
 from simsearch.index import tune
 from simsearch.index.bundle import open_bundle, read_manifest
 from simsearch.index.retype import IndexKind
+from simsearch.index.stores.base import Hits, Vectors
+from simsearch.index.stores.faiss import FaissStore
+from simsearch.index.stores.faiss_index import make_index
+from simsearch.index.stores.flat import FlatStore
 from simsearch.index.tune import K, Measured, Wanted, best_of, frontier, kinds, measure_kinds, size_of
 
 SHIPPED = Path(__file__).parents[2] / "indexes" / "mnist-test"
@@ -71,6 +77,34 @@ def test_recall_is_that_of_the_exact_hits_of_other_items(monkeypatch: pytest.Mon
     assert not (exact == sample.ids[:, None]).any()
     assert lists[-1].recall > 0.99
     assert (SHIPPED / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_what_is_measured_is_what_would_be_written(precision: str) -> None:
+    """Though the lists were found for another kind before."""
+    store, kind = open_bundle(SHIPPED).store, IndexKind("IVF16,Flat", precision)
+    assert isinstance(store, FlatStore)
+    centroids: dict[str, Vectors] = {}
+    tune._built(store, IndexKind("IVF16,SQ8"), centroids)
+    measured = tune._built(store, kind, centroids)
+    assert isinstance(measured, FaissStore)
+    written = make_index(store.matrix, kind.full_factory)
+    assert (faiss.serialize_index(measured.index) == faiss.serialize_index(written)).all()
+
+
+def test_slow_kinds_are_timed_by_few_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "kinds", lambda _: [IndexKind("Flat")])
+    monkeypatch.setattr(tune, "_TIMING_S", 0.0)
+    monkeypatch.setattr(tune.time, "perf_counter", itertools.count().__next__)
+    searched, search = [], FlatStore.search
+
+    def counted(store: FlatStore, queries: Vectors, k: int, **settings: object) -> Hits:
+        searched.append(len(queries))
+        return search(store, queries, k, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FlatStore, "search", counted)
+    assert [one.seconds for one in measure_kinds(SHIPPED)] == [1]
+    assert searched == [tune._ASKED, *[1] * tune._FEWEST_TIMED]
 
 
 def test_the_command_takes_the_best_and_what_cannot_be_had_changes_nothing(

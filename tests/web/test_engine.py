@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from simsearch.search.batch import Outcome
 from simsearch.search.queries import Query
 from simsearch.search.searcher import Searcher
 from simsearch.web.engine import Engine, Question
+from simsearch.web.pace import QUICK_S, Pace
 
 NONE = Preprocess.NONE
 
@@ -141,3 +146,88 @@ def test_a_caller_that_gives_up_harms_nobody(searcher: Searcher, engines: Callab
         return await engine.ask(question, [PICTURE] * 5)
 
     assert ids(asyncio.run(give_up())) == [[0]] * 5
+
+
+def await_idle(engine: Engine, workers: int = 1) -> None:
+    """Wait until each worker has given back the process that decoded for it."""
+    while len(engine._idle) < workers:
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def answering(searcher: Searcher, engines: Callable[..., Engine]) -> Callable[..., list[bool]]:
+    """Ask for pictures, one after the other; whether each was answered on the event loop."""
+
+    def ask(pace: Pace, asked: list[Query], *, between: Callable[[Engine], None] = await_idle) -> list[bool]:
+        threads: list[int] = []
+        engine = engines(pace=pace, on_batch=lambda _: threads.append(threading.get_ident()))
+        for query in asked:
+            assert ids(asyncio.run(engine.ask(Question(searcher, 1, preprocess=NONE), [query]))) == [[0]]
+            between(engine)
+        return [thread == threading.get_ident() for thread in threads]
+
+    return ask
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the workers answer all")
+def test_what_comes_alone_is_answered_on_the_event_loop_once_answers_are_known_to_be_quick(
+    answering: Callable[..., list[bool]],
+) -> None:
+    frozen, slow = Pace(lambda: 0.0), Pace(itertools.count().__next__)
+    assert answering(frozen, [PICTURE] * 3) == [False, True, True]
+    assert answering(slow, [PICTURE] * 3) == [False] * 3
+
+
+def test_a_large_file_is_left_to_a_worker(answering: Callable[..., list[bool]]) -> None:
+    large = Query("large", PICTURE.picture + b"\xff" * 2**15)  # type: ignore[operator]
+    assert answering(Pace(lambda: 0.0), [PICTURE, large]) == [False] * 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there the workers answer all")
+def test_a_process_that_ended_is_started_again_by_a_worker(answering: Callable[..., list[bool]]) -> None:
+    def end(engine: Engine) -> None:
+        await_idle(engine)
+        engine._idle[-1].close()
+
+    assert answering(Pace(lambda: 0.0), [PICTURE] * 3, between=end) == [False] * 3
+
+
+def test_of_those_that_come_at_once_one_is_answered_on_the_loop_and_none_is_mixed_up(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    engine, question = engines(2, pace=Pace(lambda: 0.0), warm=True), Question(searcher, 1, preprocess=NONE)
+    corners = [picture(*(90 if n == corner else 0 for corner in range(4))) for n in range(4)]
+
+    async def ask() -> list[list[Outcome]]:
+        return list(await asyncio.gather(*(engine.ask(question, [query]) for query in corners * 5)))
+
+    for _ in range(2):
+        assert [ids(outcomes)[0] for outcomes in asyncio.run(ask())] == [[0], [3], [4], [5]] * 5
+        await_idle(engine, 2)
+
+
+def test_a_lone_caller_that_gives_up_leaves_no_answer_to_the_next(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    engine, question = engines(pace=Pace(lambda: 0.0)), Question(searcher, 1, preprocess=NONE)
+    asyncio.run(engine.ask(question, [PICTURE]))
+    await_idle(engine)
+
+    async def give_up() -> list[Outcome]:
+        leaving = asyncio.ensure_future(engine.ask(question, [PICTURE]))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        return await engine.ask(question, [picture(0, 0, 90, 0)])
+
+    assert ids(asyncio.run(give_up())) == [[4]]
+
+
+def test_an_index_that_took_long_is_quick_again_when_it_was(searcher: Searcher) -> None:
+    times = iter([0, 2 * QUICK_S, 1, 1 + QUICK_S / 2, 2, 2 + 4 * QUICK_S])
+    pace, seen = Pace(lambda: next(times)), []
+    for queries in (1, 1, 8):
+        with pace.measured(searcher, queries):
+            pass
+        seen.append(pace.is_quick(searcher))
+    assert seen == [False, True, True]

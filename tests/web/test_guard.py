@@ -214,7 +214,7 @@ def test_all_bodies_together_have_a_limit() -> None:
 
 def test_a_full_queue_is_a_503_that_says_when_to_come_back() -> None:
     with running({"mnist-test": SHIPPED_INDEX}, Settings(workers=1, queue=1)) as url:
-        with ThreadPoolExecutor(24) as pool, httpx.Client(base_url=url) as client:
+        with ThreadPoolExecutor(24) as pool, httpx.Client(base_url=url, timeout=250) as client:
             answers = list(
                 pool.map(lambda _: client.post("/api/search", content=DIGIT, headers=PNG), range(96))
             )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import multiprocessing
 import os
 import pickle
 import signal
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -24,6 +26,8 @@ from servers import Served, running
 from toys import quadrant_image
 
 from simsearch.errors import BadImageError
+from simsearch.prepare.inputs import ImageInput
+from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess, png_bytes, prepare_image
 from simsearch.web.isolation import Helper
 from simsearch.web.settings import Settings
@@ -32,6 +36,7 @@ DIGIT = (ROOT / "docs" / "digit.png").read_bytes()
 PNG = {"Content-Type": "image/png"}
 UNREADABLE = "cannot decode the picture: not a picture, or damaged"
 TOO_LONG = "the picture takes too long to decode"
+ENDED = "the picture cannot be decoded: the attempt ended the decoder"
 
 
 @pytest.fixture
@@ -63,6 +68,47 @@ def test_what_is_wrong_with_a_picture_comes_back_in_words(helper: Helper) -> Non
     assert wrong.message == UNREADABLE
 
 
+@pytest.mark.skipif(os.name != "posix", reason="asyncio's loops of Windows do not read pipes")
+def test_an_event_loop_has_the_same_answers(helper: Helper) -> None:
+    def asked(work: Callable[[], object]) -> PreparedImage | BadImageError:
+        helper.start()
+        return asyncio.run(helper.call_from_loop(work))  # type: ignore[arg-type]
+
+    photo = ImageInput("photo", 1, 512, 512, 3, (0, 0, 0), (1, 1, 1))  # as large as no pipe holds at once
+    for work in (partial(prepare_image, DIGIT), partial(prepare_picture, DIGIT, photo)):
+        found = asked(work)
+        assert isinstance(found, PreparedImage)
+        assert (found.pixels == work().pixels).all()
+    ends = {partial(os._exit, 3): ENDED, partial(sum, range(10**12)): TOO_LONG}
+    for work, message in {partial(prepare_image, b"junk"): UNREADABLE, **ends}.items():
+        refused = asked(work)
+        assert isinstance(refused, BadImageError)
+        assert refused.message == message
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: integer"):
+        asked(partial(divmod, 1, 0))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asyncio's loops of Windows do not read pipes")
+def test_an_event_loop_waits_for_no_process_that_was_taken_over(helper: Helper) -> None:
+    """One that reads nothing more, or sends nonsense, or a part of a message."""
+
+    async def call(sent: bytes) -> BadImageError:
+        here, there = multiprocessing.Pipe()
+        assert helper._connection is not None
+        helper._connection.close()
+        helper._connection = here
+        os.write(there.fileno(), sent)
+        there.close()
+        refused = await helper.call_from_loop(partial(prepare_image, DIGIT))
+        assert isinstance(refused, BadImageError)
+        return refused
+
+    for sent in (b"", b"ab", struct.pack("!i", 100) + bytes(4), struct.pack("!i", 64) + bytes(64)):
+        helper.start()
+        assert asyncio.run(call(sent)).message == ENDED
+    assert_works(helper)
+
+
 def assert_works(helper: Helper) -> None:
     assert isinstance(helper.call(partial(prepare_image, DIGIT)), PreparedImage)
 
@@ -84,7 +130,7 @@ def test_what_is_no_result_is_not_looked_into(helper: Helper) -> None:
         helper._connection = here
         refused = helper.call(partial(prepare_image, DIGIT))
         assert isinstance(refused, BadImageError)
-        assert refused.message == "the picture cannot be decoded: the attempt ended the decoder"
+        assert refused.message == ENDED
     assert_works(helper)
 
 
@@ -119,7 +165,7 @@ def test_what_ends_its_process_is_refused_and_the_next_is_done(helper: Helper) -
     for end in (partial(os._exit, 3), os.abort):
         crashed = helper.call(end)
         assert isinstance(crashed, BadImageError)
-        assert crashed.message == "the picture cannot be decoded: the attempt ended the decoder"
+        assert crashed.message == ENDED
     assert_works(helper)
 
 

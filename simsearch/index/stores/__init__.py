@@ -2,6 +2,7 @@
 
 base.py         the contract, and what a search gives
 exact.py        exact scores, whatever the engine
+near.py         which rows may be among the k best, by rough scores
 streamed.py     the same of vectors that are read stretch by stretch
 comparison.py   several questions about the same queries
 candidates.py   what an approximate index proposes, and classes ranked by it

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Vectors: TypeAlias = NDArray[np.float32]  # (N, D), unit rows
 Ids: TypeAlias = NDArray[np.int64]  # (N,), unique, >= 0
 Labels: TypeAlias = NDArray[np.int64]  # (N,), class numbers, >= 0
+Rows: TypeAlias = NDArray[np.int64]  # positions in an array
+Scores: TypeAlias = NDArray[np.float32]  # rough or exact, as is said
 
 UNIT_TOLERANCE = 1e-3
 NOTHING = -1  # the id in a place that has no hit; its score is NaN

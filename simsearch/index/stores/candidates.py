@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, Vectors
-from simsearch.index.stores.exact import Groups, Products, Rows, Scores, rank_pairs, score_pairs
+from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, Rows, Scores, Vectors
+from simsearch.index.stores.exact import Groups, Products, rank_pairs, score_pairs
 from simsearch.index.stores.hits import leave_out, reshape
 
 _OVERFETCH = 16  # proposals beyond these, so that ties at the cut are usually seen at once

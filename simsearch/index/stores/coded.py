@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
-from simsearch.index.stores.base import Vectors
-from simsearch.index.stores.exact import Rows
+from simsearch.index.stores.base import Rows, Vectors
 from simsearch.index.stores.faiss_index import few_threads, holds_vectors
 
 PRECISIONS = ("float32", "float16", "int8")  # of stored vectors

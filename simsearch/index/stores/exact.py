@@ -1,7 +1,7 @@
 """Exact scoring, whatever the engine: rough products find what may be among the best, float64 decides.
 
 A float32 product of two unit vectors depends on the batch that it is computed in, by up to `SCORE_ERROR`. So
-products only bound which rows may reach the k best; those are scored again, each pair by itself.
+products only bound which rows may reach the k best (`near.py`); those are scored again, each pair by itself.
 """
 
 from __future__ import annotations
@@ -13,25 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.index.stores.base import NOTHING, Vectors
+from simsearch.index.stores.base import NOTHING, Rows, Scores, Vectors
+from simsearch.index.stores.near import near, near_in_runs
 
 if TYPE_CHECKING:
     from simsearch.index.stores.streamed import StreamedProducts
 
-SCORE_ERROR = 1e-5  # bound on the error of float32 inner products of unit vectors
 SMALL = 2**28  # multiplications, some ten milliseconds of one core
 BLOCK_SCORES = 2**24  # scores computed at once
 _PAIRS = 2**18  # numbers of the pairs that are scored at once: they stay in the processor's cache
-_PARTS = 4  # times k, into which rows are divided to find a bound of the k best
-_PART, _MOST_PARTS = 256, 512  # rows of a part where there are many, and parts
 _ONE_THREAD = 2**18  # multiplications, beyond which OpenBLAS starts threads, which spin while others work
 _ROW_BY_ROW = 4  # queries
 STRETCH = 2**14  # vectors that are read at once, where they are not in memory
 _READ_SCORES = 2**22  # of these, up to which all are held for several questions
-_WIDE = 8  # queries for each class, from which on a class at a time is quicker
-
-Rows = NDArray[np.int64]
-Scores = NDArray[np.float32]
 
 
 class Ranked(NamedTuple):
@@ -47,14 +41,8 @@ class Ranked(NamedTuple):
 def exact_scores(queries: Vectors | NDArray[np.float64], vectors: Vectors) -> Scores:
     """Cosine similarities of pairs in float64, rounded once: float32 (P,) of (P, D) and (P, D)."""
     products = np.einsum("pd,pd->p", queries.astype(np.float64, copy=False), vectors.astype(np.float64))
-    scores: Scores = np.clip(products, -1, 1).astype(np.float32)
+    scores: Scores = np.minimum(np.maximum(products, -1), 1).astype(np.float32)
     return scores
-
-
-def reaches(scores: Scores, kth: Scores) -> NDArray[np.bool_]:
-    """Whether rough scores may tie with a k-th or be better; scores above 1 count as 1."""
-    may: NDArray[np.bool_] = scores >= np.minimum(kth, 1) - SCORE_ERROR
-    return may
 
 
 class Groups(NamedTuple):
@@ -89,14 +77,14 @@ class Products:
 
     def best(self, k: int) -> Ranked:
         """The k best rows of each query, (Q, k)."""
-        found, asked = _near(self._rough, k)
+        found, asked = near(self._rough, k)
         return self._ranked(asked, found, asked, len(self._queries), k)
 
     def best_among(self, rows: Rows, k: int) -> Ranked:
         """The k best of these rows, ascending, (Q, k)."""
         compared = "_rough" in vars(self)
         rough = self._rough[rows] if compared else rough_products(self._queries, self._vectors[rows])
-        found, asked = _near(rough, k)
+        found, asked = near(rough, k)
         return self._ranked(asked, rows[found], asked, len(self._queries), k)
 
     def best_in_each(self, groups: Groups, k: int) -> Ranked:
@@ -109,7 +97,7 @@ class Products:
         """The rows that may be among the k best in their group, the query of each, and the group: (P,)."""
         if not len(groups.rows):
             return groups.rows, groups.rows, groups.rows
-        found, asked, group = _near_in_runs(self._by_group(groups), groups.lengths, k)
+        found, asked, group = near_in_runs(self._by_group(groups), groups.lengths, k)
         return asked, groups.rows[found], group
 
     def best_in_own(self, groups: Groups, own: Rows, k: int) -> Ranked:
@@ -119,8 +107,8 @@ class Products:
         for number in sorted(set(own.tolist())):
             queries = np.flatnonzero(own == number)
             part = slice(ends[number] - groups.lengths[number], ends[number])
-            near, places = _near(rough[part] if len(queries) == len(own) else rough[part, queries], k)
-            found.append(groups.rows[part][near])
+            best, places = near(rough[part] if len(queries) == len(own) else rough[part, queries], k)
+            found.append(groups.rows[part][best])
             asked.append(queries[places])
         every = np.concatenate([np.empty(0, np.int64), *asked])
         return self._ranked(every, np.concatenate([every[:0], *found]), every, len(own), k)
@@ -147,9 +135,11 @@ def compared(queries: Vectors, vectors: Any) -> Products | StreamedProducts:
 
 def score_pairs(queries: Vectors | NDArray[np.float64], vectors: Vectors, asked: Rows, found: Rows) -> Scores:
     """Exact scores of pairs of a query and a row, each (P,): float32 (P,)."""
-    scores = np.empty(len(found), np.float32)
     exact = queries.astype(np.float64, copy=False)  # once, and not again for every pair
     step = max(1, _PAIRS // queries.shape[1])
+    if len(found) <= step:
+        return exact_scores(exact[asked], vectors[found])
+    scores = np.empty(len(found), np.float32)
     for start in range(0, len(found), step):
         part = slice(start, start + step)
         scores[part] = exact_scores(exact[asked[part]], vectors[found[part]])
@@ -163,6 +153,10 @@ def rank_pairs(lists: Rows, rows: Rows, scores: Scores, count: int, k: int) -> R
     :param rows: (P,), ascending within each list.
     """
     ranked = empty_lists(count, k)
+    if count == 1:
+        best = np.argsort(-scores, kind="stable")[:k]
+        ranked.scores[0, : len(best)], ranked.rows[0, : len(best)] = scores[best], rows[best]
+        return ranked
     # One key for list and score: a stable sort by it leaves rows that tie in ascending order.
     code = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # no -0
     code ^= (code >> 31) & 0x7FFFFFFF  # the bits of negative numbers descend
@@ -215,63 +209,3 @@ def _read_products(queries: Vectors, vectors: Vectors) -> Scores:
         part = slice(start, start + STRETCH)
         products[part] = rough_products(queries, vectors[part])
     return products
-
-
-def _near(rough: Scores, k: int) -> tuple[Rows, Rows]:
-    """The rows of (n, Q) that may be among the k best of a query, and that query: (P,), rows ascending."""
-    found, asked, _ = _near_in_runs(rough, np.array([len(rough)]), k)
-    return found, asked
-
-
-def _near_in_runs(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
-    """The rows that may be among the k best of their run, the query of each, and the run: (P,).
-
-    :param rough: (n, Q), run after run.
-    :param lengths: How many rows each run has, (R,).
-    :return: Rows ascend within each run of a query.
-    """
-    queries = rough.shape[1]
-    if not rough.size:
-        return (np.empty(0, np.int64),) * 3
-    if queries < _WIDE * len(lengths):
-        return _near_by_parts(rough, lengths, k)
-    ends, near = np.cumsum(lengths), np.empty(rough.shape, bool)
-    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
-        run = rough[end - length : end]
-        near[end - length : end] = reaches(run, bound_of_best(run, k))
-    found, asked = np.divmod(np.flatnonzero(near), queries)  # `np.nonzero` takes many times as long
-    return found, asked, np.searchsorted(ends, found, "right")
-
-
-def bound_of_best(run: Scores, k: int) -> Scores:
-    """For each query a bound that at least k rows of (n, Q) reach, and few more; minus infinity if n < k.
-
-    It is the k-th best of the best of parts of the run, which is quicker to find than the k-th best itself.
-    """
-    if len(run) < k:
-        return np.full(run.shape[1], -np.inf, np.float32)
-    count = min(len(run), _PARTS * k)
-    size = len(run) // count  # what is left over may well reach the bound too
-    best = run[: count * size].reshape(count, size, -1).max(axis=1)  # (parts, Q)
-    bound: Scores = np.partition(best, count - k, axis=0)[count - k]
-    return bound
-
-
-def _near_by_parts(rough: Scores, lengths: Rows, k: int) -> tuple[Rows, Rows, Rows]:
-    """As `_near_in_runs`, of few queries: only parts whose best row reaches the bound are looked through."""
-    queries = rough.shape[1]
-    counts = np.minimum(lengths, np.clip(lengths // _PART, _PARTS * k, max(_MOST_PARTS, _PARTS * k)))
-    run = np.repeat(np.arange(len(lengths)), counts)  # (E,) of each part
-    place = np.arange(len(run)) - (np.cumsum(counts) - counts)[run]
-    edges = (np.cumsum(lengths) - lengths)[run] + place * (lengths // np.maximum(counts, 1))[run]
-    best = np.maximum.reduceat(rough, edges, axis=0)  # (E, Q); a run's last part goes on to its end
-    width = max(k, int(counts.max()))
-    table = np.full((len(lengths), width, queries), -np.inf, np.float32)
-    table[run, place] = best
-    bounds = np.partition(table, width - k, axis=1)[:, width - k]  # (R, Q)
-    part, asked = np.divmod(np.flatnonzero(reaches(best, bounds[run])), queries)
-    sizes = np.diff(edges, append=len(rough))[part]
-    found = np.arange(sizes.sum()) + np.repeat(edges[part] - (np.cumsum(sizes) - sizes), sizes)
-    asked, run = np.repeat(asked, sizes), np.repeat(run[part], sizes)
-    near = reaches(rough[found, asked], bounds[run, asked])
-    return found[near], asked[near], run[near]

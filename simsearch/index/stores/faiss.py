@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import BrokenBundleError
-from simsearch.index.stores.base import Hits, Ids, Labels, Vectors, check_queries
+from simsearch.index.stores.base import Hits, Ids, Labels, Rows, Vectors, check_queries
 from simsearch.index.stores.candidates import Candidates, Samples, draw_samples, proposals
 from simsearch.index.stores.coded import CodedVectors
 from simsearch.index.stores.comparison import Comparison
-from simsearch.index.stores.exact import Rows, rank_rows, reaches
+from simsearch.index.stores.exact import rank_rows
 from simsearch.index.stores.faiss_index import (
     FLAT,
     few_threads,
@@ -34,6 +34,7 @@ from simsearch.index.stores.faiss_index import (
 )
 from simsearch.index.stores.flat import FlatStore
 from simsearch.index.stores.hits import leave_out
+from simsearch.index.stores.near import reaches
 
 _WITHIN = 4  # times the lists of an inverted file that are looked through for items of some classes
 _SELECTING = (
@@ -92,6 +93,7 @@ class FaissStore(FlatStore):
         *,
         factory: str = FLAT,
         coded: bool = False,
+        centroids: Vectors | None = None,
     ) -> FaissStore:
         """Index vectors.
 
@@ -100,9 +102,10 @@ class FaissStore(FlatStore):
         :param labels: The number of each item's class, int64 (N,); None without labels.
         :param factory: A FAISS factory string, such as `Flat`, `HNSW32` or `IVF100,Flat`.
         :param coded: Whether what the index's own codes give is stored, instead of these vectors.
+        :param centroids: See `make_index`.
         :raises ValueError: If FAISS cannot build such an index from these vectors.
         """
-        index = make_index(vectors, factory)
+        index = make_index(vectors, factory, centroids)
         held: Any = CodedVectors(index) if coded else vectors
         return cls(index, ids, labels, None if isinstance(index, faiss.IndexFlat) else held)
 

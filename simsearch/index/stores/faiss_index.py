@@ -24,10 +24,11 @@ _EF_SEARCH = 64  # HNSW: candidates kept while walking the graph
 _DEADLY = re.compile(r"(HNSW|NSG)(0*[01](?!\d)|\d{4})|[^ -~]")  # FAISS crashes, hangs or misreads them
 
 
-def make_index(vectors: Vectors, factory: str) -> faiss.Index:
+def make_index(vectors: Vectors, factory: str, centroids: Vectors | None = None) -> faiss.Index:
     """A FAISS index of these vectors under inner product, trained on all, or on some of very many.
 
     :param vectors: Unit rows, float32 (N, D); also those that are read when they are asked for.
+    :param centroids: Of inverted lists, as `centroids_of` gives those of as many lists of the same vectors.
     :raises ValueError: If FAISS cannot build such an index from these vectors.
     """
     parts = [slice(start, start + _ADDED) for start in range(0, len(vectors), _ADDED)]
@@ -39,6 +40,8 @@ def make_index(vectors: Vectors, factory: str) -> faiss.Index:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:  # HNSW over PQ ignores what it is asked for
             raise RuntimeError("it cannot compare by inner product")
         _accept_small_clusters(index)
+        if centroids is not None:
+            faiss.extract_index_ivf(index).quantizer.add(centroids)  # so that it is not trained again
         # As plain arrays, mapped ones too: `faiss.contrib.torch_utils` knows no others.
         index.train(np.ascontiguousarray(vectors[:: max(1, -(-len(vectors) // _TRAINED))]))
         for part in parts:
@@ -48,6 +51,13 @@ def make_index(vectors: Vectors, factory: str) -> faiss.Index:
     except (RuntimeError, MemoryError) as error:  # FAISS wraps all but a failed allocation
         raise ValueError(f"FAISS cannot build {factory!r}: {reason_of(error)}") from error
     return index
+
+
+def centroids_of(index: faiss.Index) -> Vectors:
+    """The centroids of an index's inverted lists, float32 (lists, D)."""
+    quantizer = faiss.extract_index_ivf(index).quantizer
+    found: Vectors = quantizer.reconstruct_n(0, quantizer.ntotal)
+    return found
 
 
 def check_factory(factory: str, dim: int) -> None:

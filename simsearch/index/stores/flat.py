@@ -16,12 +16,13 @@ from simsearch.index.stores.base import (
     Hits,
     Ids,
     Labels,
+    Rows,
     Vectors,
     check_queries,
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, blocks
-from simsearch.index.stores.exact import STRETCH, Groups, Ranked, Rows, compared
+from simsearch.index.stores.exact import STRETCH, Groups, Ranked, compared
 from simsearch.index.stores.hits import leave_out, reshape
 
 _SCANNED = 2**16  # vectors in a block of a scan
@@ -197,6 +198,8 @@ class FlatComparison:
     def _hits(self, ranked: Ranked) -> Hits:
         """Rows as the ids that they have."""
         there = ranked.rows != NOTHING
+        if there.all():
+            return Hits(ranked.scores, self._store.ids[ranked.rows])
         ids = np.where(there, self._store.ids[np.where(there, ranked.rows, 0)], NOTHING)
         return Hits(ranked.scores, ids)
 

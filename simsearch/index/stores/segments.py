@@ -16,6 +16,7 @@ from simsearch.index.stores.base import (
     Hits,
     Ids,
     Labels,
+    Rows,
     Vectors,
     VectorStore,
     check_queries,
@@ -23,7 +24,6 @@ from simsearch.index.stores.base import (
     positions,
 )
 from simsearch.index.stores.comparison import Comparison, compare
-from simsearch.index.stores.exact import Rows
 from simsearch.index.stores.hits import leave_out, reshape
 from simsearch.index.stores.merging import Ask, Asked, best_of
 

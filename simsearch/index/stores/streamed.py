@@ -11,20 +11,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simsearch.index.stores.base import NOTHING, Vectors
+from simsearch.index.stores.base import NOTHING, Rows, Scores, Vectors
 from simsearch.index.stores.exact import (
     STRETCH,
     Groups,
     Ranked,
-    Rows,
-    Scores,
-    bound_of_best,
     empty_lists,
     rank_pairs,
-    reaches,
     rough_products,
     score_pairs,
 )
+from simsearch.index.stores.near import bound_of_best, reaches
 
 
 class _Group(NamedTuple):

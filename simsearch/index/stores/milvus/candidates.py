@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import Hits, Ids, Vectors
-from simsearch.index.stores.exact import exact_scores, reaches
+from simsearch.index.stores.exact import exact_scores
 from simsearch.index.stores.milvus.rows import Rows
+from simsearch.index.stores.near import reaches
 
 
 class Candidates(NamedTuple):

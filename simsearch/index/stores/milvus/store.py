@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.index.stores.base import NOTHING, Block, Hits, Ids, Vectors, check_queries
-from simsearch.index.stores.exact import reaches
 from simsearch.index.stores.hits import leave_out, widen
 from simsearch.index.stores.milvus import collection as stored
 from simsearch.index.stores.milvus.candidates import Candidates, best_of
@@ -24,6 +23,7 @@ from simsearch.index.stores.milvus.collection import HASHES, UNLABELLED, IndexTy
 from simsearch.index.stores.milvus.reader import LIMIT, MOST_BYTES, Reader
 from simsearch.index.stores.milvus.rows import ABSENT, Rows
 from simsearch.index.stores.milvus.watch import COUNTS, Watch
+from simsearch.index.stores.near import reaches
 
 _OVERFETCH = 16  # candidates beyond k, so that ties at the cut are usually seen at once
 _APPROXIMATE_OVERFETCH = 4  # times k, for indexes whose proposals are approximate
