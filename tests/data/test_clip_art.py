@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 STRIDE = 1 if os.environ.get("SIMSEARCH_SLOW") else 37
 INPUT = ImageInput("photo", 1, 32, 32, 3, (0.5,) * 3, (0.25,) * 3)
-# More than 256 MB where each pixel has its four bytes: 67 megapixels.
+# More than 200 MB where each pixel has its four bytes: 50 megapixels.
 BEYOND = {
     "computer/microchip_v.2_havok_redh_01.png": "16000 x 14464 pixels",
     "food/beverages/milk_mateya_01.png": "10562 x 16000 pixels",

@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Generator
 from contextlib import nullcontext
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -38,26 +39,22 @@ class Repeated:
         self.failed: Counter[str] = Counter()
         self.seconds: Counter[str] = Counter()
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Give each test a parameter that it does not look at."""
-        metafunc.fixturenames.append("a_round")
-        metafunc.parametrize("a_round", range(self.rounds))
-
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Round by round, so that an interrupted run has tried all of them."""
-        items.sort(key=lambda item: item.callspec.params["a_round"])  # type: ignore[attr-defined]
+        items[:] = [_again(item) for _ in range(self.rounds) for item in items]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Count the processor time that a test and its processes take."""
         before = _processor_s()
         found = yield
-        self.seconds[item.name.partition("[")[0]] += _processor_s() - before
+        self.seconds[_name(item.nodeid)] += _processor_s() - before
         return found
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test by its name."""
-        name = report.nodeid.rpartition("::")[2].partition("[")[0]
+        name = _name(report.nodeid)
         if report.failed:
             self.failed[name] += 1
             print(f"\n{report.nodeid}\n{report.longreprtext}", flush=True)  # a long run may be interrupted
@@ -65,7 +62,19 @@ class Repeated:
             self.passed[name] += 1
 
 
-def main() -> int:
+def _again(item: pytest.Item) -> pytest.Item:
+    """The same test with fixtures of its own."""
+    other = copy(item)
+    other._initrequest()  # type: ignore[attr-defined]
+    return other
+
+
+def _name(node: str) -> str:
+    """A test's name without its parameters."""
+    return node.rpartition("::")[2].partition("[")[0]
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,7 +99,8 @@ def main() -> int:
         cost = f"{repeated.seconds[name] / runs:5.2f} s each"
         print(f"{repeated.passed[name]:5d} passed {repeated.failed[name]:3d} failed {cost}  {name}")
     print(f"{time.monotonic() - started:.0f} s, load {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
-    return int(code)
+    sys.stdout.flush()
+    os._exit(code)  # threads may still listen to a command amid which the run was interrupted
 
 
 def _processor_s() -> float:
@@ -105,4 +115,4 @@ def _spin() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
