@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ SPLITS = {split.name: split for split in (GALLERY, OTHER)}
 QUERY = quadrant_image(30, 40, 0, 0)  # the vector .6, .8, 0, 0
 BEST_SCORES = {"toy": [1.0, 0.8], "other": [1.0, 0.0]}  # of the two nearest items
 OLD, NEW = {"weights": [1.0]}, {"weights": [2.0] * 20_000}
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDED_OUTSIDE = 9  # the code of a fork that ended before its job began, or after that was done
 _WRITES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 
 
@@ -89,7 +92,6 @@ def signal_at(step: int, number: int) -> None:
     import filelock
 
     from simsearch import files
-    from simsearch.cli.signals import take_signals
     from simsearch.data import decoding
     from simsearch.index import build, bundle, data_files, update, writing
     from simsearch.index.change import commit, guard, ingest
@@ -106,10 +108,18 @@ def signal_at(step: int, number: int) -> None:
             signal.raise_signal(number)
         return trace
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
-    take_signals()
+    heed_signals()
     sys.settrace(trace)
+
+
+def heed_signals() -> None:
+    """Take signals as a command does; those that came meanwhile, too."""
+    from simsearch.cli.signals import take_signals
+
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    take_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 # --- the jobs
@@ -289,6 +299,8 @@ def _run(job: dict[str, Any], said: int) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], resource.RLIM_INFINITY))
     if "signal" in job:
         signal_at(*job["signal"])
+    if "told" in job:
+        heed_signals()
     if "kill" in job:
         die_at(job["kill"], job["folder"])
     try:
@@ -301,14 +313,20 @@ def _run(job: dict[str, Any], said: int) -> int:
 
 def _fork(job: dict[str, Any]) -> tuple[int, int]:
     reading, writing = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING if "told" in job else ())
     child = os.fork()
     if not child:
-        code = 9
+        code = ENDED_OUTSIDE
         try:
             code = _run(job, writing)
         finally:
             os._exit(code)
     os.close(writing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    if "told" in job:
+        seconds, number = job["told"]
+        time.sleep(seconds)
+        os.kill(child, number)
     return child, reading
 
 

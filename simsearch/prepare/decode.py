@@ -23,7 +23,7 @@ MAX_JPEG_PIXELS = 64 * MAX_PIXELS  # an eighth of each side is the least that a 
 DRAFT_SIDE = 512  # pixels a side that a JPEG keeps
 _SAVE = "open it in a picture editor and save it again"
 _SHRINK = "make the picture smaller: 28x28 is enough"
-_SAVE_SMALLER = "save it with fewer pixels"
+_SAVE_SMALLER = "save it with fewer pixels, or as a JPEG"
 ANY_PICTURE = "the picture"
 
 

@@ -17,15 +17,20 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-MAX_REDUCED = 200_000_000  # pixels: up to eight seconds of a core, where each has four colors
+MAX_DECODED = 200_000_000  # bytes: about a second of a core; 200 megapixels of gray, 67 of RGB, 50 of RGBA
 MAX_SIDE = 2**16 - 1  # pixels, as of a JPEG; rows of a pixel or two cost more than what they hold
 MAX_WHOLE = 50_000_000  # pixels that are decoded whole, in four bytes each
 _STRIP = 2**20  # pixels that are decoded at once, if so many rows are a multiple of the factor
 _PIECE = 2**16  # bytes that are unpacked at once, at least
+_STREAM, _BLOCK = (
+    b"\x78\x01",
+    2**16 - 1,
+)  # how a stream begins, and the bytes that it may hold unpacked at once
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # numbers a pixel, by the header's kind of color
 _INTERLACED = "an interlaced one is decoded whole, and it"
 _DEEP = "one of 16 bits is decoded whole, and it"
+_OPAQUE = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # bytes that a pixel is decoded to where no color is transparent
 _LOW = 255  # values of 16 bits that are all no larger are those of 8
 
 
@@ -43,6 +48,19 @@ class _Header(NamedTuple):
         """Bytes of a row, its filter's number among them."""
         return 1 + (self.width * self.bits * _CHANNELS.get(self.color, 1) + 7) // 8
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has no rows that can be read strip by strip."""
+        return bool(self.interlaced) or self.bits == 16
+
+    def decoded_bytes(self, *, transparent: bool) -> int:
+        """Bytes that are unpacked, or that the pixels take when they are decoded, if those are more.
+
+        :param transparent: Whether a color of it is.
+        """
+        each = 4 if transparent else _OPAQUE.get(self.color, 4)
+        return max(self.row_bytes * self.height, self.width * self.height * each)
+
 
 def png_size(data: bytes) -> tuple[int, int] | None:
     """Width and height that a PNG declares; None if it is none."""
@@ -54,21 +72,16 @@ def png_size(data: bytes) -> tuple[int, int] | None:
 def reduce_png(data: bytes, most: int) -> Image.Image:
     """Decode a PNG to at most `most` pixels, each the mean of a square of its pixels.
 
-    :raises ValueError: If it has more than `MAX_REDUCED` pixels, or a side of more than `MAX_SIDE`; where it
-        must be decoded whole, more than `MAX_WHOLE`.
+    :raises ValueError: If it decodes to more than `MAX_DECODED` bytes, has a side of more than `MAX_SIDE`, or
+        must be decoded whole and has more than `MAX_WHOLE` pixels.
     :raises OSError, zlib.error: If it is damaged.
     """
     header = _Header(*struct.unpack(">IIBBBBB", data[16:29]))
-    if header.width * header.height > MAX_REDUCED:
-        raise ValueError(_too_large("it", header, MAX_REDUCED))
-    if max(header[:2]) > MAX_SIDE:
-        raise ValueError(f"one of its sides has {max(header[:2]):,} pixels, more than {MAX_SIDE:,}")
-    factor = _factor(header, most)
-    if header.interlaced or header.bits == 16:
-        if header.width * header.height > MAX_WHOLE:
-            raise ValueError(_too_large(_INTERLACED if header.interlaced else _DEEP, header, MAX_WHOLE))
-        return _reduced_whole(data, factor)
     chunks = list(_chunks(data))
+    _check(header, transparent=any(kind == b"tRNS" for kind, _ in chunks))
+    factor = _factor(header, most)
+    if header.is_whole:
+        return _reduced_whole(data, factor)
     before = [chunk for chunk in chunks if chunk[0] in (b"PLTE", b"tRNS")]
     rows = _Unpacked([content for kind, content in chunks if kind == b"IDAT"])
     size = (-(-header.width // factor), -(-header.height // factor))
@@ -110,8 +123,20 @@ def _shallow(strip: Image.Image, scale: int, factor: int) -> Image.Image:
     return Image.fromarray(np.asarray(values.reduce(factor)).round().astype(np.uint8))
 
 
-def _too_large(what: str, header: _Header, most: int) -> str:
-    return f"{what} has {header.width} x {header.height} pixels, more than {most:,}"
+def _check(header: _Header, *, transparent: bool) -> None:
+    """Refuse what costs too much, before anything is unpacked.
+
+    :raises ValueError: Naming what there is too much of.
+    """
+    size = f"{header.width} x {header.height} pixels"
+    if max(header[:2]) > MAX_SIDE:
+        raise ValueError(f"one of its sides has {max(header[:2]):,} pixels, more than {MAX_SIDE:,}")
+    decoded = header.decoded_bytes(transparent=transparent)
+    if decoded > MAX_DECODED:
+        raise ValueError(f"its {size} are {decoded / 1e6:,.0f} MB, more than {MAX_DECODED // 10**6}")
+    if header.is_whole and header.width * header.height > MAX_WHOLE:
+        what = _INTERLACED if header.interlaced else _DEEP
+        raise ValueError(f"{what} has {size}, more than {MAX_WHOLE:,}")
 
 
 def _factor(header: _Header, most: int) -> int:
@@ -181,7 +206,7 @@ def _decoded(header: _Header, before: list[tuple[bytes, bytes]], rows: bytes) ->
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", *header)),
         *before,
-        (b"IDAT", zlib.compress(rows, 0)),
+        (b"IDAT", _stored(rows)),
         (b"IEND", b""),
     ]
     png = b"".join(
@@ -191,6 +216,16 @@ def _decoded(header: _Header, before: list[tuple[bytes, bytes]], rows: bytes) ->
     image = Image.open(io.BytesIO(_SIGNATURE + png), formats=("PNG",))
     image.load()
     return image
+
+
+def _stored(rows: bytes) -> bytes:
+    """The rows as a stream of zlib that packs nothing; zlib itself takes three times as long."""
+    parts, view = [_STREAM], memoryview(rows)
+    for start in range(0, len(view), _BLOCK):
+        block = view[start : start + _BLOCK]
+        is_last = start + _BLOCK >= len(view)
+        parts += [struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF), block]
+    return b"".join((*parts, struct.pack(">I", zlib.adler32(rows))))
 
 
 def _plain(strip: Image.Image) -> Image.Image:

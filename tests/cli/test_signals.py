@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import follow
 from conftest import ROOT, SHIPPED_INDEX
+from toys import write_quadrants
 
 from simsearch.cli.signals import HungUp, Terminated, end_interrupted, interruption_behind
 from simsearch.index.bundle import open_bundle
@@ -204,6 +206,33 @@ def test_a_rebuild_leaves_the_old_index(start, gallery, build_toy, toy_gallery, 
     assert_ended(command, *SIGNALS[0])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert open_bundle(folder).manifest.count == len(toy_gallery)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of so many pictures, all one file, that to look at each takes longer than the test."""
+    folder = tmp_path_factory.mktemp("crowd") / "pictures"
+    first = write_quadrants(folder / "a" / "0.png", 1, 2, 3, 4)
+    for number in range(1, 8_000):
+        os.link(first, first.with_name(f"{number}.png"))
+    return folder
+
+
+@pytest.mark.signals
+@pytest.mark.parametrize(
+    ("change", "number", "code", "word"), [("add", *SIGNALS[0]), ("sync", *SIGNALS[1])], ids=["add", "sync"]
+)
+def test_a_change_amid_pictures_leaves_the_old_index(
+    start, crowd, plain_model, tmp_path, change, number, code, word
+) -> None:
+    folder = tmp_path / "toy"
+    index = follow(folder, tmp_path / "pictures", plain_model)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    pictures = [crowd] if change == "add" else [crowd, "--replace", "--yes"]
+    command = start(change, index.folder, *pictures)
+    command.wait_for(lambda: "Adding" in command.shown or "Encoding" in command.shown)
+    assert_ended(command, number, code, word)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.signals

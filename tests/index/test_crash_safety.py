@@ -9,16 +9,18 @@ steps and at 20 levels of free space.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from bundles import CHANGES, assert_tidy, follow
-from faults import GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
+from faults import ENDED_OUTSIDE, GALLERY, OTHER, SPLITS, Faults, evaluation_outputs
 from test_bundle import assert_holds, held
 
 from simsearch.data.mnist_files import FILES, find_defects, raw_dir
@@ -370,6 +372,28 @@ def test_a_change_that_is_told_to_end_at_any_step_is_made_whole_or_not_at_all(
 
     assert told_to_end_everywhere(step, LONG_STRIDE) > 500
     assert all(items == after[-1] for items in after)
+
+
+@pytest.mark.signals
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_that_is_told_to_end_from_outside_at_any_moment_is_made_whole_or_not_at_all(
+    faults: Faults, plain_model: Model, tmp_path: Path, kind: str
+) -> None:
+    """Where no line of Python runs, too: whatever the moment, the index is the old one or the new one."""
+    old, folder = tmp_path / "old", tmp_path / "toy"
+    follow(old, tmp_path / "pictures", plain_model)
+    shutil.copytree(old, folder)
+    started = time.monotonic()
+    assert faults.do("change", folder, kind=kind) == (0, "")
+    longest = 1.2 * (time.monotonic() - started)
+    outcomes = [items_of(old), items_of(folder)]
+    for number, said in ENDINGS.items():
+        shutil.rmtree(folder)
+        shutil.copytree(old, folder)
+        ended = faults.do("change", folder, kind=kind, told=[random.uniform(0, longest), number])
+        assert ended in ((0, ""), (1, said), (ENDED_OUTSIDE, ""))
+        assert items_of(folder) == outcomes[read_manifest(folder) != read_manifest(old)]
+        assert_tidy(folder)
 
 
 # --- no space

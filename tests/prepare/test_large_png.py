@@ -51,10 +51,13 @@ def few_grays(bits: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def with_header(width: int, height: int, bits: int = 8, interlaced: int = 0) -> bytes:
+def with_header(
+    width: int, height: int, bits: int = 8, interlaced: int = 0, color: int = 2, before: bytes = b""
+) -> bytes:
     """A PNG that declares what it does not hold."""
-    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, interlaced)
+    parts = chunk(b"IHDR", header) + before + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 KINDS = {
@@ -143,8 +146,20 @@ def test_a_large_png_is_prepared_as_its_reduced_self_upright(monkeypatch: pytest
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (with_header(20_000, 10_001), "it has 20000 x 10001 pixels, more than 200,000,000"),
-        (with_header(8_000, 6_251, 16), "one of 16 bits is decoded whole, and it has 8000 x 6251 pixels"),
+        (with_header(9_000, 8_000), "its 9000 x 8000 pixels are 216 MB, more than 200"),
+        (with_header(9_000, 6_000, color=6), "its 9000 x 6000 pixels are 216 MB, more than 200"),
+        (with_header(9_000, 6_000, color=4), "its 9000 x 6000 pixels are 216 MB, more than 200"),
+        (with_header(9_000, 8_000, color=3), "its 9000 x 8000 pixels are 216 MB, more than 200"),
+        (with_header(15_000, 14_000, 1, color=0), "its 15000 x 14000 pixels are 210 MB, more than 200"),
+        (
+            with_header(9_000, 6_000, color=0, before=chunk(b"tRNS", b"\0\1")),
+            "its 9000 x 6000 pixels are 216 MB, more than 200",
+        ),
+        (with_header(7_000, 5_000, 16), "its 7000 x 5000 pixels are 210 MB, more than 200"),
+        (
+            with_header(8_000, 6_251, 16, color=0),
+            "one of 16 bits is decoded whole, and it has 8000 x 6251 pixels",
+        ),
         (
             with_header(8_000, 6_251, 8, 1),
             "an interlaced one is decoded whole, and it has 8000 x 6251 pixels",
@@ -152,7 +167,19 @@ def test_a_large_png_is_prepared_as_its_reduced_self_upright(monkeypatch: pytest
         (with_header(20_000_000, 1), "one of its sides has 20,000,000 pixels"),
         (with_header(1, 168_000_000), "one of its sides has 168,000,000 pixels"),
     ],
-    ids=["many pixels", "16 bits", "interlaced", "long rows", "many rows"],
+    ids=[
+        "RGB",
+        "RGBA",
+        "gray with transparency",
+        "palette",
+        "gray of 1 bit",
+        "gray with a transparent value",
+        "RGB of 16 bits",
+        "16 bits",
+        "interlaced",
+        "long rows",
+        "many rows",
+    ],
 )
 def test_what_costs_too_much_is_named_and_never_unpacked(
     data: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
@@ -161,7 +188,25 @@ def test_what_costs_too_much_is_named_and_never_unpacked(
     with pytest.raises(BadImageError) as caught:
         prepare_picture(data, PHOTO)
     assert caught.value.message.startswith(f"the picture costs too much to decode: {problem}")
-    assert caught.value.hint == "save it with fewer pixels"
+    assert caught.value.hint == "save it with fewer pixels, or as a JPEG"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_header(9_921, 14_031, color=0),  # A4 at 1,200 dots an inch
+        with_header(7_016, 4_960),  # A4 at 600
+        with_header(8_000, 6_000, color=6),  # a telephone's 48 megapixels
+        with_header(8_000, 8_000, color=3),
+        with_header(14_000, 14_000, 1, color=0),
+    ],
+    ids=["gray", "RGB", "RGBA", "palette", "1 bit"],
+)
+def test_large_scans_are_not_refused_for_their_size(data: bytes) -> None:
+    """They go as far as being unpacked, and hold nothing."""
+    with pytest.raises(BadImageError, match="not a picture, or damaged") as caught:
+        prepare_picture(data, PHOTO)
+    assert str(caught.value.__cause__) == "it ends before its last row"
 
 
 def test_a_cut_or_damaged_one_is_refused_as_any_other() -> None:

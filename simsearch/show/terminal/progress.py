@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from simsearch.encode.history import EpochRecord
+from simsearch.files import hold_signals
 from simsearch.show.terminal.terminal import notes, results
 from simsearch.text import printable
 
@@ -67,9 +68,15 @@ class Stages:
         self._bar.console.print(Text(printable(message), style="dim"), soft_wrap=True)
 
 
-def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Progress:
-    """A bar that leaves stdout alone: Rich would print on the console, stderr, what is written to a file."""
-    return Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden)
+@contextmanager
+def _progress(columns: Iterable[ProgressColumn], console: Console, *, hidden: bool) -> Iterator[Progress]:
+    """A bar that leaves stdout alone: Rich would print on the console, stderr, what is written to a file.
+
+    No signal breaks off its beginning or its end: the cursor would stay hidden, and stderr Rich's.
+    """
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=hidden)
+    with hold_signals() as signals, bar, signals.released():
+        yield bar
 
 
 class _Rate(ProgressColumn):
