@@ -22,10 +22,8 @@ MAX_SIDE = 2**16 - 1  # pixels, as of a JPEG; rows of a pixel or two cost more t
 MAX_WHOLE = 50_000_000  # pixels that are decoded whole, in four bytes each
 _STRIP = 2**20  # pixels that are decoded at once, if so many rows are a multiple of the factor
 _PIECE = 2**16  # bytes that are unpacked at once, at least
-_STREAM, _BLOCK = (
-    b"\x78\x01",
-    2**16 - 1,
-)  # how a stream begins, and the bytes that it may hold unpacked at once
+_STREAM = b"\x78\x01"  # how a stream begins
+_BLOCK = 2**16 - 1  # bytes that it may hold unpacked at once
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # numbers a pixel, by the header's kind of color
 _INTERLACED = "an interlaced one is decoded whole, and it"
@@ -220,7 +218,8 @@ def _decoded(header: _Header, before: list[tuple[bytes, bytes]], rows: bytes) ->
 
 def _stored(rows: bytes) -> bytes:
     """The rows as a stream of zlib that packs nothing; zlib itself takes three times as long."""
-    parts, view = [_STREAM], memoryview(rows)
+    view = memoryview(rows)
+    parts: list[bytes | memoryview] = [_STREAM]
     for start in range(0, len(view), _BLOCK):
         block = view[start : start + _BLOCK]
         is_last = start + _BLOCK >= len(view)

@@ -26,10 +26,8 @@ _BLURRED = 1.5  # from this one on
 _ROUNDS = 3
 _LEAST = 40  # gray levels between paper and ink
 _MOST = 0.09  # of the ink's longer side: of what is blurred more, no digit can be read
-_LEFT, _LEFT_BESIDE = (
-    0.1,
-    0.25,
-)  # of the ink's strength: the deviation left over, and nearly all of it on paper
+_LEFT = 0.1  # of the ink's strength: the deviation that may be left over,
+_LEFT_BESIDE = 0.25  # and nearly all of it on paper
 _NEARLY_ALL = 0.98  # of the paper
 _STRONG = 0.75  # of its strength: loops that blur has filled are open
 _INK = 0.5  # of its strength: where a blurred edge was before,
