@@ -65,6 +65,8 @@ def find_blurred(gray: Gray, dark: bool | None) -> Drawing | None:
     if fit is None or not fit.explains:
         return None
     mask = fit.ink > _INK
+    if not mask.any():
+        return None
     top, bottom, left, right = box = bounds(mask)
     if fit.blur > _MOST * max(bottom - top, right - left):
         return None

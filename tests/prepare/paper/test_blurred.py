@@ -82,3 +82,9 @@ def test_a_page_out_of_focus_and_a_sharp_drawing_are_not_taken_for_one() -> None
     assert find_blurred(page(second=True), None) is None
     assert find_blurred(page(blur=0.5), None) is None
     assert find_blurred(page(blur=30), None) is None  # nothing can be read in it
+
+
+def test_a_blot_in_which_no_stroke_is_found_is_nothing() -> None:
+    """As strong ink as there must be would be nowhere."""
+    y, x = np.mgrid[-20:20, -20:20]
+    assert find_blurred((20 + 120 * np.exp(-(x**2 + y**2) / 200)).round().astype(np.uint8), None) is None
