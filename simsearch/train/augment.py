@@ -39,7 +39,16 @@ def _soften() -> Tensor:
     return weights / weights[2].sum()
 
 
-_PLANE, _SPREAD, _SOFT = _plane(), _spread(), _soften()
+def _coarsen() -> Tensor:
+    """A side of pixels averaged to 9 to 16 of them and interpolated again, as matrices (8, H, H)."""
+    single = torch.eye(SIDE)[:, None]  # (H, 1, H)
+    averaged = [F.adaptive_avg_pool1d(single, side) for side in range(9, 17)]
+    return torch.stack(
+        [F.interpolate(few, size=SIDE, mode="linear", align_corners=False)[:, 0].T for few in averaged]
+    )
+
+
+_PLANE, _SPREAD, _SOFT, _COARSE = _plane(), _spread(), _soften(), _coarsen()
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Augmentation:
     elastic: float = 0.0  # pixels: the largest standard deviation of local displacements
     thickness: float = 0.0  # share of a pixel by which a stroke's edges move, in every second image
     blur: float = 0.0  # largest share of the blurred picture in a mixture with the sharp one, likewise
+    coarse: float = 0.0  # share of the images that lose resolution
     remains: float = 0.0  # share of the images with a fault of preparation: see remains.py
 
     def __bool__(self) -> bool:
@@ -73,6 +83,8 @@ class Augmentation:
         ink = F.grid_sample(images - _BACKGROUND, grid.to(images.device), align_corners=False)
         if self.thickness or self.blur:
             ink = self._redraw(ink, generator)
+        if self.coarse:
+            ink = self._lose_resolution(ink, generator)
         if self.remains:
             ink = leave_remains(ink, self.remains, generator)
         return ink + _BACKGROUND
@@ -125,13 +137,27 @@ class Augmentation:
         soften = _SOFT.to(ink.device)
         soft = soften @ changed[some] @ soften
         changed[some] += softness[some] * (soft - changed[some])
-        return changed * (ink.amax((2, 3), keepdim=True) / changed.amax((2, 3), keepdim=True).clamp(min=0.1))
+        return _as_dark(changed, ink)
+
+    def _lose_resolution(self, ink: Tensor, generator: torch.Generator) -> Tensor:
+        """Some images as a scanner of 9 to 16 pixels a side saw them, as dark as before; (N, 1, H, W)."""
+        some = (torch.rand(len(ink), generator=generator) < self.coarse).to(ink.device)
+        drawn = torch.randint(len(_COARSE), (int(some.sum()),), generator=generator)
+        coarse = _COARSE[drawn].to(ink.device)[:, None]
+        changed = ink.clone()
+        changed[some] = _as_dark(coarse @ ink[some] @ coarse.mT, ink[some])
+        return changed
 
     def _displacements(self, count: int, generator: torch.Generator) -> Tensor:
         """A smooth random field for each image, float32 (N, 2, H * W)."""
         coarse = torch.randn(count, 2, _ELASTIC_CELLS**2, generator=generator)
         strength = torch.rand(count, 1, 1, generator=generator) * self.elastic / _HALF
         return (coarse * strength) @ _SPREAD
+
+
+def _as_dark(changed: Tensor, ink: Tensor) -> Tensor:
+    """Each image with its largest value as before."""
+    return changed * (ink.amax((2, 3), keepdim=True) / changed.amax((2, 3), keepdim=True).clamp(min=0.1))
 
 
 def _largest_around(pixels: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ class Recipe:
     elastic: float = 0.0  # pixels
     thickness: float = 0.0  # pixels
     blur: float = 0.0  # a share
-    remains: float = 0.0  # a share of the images
+    coarse: float = 0.0  # a share of the images
+    remains: float = 0.0  # likewise
     outliers: float = 0.0  # for each image of a batch
     outlier_weight: float = 0.08
     crop: float = 0.0  # the largest share of a picture's area that is cut away
@@ -118,6 +119,8 @@ OUTLIER_EXPOSURE = replace(
     shear=0.3,
     perspective=0.15,
     elastic=1.0,
+    coarse=0.25,
+    remains=0.1,
     outliers=0.125,
 )
 
@@ -166,7 +169,7 @@ _CHOICES = {
     "choose": ("loss", "map-at-r"),
 }
 OF_DIGITS = (
-    "rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur", "remains",
+    "rotation", "scale", "shear", "shift", "perspective", "elastic", "thickness", "blur", "coarse", "remains",
     "outliers",
 )  # fmt: skip
 OF_PHOTOS = ("crop", "flip", "color")
@@ -174,6 +177,7 @@ _AT_MOST = {
     "perspective": 0.4,
     "thickness": 1.0,
     "blur": 1.0,
+    "coarse": 1.0,
     "remains": 1.0,
     "outliers": 4.0,
     "crop": 0.9,

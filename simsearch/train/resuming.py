@@ -19,8 +19,8 @@ from simsearch.train.recipes import BATCH_PAIRS
 _NEW_FIELDS = {
     field: getattr(BATCH_PAIRS, field)
     for field in (
-        "held_out_share", "choose", "average_share", "least_steps", "remains", "outliers", "outlier_weight",
-        "crop", "flip", "color",
+        "held_out_share", "choose", "average_share", "least_steps", "coarse", "remains", "outliers",
+        "outlier_weight", "crop", "flip", "color",
     )
 }  # fmt: skip
 

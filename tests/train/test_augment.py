@@ -54,9 +54,10 @@ def test_each_bound_makes_an_augmentation(name: str) -> None:
     assert torch.isfinite(distorted).all()
     assert (distorted - images).abs().amax((1, 2, 3)).max() > 0.1
     different = len({tuple(image.flatten().tolist()) for image in distorted})
-    assert (
-        different == 64 if name not in ("thickness", "blur", "remains") else different > 16
-    )  # half are left as they are
+    if name == "coarse":
+        assert different == 9  # half are left as they are, the others have 9 to 16 pixels a side
+    else:
+        assert different == 64 if name not in ("thickness", "blur", "remains") else different > 16
 
 
 def test_shifts_move_the_center_uniformly_within_the_bound_and_leave_background_behind() -> None:
@@ -130,6 +131,15 @@ def test_blur_spreads_ink_as_its_gaussian_does() -> None:
     assert (ink[:, 14, 15] < 1e-4).float().mean() == pytest.approx(0.5, abs=0.05)  # every second image
     assert ink[:, 14, 14].tolist() == pytest.approx([1 / 0.3081] * 2_000, rel=1e-4)
     assert ink[:, 14, 17].abs().max() < 1e-5
+
+
+def test_lost_resolution_averages_pixels_and_interpolates_them() -> None:
+    """At 14 pixels a side a white corner is a quarter of the first pixel, and then as white as before."""
+    coarse = Augmentation(coarse=1.0)(picture((0, 0)).expand(64, 1, 28, 28), generator())
+    across = torch.tensor([1, 0.75, 0.25, *[0.0] * 25])
+    expected = BACKGROUND + torch.outer(across, across) / 0.3081
+    assert sum(torch.allclose(image[0], expected, atol=1e-3) for image in coarse) >= 4
+    assert torch.allclose(coarse.amax((1, 2, 3)), picture((0, 0)).amax(), atol=1e-3)
 
 
 def test_elastic_distortion_moves_parts_differently_and_stays_smooth() -> None:

@@ -13,8 +13,8 @@ SETTABLE = (
     "pairing, epochs, batch_size, learning_rate, weight_decay, optimizer, schedule, pairs_per_epoch,"
     " plateau_patience, plateau_factor, warm_up, average, precision, projection_weight, projection_bias,"
     " validation_pairs, held_out_images, held_out_share, choose, average_share, least_steps, rotation, scale,"
-    " shear, shift, perspective, elastic, thickness, blur, remains, outliers, outlier_weight, crop, flip,"
-    " color, classes"
+    " shear, shift, perspective, elastic, thickness, blur, coarse, remains, outliers, outlier_weight, crop,"
+    " flip, color, classes"
 )
 
 
