@@ -31,7 +31,9 @@ def test_siamese_pairs_is_the_described_recipe():
         "warm_up": 0.2,
         "average": 0.0,
         **dict.fromkeys(("rotation", "scale", "shear", "shift"), 0.0),
-        **dict.fromkeys(("perspective", "elastic", "thickness", "blur", "remains", "outliers"), 0.0),
+        **dict.fromkeys(
+            ("perspective", "elastic", "thickness", "blur", "coarse", "remains", "outliers"), 0.0
+        ),
         "outlier_weight": 0.08,
         **dict.fromkeys(("crop", "flip", "color", "average_share"), 0.0),
         "held_out_share": 0.15,
