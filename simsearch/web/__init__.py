@@ -20,6 +20,7 @@ mistakes.py     the HTTP API's known mistakes of a gallery
 activations.py  the HTTP API's look inside the network
 steps.py        the HTTP API's account of how a picture was read
 parameters.py   parameters that addresses share
+addresses.py    what an address says, read once
 api.py          the HTTP API: searches, items, indexes
 openapi.py      the OpenAPI document
 app.py          the page's files, the API and operations as one app

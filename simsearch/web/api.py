@@ -20,6 +20,7 @@ from simsearch.search.formats import ANSWER_VERSION, index_to_dict, outcome_to_d
 from simsearch.search.queries import Query as Asked
 from simsearch.search.queries import items
 from simsearch.web.activations import add_activations
+from simsearch.web.addresses import AddressRoute, remembered
 from simsearch.web.engine import Engine, Question, answered
 from simsearch.web.mistakes import add_mistakes
 from simsearch.web.openapi import answer, failures
@@ -124,6 +125,7 @@ def make_router(
         prefix="/api",
         dependencies=[Depends(refuse_unknown_parameters)],
         generate_unique_id_function=lambda route: route.name,
+        route_class=AddressRoute,
     )
     responder = Responder(settings.workers)
     _add_searches(router, registry, engine, settings, responder)
@@ -171,6 +173,7 @@ def _add_searches(
         responses={**answer("document"), **failures(404, 408, 413, 415, 422)},
         openapi_extra=_body({**_PICTURE, **_form({"image": _FILE})}),
     )
+    @remembered
     async def search(
         request: Request,
         wanted: WishesParameter,

@@ -57,7 +57,10 @@ def toys(tmp_path_factory: pytest.TempPathFactory, toy_model: Model) -> dict[str
 
 @pytest.fixture(scope="module")
 def client(toys: dict[str, Path]) -> Iterator[httpx.Client]:
-    with running({**toys, "mnist-test": SHIPPED_INDEX}) as url, httpx.Client(base_url=url) as client:
+    with (
+        running({**toys, "mnist-test": SHIPPED_INDEX}) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         yield client
 
 
