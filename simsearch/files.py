@@ -30,6 +30,7 @@ class HeldSignals:
         """Hold nothing yet."""
         self._handlers: dict[int, Callable[..., object]] = {}
         self._caught: list[int] = []
+        self._is_holding = self._is_over = False
 
     def heed(self) -> None:
         """Raise now what was held back, if anything was."""
@@ -50,8 +51,9 @@ class HeldSignals:
 
     def hold(self) -> None:
         """From now on only remember them. Those that are ignored, or end the process outright, still do."""
-        if threading.current_thread() is not threading.main_thread():
+        if self._is_over or threading.current_thread() is not threading.main_thread():
             return  # signals never raise in another
+        self._is_holding = True
         for name in _ENDING:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             handler = None if number is None else signal.getsignal(number)
@@ -60,12 +62,22 @@ class HeldSignals:
                 signal.signal(number, self._remember)
 
     def restore(self) -> None:
-        """Put back the handlers that were there before."""
+        """Put back the handlers that were there before, where no others have come since."""
+        self._is_holding = False
         for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self._remember:
+                signal.signal(number, handler)
 
-    def _remember(self, number: int, _frame: object) -> None:
-        self._caught.append(number)
+    def end(self) -> None:
+        """Never hold again. A block of `released` that was interrupted as it began may be left only later."""
+        self._is_over = True
+        self.restore()
+
+    def _remember(self, number: int, frame: object) -> None:
+        if self._is_holding:
+            self._caught.append(number)
+        else:  # it has not been put back yet, or that was interrupted
+            self._handlers[number](number, frame)
 
 
 @contextlib.contextmanager
@@ -80,7 +92,7 @@ def hold_signals() -> Iterator[HeldSignals]:
         held.hold()
         yield held
     finally:
-        held.restore()
+        held.end()
         held.heed()
 
 

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import uvicorn
 from conftest import ROOT
 
@@ -23,6 +24,8 @@ from simsearch.web.server import listen, make_server, url_of
 from simsearch.web.settings import Settings
 
 PATIENCE_S = 300  # for what comes at once on a machine that does nothing else
+for asks in (httpx.Client.__init__, httpx.get, httpx.post, httpx.request):  # by themselves they wait for 5 s
+    asks.__kwdefaults__["timeout"] = httpx.Timeout(PATIENCE_S)
 
 
 @contextmanager
@@ -109,6 +112,16 @@ class Served:
         """Leave nothing behind."""
         self.process.kill()
         self.process.communicate()
+
+    def wait_for_line(self, part: str) -> str:
+        """What stderr says until a line has these words."""
+        assert self.process.stderr is not None
+        said, deadline = "", time.monotonic() + PATIENCE_S
+        while part not in said:
+            ready, _, _ = select.select([self.process.stderr], [], [], deadline - time.monotonic())
+            assert ready, said
+            said += os.read(self.process.stderr.fileno(), 65_536).decode()
+        return said
 
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; the exit code and what else stderr says."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import traceback
 from typing import Annotated, Any
 
@@ -65,6 +66,8 @@ app = typer.Typer(
 
 def main() -> None:
     """The `simsearch` program."""
+    if not os.environ.get("COLUMNS", "1").strip("0"):  # what some shells say where there is no terminal
+        del os.environ["COLUMNS"]  # in no columns Rich prints nothing
     run_program(app)
 
 

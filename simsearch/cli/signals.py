@@ -65,7 +65,12 @@ def take_signals() -> None:
 
 
 def end_interrupted(stop: KeyboardInterrupt) -> int:
-    """Say in one line what ended the program; the exit code."""
+    """Say in one line what ended the program; the exit code.
+
+    What was interrupted is taken apart first. A context whose `__enter__` was interrupted as it returned has
+    not been left: a bar would still be shown, and be drawn below the line.
+    """
+    stop.__traceback__ = None
     word, code = "interrupted", INTERRUPTED
     if isinstance(stop, Terminated):
         word, code = "terminated", TERMINATED

@@ -176,7 +176,7 @@ def test_the_viewer_gets_absolute_paths_of_pictures_alone(
     result = run("query", pictures / NAMES[0], "--index", tmp_path / "run", "--open")
     assert result.exit_code == 0
     wanted = {str(pictures / name) for name in (NAMES[0], NAMES[1], NAMES[3])}
-    for _ in range(100):
+    for _ in range(6_000):  # for five minutes at most
         opened = (tmp_path / "opened").read_text() if (tmp_path / "opened").exists() else ""
         if opened.count("|") == len(wanted):
             break

@@ -498,7 +498,7 @@ def test_two_processes_at_once_fetch_only_once(lacking, raw):
     copy = "FolderSource(Path(sys.argv[2])).deliver(files, target)"
     body = f"print('fetched', flush=True); time.sleep(0.5); {copy}"
     with start_child(body, lacking, raw) as one, start_child(body, lacking, raw) as other:
-        said = one.communicate(timeout=30)[0] + other.communicate(timeout=30)[0]
+        said = one.communicate(timeout=300)[0] + other.communicate(timeout=300)[0]
     assert (one.returncode, other.returncode) == (0, 0)
     assert said == "fetched\n"
     assert find_defects(raw_dir(lacking)) == {}

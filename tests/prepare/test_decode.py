@@ -13,7 +13,7 @@ from simsearch.search.searcher import Searcher
 
 
 def test_threads_decode_at_the_same_time_in_silence_and_the_filters_come_back() -> None:
-    meeting = threading.Barrier(3, timeout=20)
+    meeting = threading.Barrier(3, timeout=300)
     before = list(warnings.filters)
 
     def decode(name: str) -> str:

@@ -213,7 +213,7 @@ def test_decoding_runs_in_several_threads(
     searcher: Searcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = save(tmp_path / "p.png", 30, 40, 0, 0)
-    meeting = threading.Barrier(2, timeout=20)  # opens only if two pictures are prepared at the same time
+    meeting = threading.Barrier(2, timeout=300)  # opens only if two pictures are prepared at the same time
     real = batch.prepare_picture
 
     def wait_for_another(*arguments: object, **settings: object) -> PreparedImage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import itertools
 import os
@@ -16,6 +17,7 @@ import rich.live
 import rich.progress
 from rich.console import Console
 
+from simsearch.cli.signals import end_interrupted
 from simsearch.show.terminal import progress
 
 
@@ -40,31 +42,25 @@ def test_a_note_stands_on_a_line_of_its_own_and_the_bar_below_it(
 STRIDE = 1 if os.environ.get("SIMSEARCH_SLOW") else 17
 
 
-class Told(BaseException):
-    """What the signal raises."""
-
-
-def raise_told(*_: object) -> None:
-    raise Told
-
-
 def told_at(step: int) -> bool:
-    """Show a bar while a signal comes before the n-th line (from 0) that shows it; whether it came."""
+    """Show a bar while a Ctrl-C comes before the n-th line (from 0) that shows it; whether it came."""
     modules = (progress, rich.live, rich.progress, contextlib)
     watched, steps, main = {module.__file__ for module in modules}, itertools.count(), threading.main_thread()
 
-    def trace(frame: Any, _event: str, _argument: object) -> Any:
+    def trace(frame: Any, event: str, _argument: object) -> Any:
         if frame.f_code.co_filename not in watched or threading.current_thread() is not main:
             return None
-        if next(steps) == step:
-            signal.raise_signal(signal.SIGTERM)
+        yields = event == "return" and frame.f_code.co_flags & inspect.CO_GENERATOR  # no signal raises there
+        if not yields and next(steps) == step:
+            signal.raise_signal(signal.SIGINT)
         return trace
 
     sys.settrace(trace)
     try:
         with progress.progress("Encoding", 9) as advance:
             advance(9)
-    except Told:
+    except KeyboardInterrupt as stop:
+        end_interrupted(stop)
         return True
     finally:
         sys.settrace(None)
@@ -73,19 +69,16 @@ def told_at(step: int) -> bool:
 
 def test_a_signal_at_any_step_of_a_bar_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it appeared, the cursor stayed hidden, and what ended the program was never said."""
-    before = signal.signal(signal.SIGTERM, raise_told)
-    try:
-        for step in itertools.count(0, STRIDE):
-            terminal = io.StringIO()
-            monkeypatch.setattr(sys, "stderr", terminal)
-            console = Console(file=terminal, force_terminal=True, width=60)
-            monkeypatch.setattr(progress, "notes", lambda console=console: console)
-            came = told_at(step)
-            assert sys.stderr is terminal, step
-            shown = terminal.getvalue()
-            assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), step
-            if not came:
-                break
-        assert step > 100
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    for step in itertools.count(0, STRIDE):
+        terminal = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        console = Console(file=terminal, force_terminal=True, width=60)
+        monkeypatch.setattr(progress, "notes", lambda console=console: console)
+        came = told_at(step)
+        assert sys.stderr is terminal, step
+        shown = terminal.getvalue()
+        assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h"), (step, shown)
+        if not came:
+            break
+        assert shown.endswith("interrupted\n"), step
+    assert step > 100

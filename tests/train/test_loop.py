@@ -215,7 +215,7 @@ def test_a_run_killed_between_its_two_checkpoints_resumes_as_if_never_stopped(tr
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     last = read_checkpoint(killed.folder / "last.pt")

@@ -243,7 +243,7 @@ def test_a_run_killed_after_its_last_epoch_is_finished_by_resuming_it(finished, 
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert [name for name in visible(tmp_path) if name.startswith(".tmp-")] != []

@@ -22,7 +22,7 @@ import httpx
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
-from servers import Served, running
+from servers import PATIENCE_S, Served, running
 from toys import quadrant_image
 
 from simsearch.errors import BadImageError
@@ -140,7 +140,7 @@ def test_what_takes_too_long_is_ended_and_the_next_is_done(helper: Helper) -> No
     late = helper.call(partial(sum, range(10**12)))  # type: ignore[arg-type]
     assert isinstance(late, BadImageError)
     assert late.message == TOO_LONG
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < PATIENCE_S
     assert_works(helper)
 
 
@@ -155,9 +155,9 @@ def test_what_only_waits_is_ended_too() -> None:
 def test_what_nobody_waits_for_any_more_is_ended(helper: Helper) -> None:
     helper.start()
     started = time.monotonic()
-    unwanted = helper.call(partial(time.sleep, 60), lambda: False)  # type: ignore[arg-type]
+    unwanted = helper.call(partial(time.sleep, 3 * PATIENCE_S), lambda: False)  # type: ignore[arg-type]
     assert isinstance(unwanted, BadImageError)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PATIENCE_S
     assert_works(helper)
 
 
@@ -194,7 +194,7 @@ def test_pictures_that_take_minutes_hold_up_nobody() -> None:
     assert len(bomb) < 2 * 2**20
     with (
         running({"mnist-test": SHIPPED_INDEX}, settings) as url,
-        httpx.Client(base_url=url, timeout=60) as client,
+        httpx.Client(base_url=url) as client,
         ThreadPoolExecutor(2) as pool,
     ):
         assert client.post("/api/search", content=DIGIT, headers=PNG).status_code == 200
@@ -203,13 +203,13 @@ def test_pictures_that_take_minutes_hold_up_nobody() -> None:
         assert client.get("/healthz").status_code == 200
         assert client.post("/api/search", content=DIGIT, headers=PNG).status_code == 200
         assert [answer.status_code for answer in bombs] == [422, 422]
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60  # undisturbed they would take minutes each
 
 
 def test_a_picture_that_takes_too_long_is_refused_in_words() -> None:
     settings = Settings(workers=1, decode_timeout=1e-4)
     with running({"mnist-test": SHIPPED_INDEX}, settings) as url, httpx.Client(base_url=url) as client:
-        late = client.post("/api/search", content=DIGIT, headers=PNG, timeout=30)
+        late = client.post("/api/search", content=DIGIT, headers=PNG)
         assert (late.status_code, late.json()["detail"]) == (422, TOO_LONG)
         assert client.get("/api/items/1/neighbors").status_code == 200
 
@@ -217,7 +217,7 @@ def test_a_picture_that_takes_too_long_is_refused_in_words() -> None:
 @pytest.mark.signals
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_decoders_that_are_killed_are_replaced_and_none_outlives_the_server() -> None:
-    with Served("--index", SHIPPED_INDEX, "--threads", "1") as served, httpx.Client(timeout=30) as client:
+    with Served("--index", SHIPPED_INDEX, "--threads", "1") as served, httpx.Client() as client:
         for _ in range(3):
             answer = client.post(f"{served.url}/api/search", content=DIGIT, headers=PNG)
             assert answer.status_code == 200
@@ -230,7 +230,7 @@ def test_decoders_that_are_killed_are_replaced_and_none_outlives_the_server() ->
         assert helpers
         served.process.kill()
         served.process.wait()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while any(command_of(pid) for pid in helpers):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -264,6 +264,6 @@ def test_ctrl_c_in_a_terminal_does_not_reach_the_decoders() -> None:
         capture_output=True,
         text=True,
         start_new_session=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{UNREADABLE}\n", "")

@@ -151,7 +151,7 @@ def generated(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
     (folder / "config.yml").write_text("post_hooks: []\n")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
     where = ["--path", "openapi.json", "--config", "config.yml", "--output-path", "made_client"]
-    subprocess.run([*command, *where], cwd=folder, check=True, capture_output=True, timeout=120)
+    subprocess.run([*command, *where], cwd=folder, check=True, capture_output=True, timeout=600)
     sys.path.insert(0, str(folder))
     yield "made_client"
     sys.path.remove(str(folder))

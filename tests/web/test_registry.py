@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import Served, running
+from servers import PATIENCE_S, Served, running
 from toys import toy_split
 
 from simsearch.data.splits import Split
@@ -176,15 +176,14 @@ def test_a_server_without_files_to_open_reloads_when_it_has_some(
             before = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (used, before[1]))
             build_toy(SMALLER)
-            time.sleep(2.5)
+            served.wait_for_line("toy was not reloaded")
             assert client.get(url).json()["indexes"][0]["items"] == 6
             resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while client.get(url).json()["indexes"][0]["items"] != 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-        _, complaint = served.end(signal.SIGTERM)
-        assert "toy was not reloaded" in complaint
+        assert served.end(signal.SIGTERM)[0] == 143
 
 
 def test_files_that_are_cut_short_in_place_do_not_end_the_server(

@@ -21,7 +21,7 @@ PNG = {"Content-Type": "image/png"}
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with running({"mnist-test": SHIPPED_INDEX}) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with running({"mnist-test": SHIPPED_INDEX}) as url, httpx.Client(base_url=url) as client:
         yield client
 
 

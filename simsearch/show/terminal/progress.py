@@ -1,4 +1,7 @@
-"""Progress bars on stderr, while it is a terminal: of long work, of many queries, of a training run."""
+"""Progress bars on stderr, while it is a terminal: of long work, of many queries, of a training run.
+
+Signals are held while anything is drawn: after a print that was broken off Rich keeps all others back.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +57,18 @@ def stages(first: str) -> Iterator[Stages]:
 class Stages:
     """A bar over work in stages."""
 
+    @hold_signals()
     def __init__(self, bar: Progress, first: str) -> None:
         """Begin with a stage of unknown size."""
         self._bar, self._task = bar, bar.add_task(first, total=None)
 
+    @hold_signals()
     def begin(self, description: str, total: int | None = None, done: int = 0) -> Advance:
         """Begin the next stage: how much there is, and how much of it is done already."""
         self._bar.reset(self._task, description=description, total=total, completed=done)
         return lambda count: self._bar.advance(self._task, count)
 
+    @hold_signals()
     def note(self, message: str) -> None:
         """Print one line above the bar, however long it is."""
         self._bar.console.print(Text(printable(message), style="dim"), soft_wrap=True)
@@ -93,13 +99,15 @@ def query_progress(total: int | None) -> Iterator[Advance]:
     columns = (TextColumn("Asking"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     hidden = results().is_terminal or not console.is_terminal
     with _progress(columns, console, hidden=hidden) as bar:
-        task = bar.add_task("", total=total)
+        with hold_signals():
+            task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
 
 
 class TrainingProgress:
     """A bar over the steps of the running epoch, and a line for each finished one."""
 
+    @hold_signals()
     def __init__(self, bar: Progress, epochs: int, by_map: bool) -> None:
         """Show on a bar."""
         self._bar, self._epochs, self._started = bar, epochs, False
@@ -109,11 +117,13 @@ class TrainingProgress:
     def step(self, epoch: int, step: int, steps: int) -> None:
         """Advance to a step of an epoch."""
         if not self._started:
-            self._bar.console.print(_TRAINING_HEADER + _MAP_HEADER * self._by_map, style="bold")
+            with hold_signals():
+                self._bar.console.print(_TRAINING_HEADER + _MAP_HEADER * self._by_map, style="bold")
             self._started = True
         description = f"Epoch {epoch}/{self._epochs}"
         self._bar.update(self._task, description=description, completed=step, total=steps)
 
+    @hold_signals()
     def epoch(self, record: EpochRecord, improved: bool) -> None:
         """Print an epoch's figures; a star marks the best weights so far."""
         star = "*" if improved else " "
