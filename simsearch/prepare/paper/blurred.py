@@ -57,6 +57,8 @@ class _Fit:
 def find_blurred(gray: Gray, dark: bool | None) -> Drawing | None:
     """Find one thing that is drawn out of focus; None if there are several, or anything else is seen.
 
+    What reaches the picture's edge is a gleam, a wiped board, the corner of a shadow.
+
     :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
     """
     small = np.asarray(Image.fromarray(gray).reduce(max(1, -(-max(gray.shape) // _SIDE))))
@@ -72,7 +74,7 @@ def find_blurred(gray: Gray, dark: bool | None) -> Drawing | None:
     if fit.blur > _MOST * max(bottom - top, right - left):
         return None
     choice = choose_one(mask, box, gray)
-    if choice is None or not is_drawing(choice, fit.ink > _STRONG, blots=True):
+    if choice is None or choice.cut or not is_drawing(choice, fit.ink > _STRONG, blots=True):
         return None
     return _drawing(gray, fit)
 
