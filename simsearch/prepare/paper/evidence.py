@@ -132,7 +132,7 @@ def is_soft(ink: Ink) -> bool:
     share = ink / ink.max()
     inked, between = share > 0.5, (share > 0.25) & (share < 0.75)
     changes = np.count_nonzero(inked[1:] != inked[:-1]) + np.count_nonzero(inked[:, 1:] != inked[:, :-1])
-    return np.count_nonzero(between) > _SOFT * changes
+    return bool(np.count_nonzero(between) > _SOFT * changes)
 
 
 def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple[slice, slice]:
