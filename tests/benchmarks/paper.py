@@ -23,6 +23,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from papers.blanks import BLANKS
+from papers.brought import BROUGHT, BROUGHT_NOTHING
 from papers.crossings import ALWAYS, CROSSED, OWN_STROKES
 from papers.families import FAMILIES, NOTHING, Digit, Maker
 from papers.fresh import FRESH, FRESH_NOTHING
@@ -160,8 +161,8 @@ def main() -> None:
         False: {**NOTHING, **MORE_NOTHING, **BLANKS, **CROSSED},
     }
     if options.unseen:
-        sets[True].update({**UNSEEN, **LATER, **FRESH})
-        sets[False].update({**UNSEEN_NOTHING, **LATER_NOTHING, **FRESH_NOTHING})
+        sets[True].update({**UNSEEN, **LATER, **FRESH, **BROUGHT})
+        sets[False].update({**UNSEEN_NOTHING, **LATER_NOTHING, **FRESH_NOTHING, **BROUGHT_NOTHING})
     if options.ablation:
         seen = {True: {**FAMILIES, **UNSEEN}, False: {**NOTHING, **UNSEEN_NOTHING}}
         ablate(searcher, split, seen, options.each, options.seed)

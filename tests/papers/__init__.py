@@ -8,5 +8,6 @@ unseen.py   families that were kept out of sight while preparation was tuned
 later.py    more of them, written when those had been looked at
 blanks.py   more pages, desks, walls and prints with nothing to know
 crossings.py digits crossed out in many ways, and those whose own strokes cross
+brought.py  what else people bring: screens in the dark, faxes, combs of boxes, plates, walls of notes
 fresh.py    families that were kept out of sight while the last rules were tuned
 """

@@ -28,6 +28,7 @@ _LEAST = 40  # gray levels between paper and ink
 _MOST = 0.09  # of the ink's longer side: of what is blurred more, no digit can be read
 _LEFT = 0.1  # of the ink's strength: the deviation that may be left over,
 _LEFT_BESIDE = 0.25  # and nearly all of it on paper
+_HOPELESS = 0.2  # so much is never left over at first where a drawing is found
 _NEARLY_ALL = 0.98  # of the paper
 _STRONG = 0.75  # of its strength: loops that blur has filled are open
 _INK = 0.5  # of its strength: where a blurred edge was before,
@@ -56,6 +57,8 @@ class _Fit:
 def find_blurred(gray: Gray, dark: bool | None) -> Drawing | None:
     """Find one thing that is drawn out of focus; None if there are several, or anything else is seen.
 
+    What reaches the picture's edge is a gleam, a wiped board, the corner of a shadow.
+
     :param dark: Whether the ink is darker than the paper; None decides by what differs more from the paper.
     """
     small = np.asarray(Image.fromarray(gray).reduce(max(1, -(-max(gray.shape) // _SIDE))))
@@ -71,7 +74,7 @@ def find_blurred(gray: Gray, dark: bool | None) -> Drawing | None:
     if fit.blur > _MOST * max(bottom - top, right - left):
         return None
     choice = choose_one(mask, box, gray)
-    if choice is None or not is_drawing(choice, fit.ink > _STRONG, blots=True):
+    if choice is None or choice.cut or not is_drawing(choice, fit.ink > _STRONG, blots=True):
         return None
     return _drawing(gray, fit)
 
@@ -92,14 +95,14 @@ def _fitted(gray: Gray, dark: bool | None) -> _Fit | None:
         ink = -ink
     scaled = (ink * (255 / max(float(ink.max()), 1.0))).clip(0, 255).astype(np.uint8)
     mask = scaled > sum(two_grays(scaled)) / 2
-    terms = surface_terms(*places(gray.shape))  # (S, 6)
-    products, grays = terms.T @ terms, gray.ravel().astype(np.float64)
+    terms = surface_terms(*places(gray.shape)).T.copy()  # (6, S)
+    products, grays = np.einsum("is,js->ij", terms, terms), gray.ravel().astype(np.float64)
     fit = None
     for _ in range(_ROUNDS):
         if not mask.any() or mask.all():
             return None
         fit = _best(gray, grays, terms, products, mask)
-        if fit.blur < _BLURRED or (fit.strength < 0) != dark:
+        if fit.blur < _BLURRED or (fit.strength < 0) != dark or fit.rest > _HOPELESS:
             return None
         mask = fit.ink > _INK
     return fit
@@ -108,18 +111,21 @@ def _fitted(gray: Gray, dark: bool | None) -> _Fit | None:
 def _best(gray: Gray, grays: _Values, terms: _Values, products: _Values, mask: Mask) -> _Fit:
     """The blur of a mask with which it and a surface come nearest to a picture: by the normal equations.
 
+    Sums are taken without BLAS, whose threads cost more than they save here.
+
     :param grays: The picture, (S,).
-    :param terms: Of surfaces, (S, 6).
+    :param terms: Of surfaces, (6, S).
     :param products: Of these with one another, (6, 6).
     """
     inked = Image.fromarray(mask.view(np.uint8) * np.uint8(255))
-    sums, square = terms.T @ grays, float(grays @ grays)
+    sums, square = np.einsum("is,s->i", terms, grays), float(np.einsum("s,s->", grays, grays))
     best: tuple[float, float, _Values, _Values] | None = None
     for blur in _BLURS:
         spread = np.asarray(inked.filter(ImageFilter.GaussianBlur(blur)), np.float64).ravel() / 255
-        crossed = terms.T @ spread
-        matrix = np.block([[products, crossed[:, None]], [crossed[None, :], np.array([[spread @ spread]])]])
-        right = np.append(sums, spread @ grays)
+        matrix, right = np.empty((7, 7)), np.append(sums, np.einsum("s,s->", spread, grays))
+        matrix[:6, :6] = products
+        matrix[6, :6] = matrix[:6, 6] = np.einsum("is,s->i", terms, spread)
+        matrix[6, 6] = np.einsum("s,s->", spread, spread)
         found = np.linalg.lstsq(matrix, right)[0]
         left = square - float(found @ right)  # the squares that are left over
         if best is not None and left >= best[0]:
@@ -128,7 +134,7 @@ def _best(gray: Gray, grays: _Values, terms: _Values, products: _Values, mask: M
     assert best is not None
     left, blur, found, spread = best
     paper, strength = Surface(found[:6]), float(found[6])
-    away = (grays - terms @ found[:6]) / (strength or 1.0)  # (S,)
+    away = (grays - np.einsum("is,i->s", terms, found[:6])) / (strength or 1.0)  # (S,)
     over = np.abs(away - spread)
     beside = quantiles(over[~mask.ravel()], _NEARLY_ALL)[0]
     rest = float(np.sqrt(max(left, 0.0) / len(grays))) / max(abs(strength), 1e-3)

@@ -263,21 +263,24 @@ def _members(
     side = np.maximum(tall, parts.width)
     mean = weight / np.maximum(parts.area, 1)
     usable = usable & (mean > _STRENGTH * mean[main]) & (side >= _SPECK * side[main])
-    several, part = False, _PART * side[main]
+    several, part, equal = False, float(_PART * side[main]), float(_EQUAL * tall[main])
     top, bottom, left, right = (
         int(edge[main]) for edge in (parts.top, parts.bottom, parts.left, parts.right)
     )
     others = np.flatnonzero(usable & ~members)
-    for other in others[np.argsort(-side[others], kind="stable")].tolist():
-        above, below = int(parts.top[other]), int(parts.bottom[other])
-        first, last = int(parts.left[other]), int(parts.right[other])
+    others = others[np.argsort(-side[others], kind="stable")]
+    boxes = (
+        of[others].tolist()
+        for of in (np.arange(len(parts)), side, parts.top, parts.bottom, parts.left, parts.right)
+    )
+    for other, long, above, below, first, last in zip(*boxes, strict=True):
         reach = max(bottom - top, right - left)
         across, down = max(first - right, left - last), max(above - bottom, top - below)  # negative: overlap
-        if below - above >= _EQUAL * tall[main] and across > 0.03 * reach and down < 0:
+        if below - above >= equal and across > 0.03 * reach and down < 0:
             several = True
-        elif max(across, down) < (0.2 if side[other] >= _PART * reach else 0.08) * reach:
+        elif max(across, down) < (0.2 if long >= _PART * reach else 0.08) * reach:
             members[other] = True
-            if side[other] >= part:  # crumbs do not lead to more crumbs
+            if long >= part:  # crumbs do not lead to more crumbs
                 top, bottom = min(top, above), max(bottom, below)
                 left, right = min(left, first), max(right, last)
     crumbs = members & (side < _PART * side[main])

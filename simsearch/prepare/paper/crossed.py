@@ -17,6 +17,7 @@ from simsearch.prepare.paper.strokes import (
     ANGLES,
     BOX,
     OFFSETS,
+    Counts,
     Ints,
     closed_by_one,
     holds_run,
@@ -97,7 +98,7 @@ def _free_strokes(along: Mask, closed: Mask, width: float) -> Ints:
     for more in (1.5, 2.5):
         beside = int(np.ceil(width / 2 + more))
         sides = np.clip(offset + np.array([[-beside], [beside]]), 0, len(OFFSETS) - 1)  # (2, S)
-        total = np.zeros((*sides.shape, along.shape[2] + 1), np.int64)  # (2, S, P + 1)
+        total = np.zeros((*sides.shape, along.shape[2] + 1), np.int16)  # (2, S, P + 1)
         np.cumsum(along[angle, sides], axis=2, out=total[..., 1:])
         tips = np.maximum(_between(total, starts - 2, starts + tip), _between(total, ends - tip, ends + 2))
         crosses = _between(total, starts + tip, ends - tip)
@@ -105,8 +106,8 @@ def _free_strokes(along: Mask, closed: Mask, width: float) -> Ints:
     return np.stack([ANGLES[angle], OFFSETS[offset], ends - starts], axis=1)[free]
 
 
-def _between(total: Ints, first: Ints, stop: Ints) -> Ints:
+def _between(total: Counts, first: Ints, stop: Ints) -> Counts:
     """How much lies between places, (S,), of running totals, (2, S, P + 1): (2, S)."""
     last, rows = total.shape[2] - 1, np.arange(len(first))
-    between: Ints = total[:, rows, stop.clip(0, last)] - total[:, rows, first.clip(0, last)]
+    between: Counts = total[:, rows, stop.clip(0, last)] - total[:, rows, first.clip(0, last)]
     return between

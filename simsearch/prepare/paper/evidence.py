@@ -8,7 +8,7 @@ import numpy as np
 
 from simsearch.prepare.paper.choose import Choice
 from simsearch.prepare.paper.components import Mask, find_components, grown
-from simsearch.prepare.paper.normalize import stroke_width
+from simsearch.prepare.paper.normalize import Ink, stroke_width
 from simsearch.prepare.paper.ranks import quantiles
 from simsearch.prepare.paper.sides import evenness
 from simsearch.prepare.paper.tophat import Gray, Layer, sliding
@@ -18,6 +18,7 @@ _SUPPORT_CUT, _SCORE_CUT, _SCORE_WHOLE = 0.74, 0.1, 0.025  # the same where the 
 _CONTRAST = 0.1  # of the light
 _EVEN = 0.72  # of the ink's depth under the lighter side of strokes, that under the darker is
 _WHOLE = 0.8  # of the picture's sides
+_SOFT = 4.5  # pixels of an edge, from which on it is a gleam's or a shadow's
 _PIECES = 8  # of no digit are there more
 _RIM = 3  # pixels from the ink, at which there must be paper again
 _NEAR = 7  # pixels within which the ink's gray and the paper's are looked up
@@ -121,6 +122,17 @@ def is_even(layer: Layer, choice: Choice, inside: Mask) -> bool:
     cut = around(choice, inside.shape)
     inked = inside[cut]
     return evenness(layer.view[cut], inked, stroke_width(inked.astype(np.float32))) > _EVEN
+
+
+def is_soft(ink: Ink) -> bool:
+    """Whether ink, cropped to it, takes many pixels from a quarter of its strength to three quarters.
+
+    What is cut off by the edge of the picture and as soft as that is a gleam, a fold, dust on a wiped board.
+    """
+    share = ink / ink.max()
+    inked, between = share > 0.5, (share > 0.25) & (share < 0.75)
+    changes = np.count_nonzero(inked[1:] != inked[:-1]) + np.count_nonzero(inked[:, 1:] != inked[:, :-1])
+    return bool(np.count_nonzero(between) > _SOFT * changes)
 
 
 def around(choice: Choice, shape: tuple[int, ...], margin: int = _NEAR) -> tuple[slice, slice]:

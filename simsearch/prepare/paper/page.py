@@ -11,7 +11,15 @@ from PIL import Image
 from simsearch.prepare.paper.choose import Choice, Pieces, choose, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.crossed import is_crossed_out
-from simsearch.prepare.paper.evidence import Evidence, is_even, lighter_beside, may_suffice, supported, weigh
+from simsearch.prepare.paper.evidence import (
+    Evidence,
+    is_even,
+    is_soft,
+    lighter_beside,
+    may_suffice,
+    supported,
+    weigh,
+)
 from simsearch.prepare.paper.normalize import Ink, bounds, stroke_width
 from simsearch.prepare.paper.plain import INVERTED
 from simsearch.prepare.paper.ranks import median, quantiles
@@ -222,6 +230,8 @@ def _seen(
         suffices = evidence.suffices(choice, mask.shape, layer.dark) and is_even(layer, choice, chosen)
         if suffices or not steps.support:
             ink = _ink_of(layer, chosen, mask)
+            if steps.support and choice.cut and is_soft(ink):
+                continue
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
 
 

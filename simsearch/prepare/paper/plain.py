@@ -69,15 +69,17 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
     :param checked: Whether it must be one thing on level paper.
     """
     paper, noise = fit_paper(gray)
-    ink = gray - paper  # (H, W)
+    ink = np.subtract(gray, paper, out=paper)  # (H, W)
+    lowest, highest = float(ink.min()), float(ink.max())
     if dark is None:
-        dark = bool(-ink.min() > ink.max())
+        dark = -lowest > highest
     if dark:
-        ink = -ink
-    peak = float(ink.max())
+        np.negative(ink, out=ink)
+    peak, other = (-lowest, highest) if dark else (highest, -lowest)
     if peak < max(MIN_CONTRAST, _MIN_SIGNAL * noise):
         return None
-    if checked and np.count_nonzero(ink < -_OTHER * peak) > _OTHER_SHARE * ink.size:
+    uneven = checked and other > _OTHER * peak  # seldom: counted only then
+    if uneven and np.count_nonzero(ink < -_OTHER * peak) > _OTHER_SHARE * ink.size:
         return None
     mask = ink > max(_INK_SHARE * peak, 5 * noise)
     top, bottom, left, right = box = ink_box(mask)

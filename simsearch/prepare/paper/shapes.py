@@ -34,6 +34,12 @@ _HOLE = 0.004  # of the bounding box: smaller holes are chance
 def is_border(mask: Mask) -> bool:
     """Whether nearly all ink of a picture, bool (H, W), runs straight into its edge: a desk, a margin."""
     mask = mask[::2, ::2]
+    most = sum(
+        np.count_nonzero(edge) * len(line)
+        for edge, line in ((mask[0], mask), (mask[-1], mask), (mask[:, 0], mask.T), (mask[:, -1], mask.T))
+    )
+    if most <= _EDGING * np.count_nonzero(mask):
+        return False
     attached = np.zeros_like(mask)
     for turned, into in ((mask, attached), (mask.T, attached.T)):
         into |= np.logical_and.accumulate(turned, axis=0)
@@ -138,9 +144,9 @@ def _opened(mask: Mask, share: float) -> Mask:
     return np.asarray(_sums(full, side) > 0)
 
 
-def _sums(mask: Mask, side: int) -> NDArray[np.int64]:
+def _sums(mask: Mask, side: int) -> NDArray[np.int32]:
     """The sum over each square of a side that lies inside."""
-    total = framed(mask.astype(np.int64))[:-1, :-1].cumsum(0).cumsum(1)
+    total = framed(mask)[:-1, :-1].cumsum(0, np.int32).cumsum(1, np.int32)
     lower, upper = total[side:], total[:-side]
     return np.asarray(lower[:, side:] - upper[:, side:] - lower[:, :-side] + upper[:, :-side])
 

@@ -15,6 +15,7 @@ from PIL import Image
 from simsearch.prepare.paper.components import Mask
 
 Ints = NDArray[np.int64]
+Counts = NDArray[np.int16]  # of pixels along a line
 
 BOX = 40  # pixels of the digit's longer side, and
 _MARGIN = 8  # around it

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from papers.blanks import BLANKS
+from papers.brought import BROUGHT, BROUGHT_NOTHING
 from papers.families import FAMILIES, NOTHING, Digit
 from papers.more import MORE, MORE_NOTHING
 from PIL import Image, ImageOps
@@ -52,6 +53,17 @@ def test_digits_are_named_on_further_papers_and_in_any_kind_of_file(family: str,
     found = [(named(shipped, picture), str(digit.label)) for picture, digit in pictures(MORE[family], 3)]
     assert all(name in (None, label) for name, label in found)
     assert sum(name == label for name, label in found) >= 2
+
+
+@pytest.mark.parametrize("family", BROUGHT)
+def test_digits_are_named_on_screens_plates_and_forms(family: str, shipped: Searcher) -> None:
+    found = [(named(shipped, picture), str(digit.label)) for picture, digit in pictures(BROUGHT[family], 2)]
+    assert all(name == label for name, label in found)
+
+
+@pytest.mark.parametrize("family", [name for name in BROUGHT_NOTHING if name.startswith("blank")])
+def test_empty_screens_plates_and_forms_are_never_known(family: str, shipped: Searcher) -> None:
+    assert [named(shipped, picture) for picture, _ in pictures(BROUGHT_NOTHING[family], 2)] == [None] * 2
 
 
 EMPTY = {name: make for name, make in {**NOTHING, **MORE_NOTHING}.items() if name.startswith("blank")}

@@ -10,7 +10,7 @@ from papers.digits import write
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.paper.choose import Pieces, choose_reaching
-from simsearch.prepare.paper.evidence import Evidence
+from simsearch.prepare.paper.evidence import Evidence, is_soft
 from simsearch.prepare.paper.plain import find_plain
 from simsearch.prepare.paper.shapes import is_waisted
 from simsearch.prepare.prepare import prepare_image
@@ -91,3 +91,11 @@ def test_a_digit_on_lines_from_edge_to_edge_is_not_whole_with_them() -> None:
     one = picture(5, 0.1, 60, 60, 60, 60)
     one[130:132] = 60
     assert find_plain(one, None) is None
+
+
+def test_dust_on_a_wiped_board_is_softer_than_chalk() -> None:
+    y, x = np.mgrid[:200, :200].astype(np.float32)
+    away = np.abs(np.hypot(y, x) - 150)  # from a bow that runs into two edges
+    assert is_soft(200 * np.exp(-((away / 14) ** 2)))
+    assert not is_soft(200 * np.clip(15 - away, 0, 1))
+    assert not is_soft(200 * np.clip((16 - away) / 4, 0, 1))  # a little out of focus
