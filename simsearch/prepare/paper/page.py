@@ -53,6 +53,7 @@ _DARK_PAGE = 96  # gray: where half of the page is darker, light ink is looked f
 _WIDE = 2.5  # times the stroke's width: a closing this wide sees the paper under it
 _WHOLE_RIM = 0.96
 _DIFFERENT = 0.02  # of the ink: so little of it changes nothing
+_CROPPED = 0.9  # of both sides: a picture of which this much is inked was cropped to its ink
 _SHADE = 0.75  # of the lightest paper: darker paper lies in a shadow, or is a desk
 FULL = 0.2  # of the strongest ink: what is weaker does not count for the size
 
@@ -230,9 +231,15 @@ def _seen(
         suffices = evidence.suffices(choice, mask.shape, layer.dark) and is_even(layer, choice, chosen)
         if suffices or not steps.support:
             ink = _ink_of(layer, chosen, mask)
-            if steps.support and choice.cut and is_soft(ink):
+            if steps.support and _is_cut_off(choice, mask.shape) and is_soft(ink):
                 continue
             yield Found(ink, 255 * layer.noise, layer, mask, chosen, choice, evidence, lines, cleared)
+
+
+def _is_cut_off(choice: Choice, shape: tuple[int, ...]) -> bool:
+    """Whether it runs into the picture's edge, and the picture is not one that was cropped to it."""
+    top, bottom, left, right = choice.box
+    return choice.cut and (bottom - top < _CROPPED * shape[0] or right - left < _CROPPED * shape[1])
 
 
 def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
