@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from papers.digits import write
+from PIL import Image
 
+from simsearch.data.splits import Split, hold_out
 from simsearch.errors import BadImageError
 from simsearch.prepare.paper.choose import Pieces, choose_reaching
 from simsearch.prepare.paper.evidence import Evidence, is_soft
@@ -99,3 +101,12 @@ def test_dust_on_a_wiped_board_is_softer_than_chalk() -> None:
     assert is_soft(200 * np.exp(-((away / 14) ** 2)))
     assert not is_soft(200 * np.clip(15 - away, 0, 1))
     assert not is_soft(200 * np.clip((16 - away) / 4, 0, 1))  # a little out of focus
+
+
+@pytest.mark.parametrize("row", [233, 1613])
+def test_a_digit_that_was_cropped_and_enlarged_is_no_gleam(mnist_train: Split, row: int) -> None:
+    """Its edges are wide because it was small."""
+    digit = mnist_train.images[hold_out(len(mnist_train)).validation[row]]
+    rows, columns = np.flatnonzero((digit > 128).any(1)), np.flatnonzero((digit > 128).any(0))
+    crop = Image.fromarray(digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    prepare_image(crop.resize((crop.width * 10, crop.height * 10), Image.Resampling.BICUBIC))
