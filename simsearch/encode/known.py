@@ -24,6 +24,9 @@ class Reading(NamedTuple):
 
 # Of digits as they are prepared here, read as they are; see `OnnxEncoder`.
 KNOWN = {
+    "541ba9452c96789e3e6f20093da30d62582b2ef2e90216a884b93b1f1a4bac68": Reading(
+        "images", "float32", "vectors", 128, 453_637, 64, None, range(1, 65)
+    ),
     "b1c1818cf7a64241dbf491f24f9cea4347164038d40f9e1fbca41117c305a423": Reading(
         "images", "float32", "vectors", 128, 453_637, 64, None, range(1, 65)
     ),

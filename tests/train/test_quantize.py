@@ -71,7 +71,7 @@ def test_the_kernels_but_the_first_and_the_matrices_are_in_int8(quantized):
 def test_the_same_pictures_give_the_same_file_and_its_card_says_of_what_it_was_made(quantized, pictures):
     again = quantize_model(open_model(threads=1), pictures[:200], threads=1)
     assert again.encoder.fingerprint == quantized.encoder.fingerprint
-    assert again.card.name == "batch-pairs-seed1-int8"
+    assert again.card.name == "outlier-exposure-seed1-int8"
     assert again.card.training["quantized"] == {
         "from": open_model().encoder.fingerprint,
         "precision": "int8",
@@ -118,7 +118,7 @@ def test_build_index_and_export_in_int8(tmp_path: Path, pictures):
     assert run(app, [*built, "--name", "through", "--model", model]).exit_code == 0
     direct, through = (open_bundle(tmp_path / name) for name in ("direct", "through"))
     assert direct.manifest.encoder == through.manifest.encoder != open_model().encoder.fingerprint
-    assert direct.manifest.model == "batch-pairs-seed1-int8"
+    assert direct.manifest.model == "outlier-exposure-seed1-int8"
     order = [int(Path(source).stem) for source in direct.sources]
     assert np.array_equal(direct.store.vectors(direct.ids), direct.encoder.encode(pictures[order]))
     again = run(app, ["export", str(PRETRAINED), *by])
