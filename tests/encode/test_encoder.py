@@ -170,7 +170,7 @@ def test_what_is_known_of_the_shipped_encoder_is_what_its_graph_says():
     for size in known.checked:
         check_batch(graph, size, DIGIT)
     assert set(known.checked) == set(range(1, known.batch + 1))
-    assert list(KNOWN) == [OnnxEncoder(content).fingerprint]
+    assert next(iter(KNOWN)) == OnnxEncoder(content).fingerprint  # the others shipped before
 
 
 def test_an_encoder_that_is_not_known_as_it_is_used_is_read(toy_onnx):
