@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import SHIPPED_INDEX
 from papers.digits import write
 from PIL import Image
 
@@ -16,6 +17,7 @@ from simsearch.prepare.paper.evidence import Evidence, is_soft
 from simsearch.prepare.paper.plain import find_plain
 from simsearch.prepare.paper.shapes import is_waisted
 from simsearch.prepare.prepare import prepare_image
+from simsearch.search.searcher import Searcher
 
 
 def picture(digit: int, pen: float, *margins: int) -> np.ndarray:
@@ -103,10 +105,12 @@ def test_dust_on_a_wiped_board_is_softer_than_chalk() -> None:
     assert not is_soft(200 * np.clip((16 - away) / 4, 0, 1))  # a little out of focus
 
 
-@pytest.mark.parametrize("row", [233, 1613])
-def test_a_digit_that_was_cropped_and_enlarged_is_no_gleam(mnist_train: Split, row: int) -> None:
+@pytest.mark.parametrize(("row", "label"), [(233, "4"), (1613, "1")])
+def test_a_digit_that_was_cropped_and_enlarged_is_no_gleam(mnist_train: Split, row: int, label: str) -> None:
     """Its edges are wide because it was small."""
     digit = mnist_train.images[hold_out(len(mnist_train)).validation[row]]
     rows, columns = np.flatnonzero((digit > 128).any(1)), np.flatnonzero((digit > 128).any(0))
     crop = Image.fromarray(digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    prepare_image(crop.resize((crop.width * 10, crop.height * 10), Image.Resampling.BICUBIC))
+    enlarged = crop.resize((crop.width * 10, crop.height * 10), Image.Resampling.BICUBIC)
+    verdict = Searcher.open(SHIPPED_INDEX).query(np.asarray(enlarged), k=1).verdict
+    assert (verdict.label, verdict.known) == (label, True)
