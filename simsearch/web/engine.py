@@ -107,7 +107,7 @@ class Engine:
         self._idle: list[Helper] = []  # the last one that was used is used next
         self._pace = pace or Pace()
         self._changed = threading.Condition()
-        self._closing = False
+        self._closing = self._closed = False
         self._threads = [
             threading.Thread(target=self._work, name=f"simsearch-{number}", daemon=True)
             for number in range(workers)
@@ -173,8 +173,10 @@ class Engine:
         for thread in self._threads:
             thread.join(None if end is None else max(0.0, end - time.monotonic()))
         with self._changed:
+            self._closed = True  # who is still busy ends its process itself
             for helper in self._idle:
                 helper.close()
+            self._changed.notify_all()
 
     def _lend(self, question: Question, query: Query) -> Helper | None:
         """A process for a small picture that comes while there is nothing else to do; None otherwise."""
@@ -214,15 +216,18 @@ class Engine:
 
     def _give_back(self, helper: Helper) -> None:
         with self._changed:
-            self._idle.append(helper)
-            self._changed.notify()
+            if self._closed:
+                helper.close()
+            else:
+                self._idle.append(helper)
+                self._changed.notify()
 
     def _take(self) -> tuple[Helper, list[Job]] | None:
         """The queries that wait, or a worker's share of them; None when the engine is closed."""
         with self._changed:
-            while not (self._waiting and self._idle) and not (self._closing and not self._waiting):
+            while not self._closed and not (self._idle if self._waiting else self._closing):
                 self._changed.wait()
-            if not self._waiting:
+            if self._closed or not self._waiting:
                 return None
             share = -(-len(self._waiting) // len(self._threads))
             jobs = [self._waiting.popleft() for _ in range(min(share, self._batch))]

@@ -231,3 +231,46 @@ def test_an_index_that_took_long_is_quick_again_when_it_was(searcher: Searcher) 
             pass
         seen.append(pace.is_quick(searcher))
     assert seen == [False, True, True]
+
+
+def test_a_process_that_is_given_back_after_the_end_ends_too(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    question = Question(searcher, 1, preprocess=NONE)
+    engine = engines(pace=Pace(lambda: 0.0))
+    asyncio.run(engine.ask(question, [PICTURE]))
+    await_idle(engine)
+    lent = engine._lend(question, PICTURE)
+    assert lent is not None
+    engine.close()
+    assert lent.is_running
+    engine._give_back(lent)
+    assert not lent.is_running
+    assert engine._idle == []
+
+
+def test_a_worker_that_is_left_behind_ends_its_process_and_starts_no_other(
+    searcher: Searcher, engines: Callable[..., Engine]
+) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def wait(_: int) -> None:
+        begun.set()
+        done.wait()
+
+    engine = engines(on_batch=wait, batch=1)
+
+    async def ask_and_leave() -> None:
+        asked = [
+            asyncio.ensure_future(engine.ask(Question(searcher, 1, preprocess=NONE), [PICTURE])) for _ in "12"
+        ]
+        await asyncio.to_thread(begun.wait)
+        await asyncio.to_thread(engine.close, 0.0)
+        done.set()
+        assert ids(await asked[0]) == [[0]]
+        asked[1].cancel()
+
+    asyncio.run(ask_and_leave())
+    (worker,) = engine._threads
+    worker.join()
+    assert engine._idle == []

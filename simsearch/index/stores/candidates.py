@@ -62,11 +62,11 @@ class ProposingStore(Protocol):
         """Rough scores and rows, (Q, fetch); -1 in places for which there is none."""
 
     def propose_within(
-        self, queries: Vectors, fetch: int, rows: Rows, *, everywhere: bool
+        self, queries: Vectors, fetch: int, classes: Sequence[int], *, everywhere: bool
     ) -> tuple[Scores, Rows] | None:
-        """The same among some rows; None where that cannot be asked, or misses much.
+        """The same among the items of some classes; None where that cannot be asked, or misses much.
 
-        :param everywhere: That these rows need not lie where the queries lead to.
+        :param everywhere: That these items need not lie where the queries lead to.
         """
 
 
@@ -124,7 +124,7 @@ class Candidates:
         rows = None if classes is None else store.rows_in(classes)
         total = len(store) if rows is None else len(rows)
         fetch = min(k + (left_out is not None), total)
-        pool = self._candidates(proposals(fetch)) if rows is None else self._among(rows, fetch)
+        pool = self._candidates(proposals(fetch)) if rows is None else self._among(rows, classes or (), fetch)
         ranked = rank_pairs(pool.asked, pool.rows, pool.scores, len(self._queries), fetch)
         short = np.flatnonzero((ranked.rows == NOTHING).any(1))
         if len(short):  # too few were proposed: look at every vector
@@ -172,17 +172,17 @@ class Candidates:
             self._proposed, self._pool = fetch, self._scored(self._found, asked, found)
         return self._pool
 
-    def _among(self, rows: Rows, k: int) -> _Pool:
-        """What the index proposes among some rows; nothing where they are few, or it cannot be asked."""
+    def _among(self, rows: Rows, classes: Sequence[int], k: int) -> _Pool:
+        """What the index proposes among these classes' rows; nothing of few, or where it cannot be asked."""
         fetch = min(proposals(k), len(rows))
         found = np.full((len(self._queries), fetch), NOTHING)
         if len(rows) > _FEW and len(self._queries):
-            near = self._finds(rows, k)
+            near = self._finds(classes, k)
             for asked, everywhere in ((np.flatnonzero(near), False), (np.flatnonzero(~near), True)):
                 proposed = None
                 if len(asked):
                     proposed = self._store.propose_within(
-                        self._queries[asked], fetch, rows, everywhere=everywhere
+                        self._queries[asked], fetch, classes, everywhere=everywhere
                     )
                 if proposed is not None:
                     found[asked] = proposed[1]
@@ -190,12 +190,12 @@ class Candidates:
         none = np.empty(0, np.int64)
         return self._scored(found, none, none)
 
-    def _finds(self, rows: Rows, k: int) -> NDArray[np.bool_]:
-        """Whether at least k of these rows are among what the index proposes anyway to each query, (Q,)."""
+    def _finds(self, classes: Sequence[int], k: int) -> NDArray[np.bool_]:
+        """Whether at least k items of these classes are among what is proposed anyway to each query, (Q,)."""
         self._candidates()
-        wanted = np.zeros(len(self._store), bool)
-        wanted[rows] = True
-        found: NDArray[np.bool_] = (wanted[self._found] & (self._found != NOTHING)).sum(1) >= k
+        assert self._store.labels is not None
+        own = np.isin(self._store.labels[self._found], np.asarray(classes))
+        found: NDArray[np.bool_] = (own & (self._found != NOTHING)).sum(1) >= k
         return found
 
     def _near_of_samples(self) -> tuple[Rows, Rows]:

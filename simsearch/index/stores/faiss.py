@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import faiss
 import numpy as np
@@ -42,10 +42,19 @@ _SELECTING = (
     faiss.IndexHNSW,
     faiss.IndexScalarQuantizer,
 )  # kinds that are asked for some rows
+_ENOUGH = 2**13  # items of some classes, in the lists that are nearest to a query
+_MOST_KEPT = 64  # sets of classes whose items FAISS knows, a bit for each item of the gallery
 _REBUILD = "build the index again with `simsearch build-index`"
 
 if hasattr(os, "register_at_fork"):  # a forked child would wait for ever for FAISS's threads: it has none
     os.register_at_fork(after_in_child=lambda: faiss.omp_set_num_threads(1))
+
+
+class _Chosen(NamedTuple):
+    """The items of some classes."""
+
+    bits: Any  # a bit for each row, uint8 (N / 8,)
+    listed: NDArray[np.int64] | None  # how many lie in each inverted list, (lists,)
 
 
 class FaissStore(FlatStore):
@@ -80,6 +89,7 @@ class FaissStore(FlatStore):
         super().__init__(ids, labels, vectors)
         set_search_effort(index, effort)
         self.index, self._exact = index, isinstance(index, faiss.IndexFlat)
+        self._kept: dict[tuple[int, ...], _Chosen] = {}
         self.is_coded = isinstance(vectors, CodedVectors)
         if self.is_coded and isinstance(index, faiss.IndexScalarQuantizer):
             self._exact = True  # all codes are decoded and compared, as FAISS does
@@ -145,23 +155,47 @@ class FaissStore(FlatStore):
         return draw_samples(self.matrix, [self.rows_of(label) for label in self.classes])
 
     def propose_within(
-        self, queries: Vectors, fetch: int, rows: Rows, *, everywhere: bool
+        self, queries: Vectors, fetch: int, classes: Sequence[int], *, everywhere: bool
     ) -> tuple[NDArray[np.float32], Rows] | None:
-        """Ask FAISS for candidates among these rows; None where it would miss many, or cannot be asked."""
+        """Ask FAISS for candidates in these classes; None where it would miss many, or cannot be asked."""
         is_graph = isinstance(self.index, faiss.IndexHNSW)  # which is followed from the queries
         if not isinstance(self.index, _SELECTING) or (is_graph and everywhere):
             return None
-        chosen = np.zeros(len(self), bool)
-        chosen[rows] = True
-        bits: Any = np.packbits(chosen, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg]
-        return self.propose(queries, fetch, self._only(selector, everywhere=everywhere))
+        chosen = self._chosen(tuple(sorted(set(classes))))
+        selector = faiss.IDSelectorBitmap(chosen.bits)  # type: ignore[call-arg]
+        lists = _lists_with(self.index, chosen.listed, queries) if everywhere else 0
+        return self.propose(queries, fetch, self._only(selector, lists))
 
-    def _only(self, selector: Any, *, everywhere: bool) -> Any:
-        """FAISS's parameters of a search among selected rows."""
+    def _chosen(self, classes: tuple[int, ...]) -> _Chosen:
+        """The items of some classes as FAISS selects them; kept for the classes that are asked for."""
+        kept = self._kept.get(classes)
+        if kept is None:
+            rows, lists = self.rows_in(classes), self._lists
+            chosen = np.zeros(len(self), bool)
+            chosen[rows] = True
+            listed = None if lists is None else np.bincount(lists[rows], minlength=_lists_of(self.index))
+            kept = _Chosen(np.packbits(chosen, bitorder="little"), listed)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[classes] = kept
+        return kept
+
+    @cached_property
+    def _lists(self) -> NDArray[np.int32] | None:
+        """The inverted list that each row lies in, (N,); None where there are none."""
+        if not isinstance(self.index, faiss.IndexIVF):
+            return None
+        lists, inverted = np.zeros(len(self), np.int32), cast("Any", self.index.invlists)
+        for number in range(self.index.nlist):
+            if size := inverted.list_size(number):
+                lists[faiss.rev_swig_ptr(inverted.get_ids(number), size)] = number
+        return lists
+
+    def _only(self, selector: Any, lists: int) -> Any:
+        """FAISS's parameters of a search among selected rows, and in at least so many inverted lists."""
         library: Any = faiss  # whose stubs lack some of its classes
         if isinstance(self.index, faiss.IndexIVF):
-            lists = self.index.nlist if everywhere else min(_WITHIN * self.index.nprobe, self.index.nlist)
+            lists = min(max(lists, _WITHIN * self.index.nprobe), self.index.nlist)
             return library.SearchParametersIVF(sel=selector, nprobe=lists)
         if isinstance(self.index, faiss.IndexHNSW):
             return library.SearchParametersHNSW(sel=selector, efSearch=self.index.hnsw.efSearch)
@@ -211,6 +245,23 @@ class FaissStore(FlatStore):
             search = getattr(self.index, "search_numpy", self.index.search)
             scores, rows = search(queries, fetch, params=within)
         return scores, rows
+
+
+def _lists_of(index: Any) -> int:
+    """How many lists an inverted file has."""
+    return int(index.nlist)
+
+
+def _lists_with(index: Any, listed: NDArray[np.int64] | None, queries: Vectors) -> int:
+    """How many of the lists nearest to each query hold enough of some items together.
+
+    :param listed: How many of them lie in each list, (lists,).
+    """
+    if listed is None:
+        return 0
+    nearest = index.quantizer.search(queries, index.nlist)[1]
+    held = np.cumsum(listed[nearest], axis=1)
+    return int((held < min(_ENOUGH, listed.sum())).sum(axis=1).max()) + 1
 
 
 def _flat_vectors(index: faiss.Index) -> Vectors:

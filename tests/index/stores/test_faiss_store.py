@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 from numpy.testing import assert_array_equal
 
+from simsearch.index.stores import faiss as stores
 from simsearch.index.stores.base import Hits
 from simsearch.index.stores.exact import exact_scores
 from simsearch.index.stores.faiss import FaissStore
@@ -285,3 +286,33 @@ def test_a_mapped_file_is_indexed_and_searched_where_torch_utils_have_replaced_f
     command = [sys.executable, "-c", code, str(tmp_path / "vectors.npy")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, "[[0, 8]]\n"), done.stderr
+
+
+@pytest.mark.parametrize(("enough", "probed"), [(1, 2), (2, 3), (3, 4), (100, 4)])
+def test_a_class_is_looked_for_in_as_many_lists_as_hold_enough_of_it(monkeypatch, enough, probed):
+    """Four lists in order of their distance to the query: none of the class, one item, one, and two."""
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(4), 4, 4, faiss.METRIC_INNER_PRODUCT)
+    centers = np.array([[1, 0, 0, 0], [0.8, 0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 1, 0, 0]], np.float32)
+    index.quantizer.add(centers)
+    index.train(centers)
+    labels = np.array([0, 0, 1, 1, 1, 1])
+    vectors = centers[[0, 0, 1, 2, 3, 3]]
+    index.add(vectors)
+    store = FaissStore(index, np.arange(6), labels, vectors, effort=1)
+    asked = []
+    monkeypatch.setattr(stores, "_ENOUGH", enough)
+    monkeypatch.setattr(stores, "_WITHIN", 1)
+    monkeypatch.setattr(store, "propose", lambda _, fetch, within: asked.append((fetch, within.nprobe)))
+    store.propose_within(EAST, 2, [1], everywhere=True)
+    store.propose_within(EAST, 2, [1], everywhere=False)
+    assert asked == [(2, probed), (2, 1)]
+    assert store._lists.tolist() == [0, 0, 1, 2, 3, 3]
+
+
+def test_no_more_sets_of_classes_are_kept_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(stores, "_MOST_KEPT", 2)
+    store = FaissStore.build(VECTORS, IDS, np.array([0, 1, 2, 0, 1, 2]), factory="IVF2,Flat")
+    for classes in ((0,), (1,), (0,), (2,), (0, 2)):
+        bits = np.unpackbits(store._chosen(classes).bits, bitorder="little")[:6]
+        assert np.flatnonzero(bits).tolist() == store.rows_in(classes).tolist()
+        assert len(store._kept) <= 2
