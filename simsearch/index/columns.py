@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simsearch.index.packed import Sources
 from simsearch.index.stores.base import Ids, positions
 from simsearch.prepare.inputs import Picture
+from simsearch.records import records_of
 
 
 class Described(NamedTuple):
@@ -68,7 +69,7 @@ class Arrays:
         labels = [None] * len(rows) if self.labels is None else self.labels[rows].tolist()
         many = self.sources
         sources = many.take(rows) if isinstance(many, Sources) else [many[row] for row in rows.tolist()]
-        return [Described(*known) for known in zip(labels, sources, strict=True)]
+        return records_of(Described, labels, sources)
 
     def pictures_of(self, ids: Ids) -> Sequence[Picture]:
         """The pictures of these items; see `Columns.pictures_of`."""

@@ -22,13 +22,14 @@ from simsearch.index.stores.base import Vectors
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
 from simsearch.search.answers import STORED_LIMITS, Answer, Limits
-from simsearch.search.compose import ComposedQuery
 from simsearch.search.queries import Query
 from simsearch.search.searcher import Searcher
 from simsearch.text import printable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    from simsearch.search.compose import ComposedQuery
 
 BATCH = 256  # queries that are encoded and searched at once
 _TASK = 16  # pictures that a thread decodes before it looks for other work

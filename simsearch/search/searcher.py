@@ -14,13 +14,13 @@ from PIL import Image
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadInputError
 from simsearch.index.bundle import PRIVATE_BYTES, Bundle, open_bundle
-from simsearch.index.columns import Described
 from simsearch.index.stores.base import NOTHING, Hits, Ids, Vectors
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.comparison import Comparison
 from simsearch.index.stores.hits import join, reshape
 from simsearch.prepare.pictures import prepare_picture
 from simsearch.prepare.prepare import PreparedImage, Preprocess
+from simsearch.records import deal, records_of
 from simsearch.search.answers import STORED_LIMITS, Answer, ClassRank, Hit, Limits, Similarity, judge
 from simsearch.stats.calibration import MATCH, Calibration, PlattScaling
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
@@ -185,7 +185,7 @@ class Searcher:
         :raises ValueError: If there is no such item.
         """
         [known] = self.bundle.columns.describe(np.array([item], np.int64))
-        return self._name(known)
+        return None if known.label is None else self.bundle.manifest.classes[known.label]
 
     def check_labels(self, labels: Sequence[str]) -> None:
         """Check that the gallery has these classes.
@@ -231,25 +231,22 @@ class Searcher:
         bundle, there = self.bundle, hits.ids != NOTHING
         if only_matches and least is not None:
             there &= hits.scores.astype(np.float64) >= least  # as `match` is decided
-        ids = np.where(there, hits.ids, NOTHING)
-        about = dict(zip(hits.ids[there].tolist(), bundle.columns.describe(hits.ids[there]), strict=True))
-        chances = _probabilities(bundle.manifest.pair_scaling, hits.scores)
-        return [
-            tuple(
-                Hit(
-                    rank,
-                    item,
-                    self._name(about[item]),
-                    score,
-                    chance,
-                    about[item].source,
-                    None if least is None else score >= least,
-                )
-                for rank, (item, score, chance) in enumerate(zip(*columns, strict=True), start=1)
-                if item != NOTHING
-            )
-            for columns in zip(ids.tolist(), hits.scores.tolist(), chances, strict=True)
-        ]
+        scores, ranks = (
+            hits.scores[there],
+            np.broadcast_to(np.arange(1, there.shape[1] + 1), there.shape)[there],
+        )
+        names, known = bundle.manifest.classes, bundle.columns.describe(hits.ids[there])
+        found = records_of(
+            Hit,
+            ranks.tolist(),
+            hits.ids[there].tolist(),
+            [None if item.label is None else names[item.label] for item in known],
+            scores.tolist(),
+            _probabilities(bundle.manifest.pair_scaling, scores),
+            [item.source for item in known],
+            [None] * len(known) if least is None else (scores.astype(np.float64) >= least).tolist(),
+        )
+        return deal(found, there.sum(axis=1).tolist())
 
     def _least_score(self, limits: Limits) -> float | None:
         """The score from which on an item is a match; None where nothing says so."""
@@ -306,20 +303,18 @@ class Searcher:
         """The rankings with names and probabilities."""
         manifest, calibration = self.bundle.manifest, self.bundle.manifest.calibration
         every = [row for ranking in rankings for row in ranking]
-        [chances] = _probabilities(manifest.pair_scaling, np.array([[row.best for row in every]]))
-        known = iter(chances)
-        return [
-            tuple(
-                ClassRank(
-                    rank, manifest.classes[row.label], row.best, row.mean, next(known), row.example, posterior
-                )
-                for rank, (row, posterior) in enumerate(zip(ranking, posteriors, strict=True), start=1)
-            )
-            for ranking, posteriors in zip(rankings, _posteriors(calibration, rankings), strict=True)
-        ]
-
-    def _name(self, known: Described) -> str | None:
-        return None if known.label is None else self.bundle.manifest.classes[known.label]
+        best = [row.best for row in every]
+        named = records_of(
+            ClassRank,
+            [rank for ranking in rankings for rank in range(1, len(ranking) + 1)],
+            [manifest.classes[row.label] for row in every],
+            best,
+            [row.mean for row in every],
+            _probabilities(manifest.pair_scaling, best),
+            [row.example for row in every],
+            _posteriors(calibration, rankings),
+        )
+        return deal(named, map(len, rankings))
 
 
 def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage) -> Similarity:
@@ -335,23 +330,23 @@ def measure_similarity(model: Model, first: PreparedImage, second: PreparedImage
     return Similarity(score, float(line.logit(score)), float(line.probability(score)))
 
 
-def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> list[list[float | None]]:
-    """The pair probability of each score, (Q, k); None where nothing tells."""
-    table = np.asarray(scores)
+def _probabilities(line: PlattScaling | None, scores: ArrayLike) -> Sequence[float | None]:
+    """The pair probability of each score, (P,); None where nothing tells."""
+    table = np.asarray(scores, np.float64)
     if line is None:
-        return [[None] * table.shape[1]] * len(table)
-    values: list[list[float | None]] = line.probability(table).tolist()
+        return [None] * len(table)
+    values: list[float | None] = line.probability(table).tolist()
     return values
 
 
 def _posteriors(
     calibration: Calibration | None, rankings: Sequence[tuple[ClassScore, ...]]
-) -> list[list[float | None]]:
-    """The posterior of each class of each ranking; None without a calibration."""
+) -> Sequence[float | None]:
+    """The posterior of each class of each ranking, one after the other; None without a calibration."""
     if calibration is None:
-        return [[None] * len(ranking) for ranking in rankings]
-    means = [[row.mean for row in ranking] for ranking in rankings]
-    if len({len(row) for row in means}) == 1 and means[0]:
-        together: list[list[float | None]] = calibration.classes.probability(means).tolist()
+        return [None] * sum(map(len, rankings))
+    means = [[row.mean for row in ranking] for ranking in rankings if ranking]
+    if len({len(row) for row in means}) == 1:
+        together: list[float] = calibration.classes.probability(means).ravel().tolist()
         return together
-    return [calibration.classes.probability(row).tolist() if row else [] for row in means]
+    return [chance for row in means for chance in calibration.classes.probability(row).tolist()]

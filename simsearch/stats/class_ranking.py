@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.records import deal, records_of
+
 NEAREST_PER_CLASS = 5
 
 
@@ -34,15 +36,7 @@ def rank_classes(
     means = np.where(there, scores, 0).sum(axis=2, dtype=np.float64) / np.maximum(counts, 1)
     best, queries = scores[..., 0], np.arange(len(means))[:, None]
     order = np.lexsort((np.broadcast_to(labels, means.shape), -best, -means))  # (Q, C)
-    ranked = (
-        labels[order].tolist(),
-        *(column[queries, order].tolist() for column in (best, means, examples, counts)),
-    )
-    return [
-        tuple(
-            ClassScore(label, best, mean, example)
-            for label, best, mean, example, count in zip(*columns, strict=True)
-            if count
-        )
-        for columns in zip(*ranked, strict=True)
-    ]
+    kept = counts[queries, order] > 0
+    columns = (labels[order], *(column[queries, order] for column in (best, means, examples)))
+    ranked = records_of(ClassScore, *(column[kept].tolist() for column in columns))
+    return deal(ranked, kept.sum(axis=1).tolist())

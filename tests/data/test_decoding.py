@@ -197,9 +197,9 @@ def signalled(file: Path) -> Picture:
 
 
 @pytest.mark.signals
-@pytest.mark.parametrize("where", ["here", "in a process"])
+@pytest.mark.parametrize(("where", "processes"), [("here", 1), ("in a process", 2)])
 def test_a_held_signal_raises_amid_a_picture(
-    files: list[Path], where: str, monkeypatch: pytest.MonkeyPatch
+    files: list[Path], where: str, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not when it is decoded, nor when all of its chunk are."""
 
@@ -216,7 +216,7 @@ def test_a_held_signal_raises_amid_a_picture(
         with (
             pytest.raises(KeyboardInterrupt),
             hold_signals() as signals,
-            closing(decode_chunks(files, signalled, processes=2, codec=PIXELS)) as decoded,
+            closing(decode_chunks(files, signalled, processes=processes, codec=PIXELS)) as decoded,
         ):
             found.extend(flat(while_released(decoded, signals.released)))
         assert time.monotonic() - started < 500  # the decoder would have gone on for longer

@@ -162,12 +162,12 @@ def _open(folder: Path, k: int, threads: int, *, is_one: bool) -> Searcher:
 
 def _composed(queries: Queries, searcher: Searcher, preparation: Preparation) -> ComposedQuery | None:
     """The pictures that are added to each query and taken from it, if there are any."""
-    from simsearch.prepare.prepare import Preprocess
-    from simsearch.search.compose import read_composed_query
-
     like, unlike = queries.like or [], queries.unlike or []
     if not (like or unlike):
         return None
+    from simsearch.prepare.prepare import Preprocess
+    from simsearch.search.compose import read_composed_query
+
     way, encoder = Preprocess(preparation.preprocess), searcher.bundle.encoder
     return read_composed_query(like, unlike, encoder, sys.stdin.buffer, way, preparation.invert)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from threading import Lock
 
 import numpy as np
@@ -89,7 +90,7 @@ class SeenPictures:
 
     def look_at(self, ids: Ids) -> Looks:
         """What the pictures of these items are compared by, each id once: int64 (N,)."""
-        places = np.array([self._places.get(item, -1) for item in ids.tolist()], np.int64)
+        places = np.array(list(map(self._places.get, ids.tolist(), repeat(-1))), np.int64)
         kept, new = self._kept, np.flatnonzero(places < 0)  # in this order: each place lies in what is kept
         if kept is not None and not len(new):
             return Looks(kept.coarse[places], kept.gradients[places])
