@@ -28,6 +28,7 @@ from servers import running
 from simsearch.search.searcher import Searcher
 from simsearch.web.settings import Settings
 
+pytestmark = pytest.mark.browser
 DIGIT = ROOT / "docs" / "digit.png"  # a five
 
 

@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Page, Route, expect
 from servers import behind_proxy
 
+pytestmark = pytest.mark.browser
 DIGIT = ROOT / "docs" / "digit.png"  # a five
 
 

@@ -23,6 +23,8 @@ from simsearch.search.searcher import Searcher
 from simsearch.web.app import load_pages
 from simsearch.web.map import Floats, circle_of_classes
 
+pytestmark = pytest.mark.browser
+
 
 def show_map(page: Page) -> None:
     page.locator("#tab-map").click()

@@ -16,6 +16,8 @@ from browsers import DIGITS
 from conftest import SHIPPED_INDEX
 from servers import running
 
+pytestmark = pytest.mark.browser
+
 marionette = pytest.importorskip("marionette_driver.marionette")
 
 _PATIENCE_S, _STARTS_S = 30.0, 120.0
