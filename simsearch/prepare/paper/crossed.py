@@ -19,11 +19,11 @@ from simsearch.prepare.paper.strokes import (
     OFFSETS,
     Counts,
     Ints,
+    Strokes,
     closed_by_one,
-    holds_run,
     ink_along_lines,
-    longest_runs,
     shrunk,
+    straight_strokes,
 )
 
 _INK = 2.16  # times the digit's longer side: with less line it has no more strokes than a digit,
@@ -53,8 +53,8 @@ def is_crossed_out(crop: Mask) -> bool:
     if inked < _INK:
         return False
     along = ink_along_lines(small)
-    closed = closed_by_one(along)
-    if sticks_out(along, closed, width):
+    straight = straight_strokes(closed_by_one(along))
+    if sticks_out(along, straight, width):
         return True
     if width >= _THICK and inked < _THICK_INK:
         return False
@@ -65,8 +65,8 @@ def is_crossed_out(crop: Mask) -> bool:
         small[:, 1:] |= small[:, :-1].copy()
         width += 1
         along = ink_along_lines(small)
-        closed = closed_by_one(along)
-    strokes = _free_strokes(along, closed, width)
+        straight = straight_strokes(closed_by_one(along))
+    strokes = _free_strokes(along, straight.only(straight.length >= _CROSSING), width)
     angle, offset, length = strokes.T
     if ((angle >= _FALLING) & (length >= _LONG)).any():
         return True
@@ -87,12 +87,11 @@ def _is_scribbled(along: Mask) -> bool:
     return any(bool((np.count_nonzero(strokes >= many, axis=1) >= lines).any()) for many, lines in _SCRIBBLED)
 
 
-def _free_strokes(along: Mask, closed: Mask, width: float) -> Ints:
-    """Straight stretches of ink that cross other ink and have free ends: angle, offset and length, (S, 3)."""
-    angle, offset = np.nonzero(holds_run(closed, _CROSSING))  # (S,)
+def _free_strokes(along: Mask, strokes: Strokes, width: float) -> Ints:
+    """The strokes that cross other ink and have free ends: angle, offset and length, (S, 3)."""
+    angle, offset, starts, ends = strokes.angle, strokes.offset, strokes.start, strokes.end
     if not len(angle):
         return np.zeros((0, 3), np.int64)
-    starts, ends = longest_runs(closed[angle, offset])
     tip = max(_END, round(width))
     free = np.zeros(len(angle), bool)
     for more in (1.5, 2.5):
@@ -103,7 +102,7 @@ def _free_strokes(along: Mask, closed: Mask, width: float) -> Ints:
         tips = np.maximum(_between(total, starts - 2, starts + tip), _between(total, ends - tip, ends + 2))
         crosses = _between(total, starts + tip, ends - tip)
         free |= (tips.max(axis=0) <= _GAPS) & (crosses.min(axis=0) >= _CROSSES)
-    return np.stack([ANGLES[angle], OFFSETS[offset], ends - starts], axis=1)[free]
+    return np.stack([ANGLES[angle], OFFSETS[offset], strokes.length], axis=1)[free]
 
 
 def _between(total: Counts, first: Ints, stop: Ints) -> Counts:

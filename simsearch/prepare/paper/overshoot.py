@@ -6,16 +6,13 @@ own, tried on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask
-from simsearch.prepare.paper.strokes import ANGLES, BOX, OFFSETS, Ints, holds_run, longest_runs
+from simsearch.prepare.paper.strokes import ANGLES, BOX, OFFSETS, Ints, Strokes
 
 _THICKEST = 7.0  # pixels: the strokes above the bar of a 4 run together where they are thicker
-_STROKE = 18  # pixels of a stroke, of the 40 of the longer side
 _LEVEL = 25  # degrees up to which it is level
 _OUT, _OUT_SLANTING, _OUT_OF_TWO = 6.5, 8.0, 3.5  # pixels that it sticks out at both ends
 _BESIDE, _BESIDE_SLANTING, _BESIDE_TWO = 0.25, 0.3, 0.1  # of the rest, on either side of it
@@ -27,54 +24,16 @@ _FARTHER = (0, 2, 4)  # pixels, beside a stroke's edge
 _TAIL = 0.02  # of the rest that may lie farther out
 
 
-@dataclass(frozen=True, eq=False)
-class _Strokes:
-    """Straight stretches of ink: which angle and offset each has, and where it starts and ends, all (S,)."""
-
-    angle: Ints
-    offset: Ints
-    start: Ints
-    end: Ints
-
-    def only(self, chosen: Mask) -> _Strokes:
-        """Some of them."""
-        return _Strokes(self.angle[chosen], self.offset[chosen], self.start[chosen], self.end[chosen])
-
-    def band(self, width: float) -> tuple[Ints, Ints]:
-        """The offsets from which on, and up to which, lines lie inside strokes of a width, (S,)."""
-        reach = int(np.ceil(width / 2 + _EDGE))
-        return np.maximum(self.offset - reach, 0), np.minimum(self.offset + reach + 1, len(OFFSETS))
-
-    def reach(self, rest: Ints, before: Ints) -> tuple[Ints, NDArray[np.float64]]:
-        """How far each sticks out of the rest, at the end where it does less, and how much of the rest lies
-        on the side with less of it.
-
-        :param rest: The rest at each place along it, (S, P).
-        :param before: How much of it lies on one side, (S,).
-        """
-        total = rest.sum(axis=1)
-        running = rest.cumsum(axis=1)
-        tail = (_TAIL * total)[:, None]
-        first = (running > tail).argmax(axis=1)
-        last = rest.shape[1] - 1 - (total[:, None] - running + rest > tail)[:, ::-1].argmax(axis=1)
-        out = np.minimum(first - self.start, self.end - 1 - last)
-        share = before / np.maximum(total, 1)
-        return np.where(total >= _REST, out, -1), np.minimum(share, 1 - share)
-
-
-def sticks_out(along: Mask, closed: Mask, width: float) -> bool:
+def sticks_out(along: Mask, strokes: Strokes, width: float) -> bool:
     """Whether one stroke sticks out far, or two level ones side by side less far.
 
     :param along: The ink along every line through the digit in a small square, bool (A, O, P).
-    :param closed: The same where single missing pixels are filled.
+    :param strokes: The straight ones among it.
     :param width: Of its strokes, in pixels.
     """
-    if width > _THICKEST:
+    angle, offset = strokes.angle, strokes.offset
+    if width > _THICKEST or not len(angle):
         return False
-    angle, offset = np.nonzero(holds_run(closed, _STROKE))
-    if not len(angle):
-        return False
-    strokes = _Strokes(angle, offset, *longest_runs(closed[angle, offset]))
     level = np.abs(ANGLES) <= _LEVEL  # (A,)
     ends = _outermost(along)
     slack = np.where(level, _SLACK, 1)[angle]
@@ -107,15 +66,15 @@ def _outermost(along: Mask) -> tuple[Ints, Ints]:
     return inked.argmax(axis=1), inked.shape[1] - 1 - inked[:, ::-1].argmax(axis=1)
 
 
-def _sticks_out_alone(along: Mask, strokes: _Strokes, level: Mask, width: float) -> bool:
+def _sticks_out_alone(along: Mask, strokes: Strokes, level: Mask, width: float) -> bool:
     """Whether one of the strokes sticks out far, and is not the bar of a 4."""
     angles = np.array(sorted(set(strokes.angle.tolist())))  # `np.unique` loads numpy.ma
     of_stroke = np.searchsorted(angles, strokes.angle)
     total = np.zeros((len(angles), len(OFFSETS) + 1, along.shape[2]), np.int16)  # not 64 bits: a third faster
     np.cumsum(along[angles], axis=1, out=total[:, 1:])
-    low, high = strokes.band(width)
+    low, high = _band(strokes, width)
     above = total[of_stroke, low]  # (S, P)
-    out, beside = strokes.reach(above + total[of_stroke, -1] - total[of_stroke, high], above.sum(axis=1))
+    out, beside = _reach(strokes, above + total[of_stroke, -1] - total[of_stroke, high], above.sum(axis=1))
     is_level = level[strokes.angle]
     far = (out >= np.where(is_level, _OUT, _OUT_SLANTING)) & (
         beside >= np.where(is_level, _BESIDE, _BESIDE_SLANTING)
@@ -132,19 +91,41 @@ def _count(lines: Mask) -> Ints:
     return np.asarray(np.count_nonzero(lines[:, 1:] & ~lines[:, :-1], axis=1))
 
 
-def _are_two(along: Mask, strokes: _Strokes, width: float) -> bool:
+def _are_two(along: Mask, strokes: Strokes, width: float) -> bool:
     """Whether two strokes or more of one level direction, apart from each other, stick out of the rest.
 
     :param along: The ink along the lines of that direction, (O, P).
     :param strokes: All that have it.
     """
     places = np.arange(len(OFFSETS))
-    low, high = strokes.band(width)
+    low, high = _band(strokes, width)
     inside = (places >= low[:, None]) & (places < high[:, None])  # (S, O)
     covered: Mask = np.logical_or.reduce(inside, axis=0)
     rest = along & ~covered[:, None]
     before = rest.sum(axis=1).cumsum()[strokes.offset]
-    everywhere: Ints = np.broadcast_to(rest.sum(axis=0), (len(before), rest.shape[1]))
-    out, beside = strokes.reach(everywhere, before)
+    out, beside = _reach(strokes, rest.sum(axis=0)[None], before)
     fits = strokes.offset[(out >= _OUT_OF_TWO) & (beside >= _BESIDE_TWO)]
     return len(fits) > 0 and int(fits.max() - fits.min()) >= width + 2
+
+
+def _band(strokes: Strokes, width: float) -> tuple[Ints, Ints]:
+    """The offsets from which on, and up to which, lines lie inside strokes of a width, (S,)."""
+    reach = int(np.ceil(width / 2 + _EDGE))
+    return np.maximum(strokes.offset - reach, 0), np.minimum(strokes.offset + reach + 1, len(OFFSETS))
+
+
+def _reach(strokes: Strokes, rest: Ints, before: Ints) -> tuple[Ints, NDArray[np.float64]]:
+    """How far each sticks out of the rest, at the end where it does less, and how much of the rest lies
+    on the side with less of it.
+
+    :param rest: The rest at each place along it, (S, P), or (1, P) where it is the same for all.
+    :param before: How much of it lies on one side, (S,).
+    """
+    total = rest.sum(axis=1)
+    running = rest.cumsum(axis=1)
+    tail = (_TAIL * total)[:, None]
+    first = (running > tail).argmax(axis=1)
+    last = rest.shape[1] - 1 - (total[:, None] - running + rest > tail)[:, ::-1].argmax(axis=1)
+    out = np.minimum(first - strokes.start, strokes.end - 1 - last)
+    share = before / np.maximum(total, 1)
+    return np.where(total >= _REST, out, -1), np.minimum(share, 1 - share)

@@ -6,6 +6,7 @@ Pictures", Communications of the ACM 15(1), 1972.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +25,26 @@ _INKED = 0.45  # of a pixel
 ANGLES = np.arange(-60, 61, 5)  # degrees; positive ones fall to the right
 OFFSETS = np.arange(-20, 21)  # pixels from the middle
 PLACES = np.arange(-36, 37)  # pixels along a line
+_STROKE = 18  # pixels of a stroke, of the 40 of the longer side
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """Straight stretches of ink: which angle and offset each has, and where it starts and ends, all (S,)."""
+
+    angle: Ints
+    offset: Ints
+    start: Ints
+    end: Ints
+
+    @property
+    def length(self) -> Ints:
+        """Pixels of each, (S,)."""
+        return self.end - self.start
+
+    def only(self, chosen: Mask) -> Strokes:
+        """Some of them."""
+        return Strokes(self.angle[chosen], self.offset[chosen], self.start[chosen], self.end[chosen])
 
 
 def ink_along_lines(small: Mask) -> Mask:
@@ -38,7 +59,16 @@ def closed_by_one(along: Mask) -> Mask:
     return closed
 
 
-def holds_run(lines: Mask, length: int) -> Mask:
+def straight_strokes(closed: Mask) -> Strokes:
+    """The longest stretch of ink along every line that has one of some length.
+
+    :param closed: The ink under the lines, bool (A, O, P), as `closed_by_one` gives it.
+    """
+    angle, offset = np.nonzero(_holds_run(closed, _STROKE))
+    return Strokes(angle, offset, *_longest_runs(closed[angle, offset]))
+
+
+def _holds_run(lines: Mask, length: int) -> Mask:
     """Which rows of the last axis hold a run of true pixels of a length: by doubling."""
     run, reach = lines, 1
     while reach < length:
@@ -48,7 +78,7 @@ def holds_run(lines: Mask, length: int) -> Mask:
     return np.asarray(run.any(axis=-1))
 
 
-def longest_runs(rows: Mask) -> tuple[Ints, Ints]:
+def _longest_runs(rows: Mask) -> tuple[Ints, Ints]:
     """Where the longest run of true pixels of each row starts, and ends (exclusive)."""
     places = np.arange(rows.shape[1])
     lengths = places - np.maximum.accumulate(np.where(rows, -1, places), axis=1)
