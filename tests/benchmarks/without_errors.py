@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,12 +48,22 @@ def likely_errors(errors: LabelErrors) -> Rows:
 
 
 def train_and_measure(
-    recipe: Recipe, train: Split, test: Split, part: HoldOut, kept: Rows, seed: int
+    recipe: Recipe,
+    train: Split,
+    test: Split,
+    part: HoldOut,
+    kept: Rows,
+    seed: int,
+    change: Callable[[Trainer], None] = lambda _: None,
 ) -> Figures:
-    """Train on some rows of the training split; measure with all that are kept."""
+    """Train on some rows of the training split; measure with all that are kept.
+
+    :param change: What is done to the trainer before it begins.
+    """
     assert train.labels is not None
     assert test.labels is not None
     trainer = Trainer(recipe, train.images, train.labels, None, seed=seed, part=part)
+    change(trainer)
     trainer.run(on_epoch=lambda record, _: print(record, file=sys.stderr, flush=True))
     model = trainer.best_model()
 
