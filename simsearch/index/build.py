@@ -15,9 +15,10 @@ from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError
 from simsearch.index.bundle import commit
-from simsearch.index.calibrate import calibration_of, unchecked, was_trained_on
+from simsearch.index.calibrate import calibration_of, unchecked
 from simsearch.index.change.guard import writing
 from simsearch.index.data_files import write_data_file
+from simsearch.index.held_out import was_trained_on
 from simsearch.index.manifest import Manifest
 from simsearch.index.served import pack_pictures
 from simsearch.index.serving import Load, Target, write_served

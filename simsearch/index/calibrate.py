@@ -7,7 +7,7 @@ is unknown is learned from outliers made of the same images (`outliers.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,13 +16,14 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from simsearch.data.outliers.make import make_outliers
-from simsearch.data.splits import VALIDATION_IMAGES, VALIDATION_SHARE, HoldOut, Split, hold_out, rows_sha256
+from simsearch.data.splits import HoldOut, Split
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
-from simsearch.errors import BadImageError, BadInputError
-from simsearch.index.stores.base import NOTHING, Hits, Ids, Labels, VectorStore, gather, outline
+from simsearch.errors import BadInputError
+from simsearch.index.asked import Asked, Gallery, ask, encode_some, has_company, is_enough, score_pairs
+from simsearch.index.held_out import validation_split, was_trained_on
+from simsearch.index.stores.base import Ids, Labels, VectorStore
 from simsearch.index.stores.by_class import NearestPerClass
-from simsearch.index.stores.comparison import at_once
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.pictures import DIGITS
 from simsearch.prepare.prepare import Images
@@ -39,7 +40,6 @@ from simsearch.stats.calibration import (
 from simsearch.stats.checking import check_posterior
 from simsearch.stats.fitting import PrecisionRecallCurve, fit_logistic, fit_platt_scaling, fit_posterior
 from simsearch.stats.novelty import FEATURES, VECTOR_FEATURES, Features
-from simsearch.stats.pairs import draw_pairs
 from simsearch.stats.reliability import measure_reliability
 
 ByIds: TypeAlias = Callable[[Ids], Images]
@@ -52,9 +52,6 @@ _GALLERY_SAMPLE = 2_000  # items that are queried, at least; of small galleries 
 _MOST_SAMPLE, _MOST_SCORES = 10_000, 30_000_000  # items, and cosines of these
 _GALLERY_PAIRS = 50_000
 _MOST_ECE = 0.02  # beyond it a gallery gets a calibration of its own
-_PAIRS_AT_ONCE = 2**13  # whose vectors stay in the processor's cache
-_SCORES = 2**22  # that are held at once: a build has no more memory where its gallery is larger
-_HELD = 2**17  # vectors that are gathered; of more only those are asked for that are looked at
 _LEVELS = (
     0.0,
     0.001,
@@ -68,31 +65,6 @@ _LEVELS = (
     0.075,
     *(tenth / 10 for tenth in range(1, 11)),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class _Gallery:
-    """What is in a store; the vectors of a large one stay there until they are looked at."""
-
-    ids: Ids
-    labels: Labels | None
-    vectors: Callable[[NDArray[np.int64]], Vectors]  # of rows
-
-    @classmethod
-    def of(cls, store: VectorStore) -> _Gallery:
-        if len(store) <= min(_HELD, at_once(store, exact=True)):
-            ids, labels, vectors = gather(store)
-            return cls(ids, labels, vectors.__getitem__)
-        ids, labels, _ = outline(store)
-        return cls(ids, labels, lambda rows: store.vectors(ids[rows]))
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """What asking about known pictures, each without itself, gave."""
-
-    means: NDArray[np.float64]  # (Q, C), -1 where a class has no other item
-    features: Features
 
 
 def calibrate_model(
@@ -116,44 +88,6 @@ def calibrate_model(
     card = structs.replace(card, calibration=calibration)
     write_model_card(folder, card)
     return card
-
-
-def held_out_of(card: ModelCard) -> tuple[int, float | None]:
-    """How many images a model's training held out at most, and which share of each class.
-
-    None for the share of a model from before there was one, whose training held out so many at random.
-    """
-    recipe = card.training.get("recipe")
-    said = recipe if isinstance(recipe, dict) else {}
-    most, share = said.get("held_out_images"), said.get("held_out_share")
-    return (
-        most if type(most) is int else VALIDATION_IMAGES,
-        share if type(share) is float else None if said else VALIDATION_SHARE,
-    )
-
-
-def validation_split(card: ModelCard, train: Split, part: HoldOut | None = None) -> Split:
-    """The images of a training split that a model's training held out.
-
-    :param part: Which these are; None draws as many as the card says, as the training of digits does.
-    :raises BadInputError: If the split has no labels, or the card says that it was trained on another.
-    """
-    try:
-        part = part or hold_out(len(train), held_out_of(card)[0])
-    except ValueError as error:
-        raise BadInputError(f"{train.name} cannot be calibrated on: {error}") from error
-    rows = part.validation
-    said = card.training.get("held_out_rows_sha256")
-    data = card.training.get("data_sha256") or {}
-    if (said is not None and said != rows_sha256(rows)) or (
-        train.sha256 and data and dict(train.sha256) != data
-    ):
-        raise BadInputError(
-            f"{card.name} was not trained on {train.name}, so which images it never saw is not known",
-            hint="name the dataset that it was trained on: --dataset",
-        )
-    name = train.name.removesuffix("-train")
-    return replace(train.take(rows), name=f"{name}-held-out")
 
 
 def fit_calibration(
@@ -187,7 +121,7 @@ def fit_calibration(
     )
     untuned = NoveltyTest(dict(zip(FEATURES, line.weights.tolist(), strict=True)), line.bias, (), ())
     return _fit_to(
-        _Gallery.of(store),
+        Gallery.of(store),
         labels,
         asked,
         untuned,
@@ -211,11 +145,6 @@ def calibration_of(
     return suit_gallery(card.calibration, store, pictures)
 
 
-def was_trained_on(card: ModelCard, root: str | None) -> bool:
-    """Whether a model was trained on the images of a folder."""
-    return root is not None and root == card.training.get("root")
-
-
 def unchecked(card: ModelCard) -> Calibration | None:
     """A model's calibration for the images that it was trained on."""
     said = "not checked: the model was trained on these images"
@@ -235,7 +164,7 @@ def suit_gallery(
     :param pictures: Ids (N,) -> their pictures, uint8 (N, H, W); None where only vectors are compared.
     :return: None where the labeled images are too few, or no calibration holds: then nothing may be claimed.
     """
-    gallery = _Gallery.of(store)
+    gallery = Gallery.of(store)
     ids, labels = gallery.ids, gallery.labels
     if labels is None or not is_enough(labels, LEAST_CHECKED):
         return None
@@ -252,7 +181,7 @@ def suit_gallery(
         test = calibration.novelty
         shares = test.p_value(test.logit(asked.features))
         rejected = int(np.sum(shares < calibration.thresholds[UNKNOWN].value))
-        scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
+        scores, same = score_pairs(gallery, labels, _GALLERY_PAIRS, seed)
         ece = measure_reliability(calibration.pairs.probability(scores), same).ece
         found = f"{rejected / len(rows):.2%} of {len(rows):,} of its images unknown, ECE of pairs {ece:.4f}"
         if rejected <= max(1, 2 * FALSE_REJECT * len(rows)) and ece <= _MOST_ECE:
@@ -276,7 +205,7 @@ def fit_vectors(
 
 
 def _fit_checked(
-    gallery: _Gallery,
+    gallery: Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -287,7 +216,7 @@ def _fit_checked(
     """A calibration of the rows, if it holds on other pairs, and what each half says of the other half."""
     fitted_on = f"the gallery itself: {len(rows):,} images, each against the others"
     fitted = _fit_to(gallery, labels, asked, test, fitted_on, seed, rows)
-    scores, same = _score_pairs(gallery, labels, _GALLERY_PAIRS, seed + 1)
+    scores, same = score_pairs(gallery, labels, _GALLERY_PAIRS, seed + 1)
     pairs = measure_reliability(fitted.pairs.probability(scores), same).ece
     classes = check_posterior(asked.means, np.unique(labels, return_inverse=True)[1][rows], seed)
     if pairs > _MOST_ECE or classes.ece - classes.by_chance > _MOST_POSTERIOR_ECE:
@@ -297,7 +226,7 @@ def _fit_checked(
 
 
 def _fit_to(
-    gallery: _Gallery,
+    gallery: Gallery,
     labels: Labels,
     asked: Asked,
     test: NoveltyTest,
@@ -306,7 +235,7 @@ def _fit_to(
     rows: NDArray[np.int64] | slice = slice(None),
 ) -> Calibration:
     """Everything but the weights of the features, from pairs of all images and queries of some rows."""
-    scores, same = _score_pairs(gallery, labels, PAIRS, seed)
+    scores, same = score_pairs(gallery, labels, PAIRS, seed)
     curve = PrecisionRecallCurve.of(scores, same)
     columns = np.unique(labels, return_inverse=True)[1]
     logits = test.logit(asked.features)
@@ -323,70 +252,5 @@ def _fit_to(
     )
 
 
-def is_enough(labels: Labels | None, least: int = LEAST_IMAGES) -> bool:
-    """Whether there are so many labeled images that are not alone in their class, and two such classes."""
-    if labels is None:
-        return False
-    company = labels[has_company(labels)]
-    return len(company) >= least and len(np.unique(company)) >= 2
-
-
-def has_company(labels: Labels) -> NDArray[np.bool_]:
-    """Which images have another of their class, (N,): the others can be in no pair of one."""
-    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    several: NDArray[np.bool_] = sizes[group] >= 2
-    return several
-
-
-def ask(nearest: NearestPerClass, vectors: Vectors, pictures: Images | None, own: Ids | None) -> Asked:
-    """Ask about pictures class by class, each without its own item, if there is one."""
-    parts = []
-    for part, compared in nearest.compare(vectors, exact=True, scores=_SCORES):
-        items = None if own is None else own[part]
-        means = _mean(nearest.search(compared, items))  # (q, C)
-        tops = np.array(nearest.classes)[means.argmax(axis=1)]
-        shown = None if pictures is None else pictures[part]
-        like = nearest.like_top(compared, tops, items)
-        parts.append(Asked(means, nearest.features(like, vectors[part], shown)))
-    names = parts[0].features
-    return Asked(
-        np.concatenate([asked.means for asked in parts]),
-        {name: np.concatenate([asked.features[name] for asked in parts]) for name in names},
-    )
-
-
-def _mean(hits: Hits) -> NDArray[np.float64]:
-    """The mean score of each row of hits, as the class ranking takes it; -1, the least, without any."""
-    there = hits.ids != NOTHING
-    total = np.where(there, hits.scores, 0).sum(axis=-1, dtype=np.float64)
-    mean: NDArray[np.float64] = np.where(there.any(axis=-1), total / np.maximum(there.sum(axis=-1), 1), -1)
-    return mean
-
-
 def _columns(features: Features) -> NDArray[np.float64]:
     return np.stack([features[name] for name in FEATURES], axis=1).astype(np.float64)
-
-
-def _score_pairs(
-    gallery: _Gallery, labels: Labels, count: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    rows = np.flatnonzero(has_company(labels))
-    table = draw_pairs(labels[rows], count, np.random.default_rng(seed))
-    first, second = rows[table.first], rows[table.second]
-    scores = np.empty(count)
-    for start in range(0, count, _PAIRS_AT_ONCE):
-        part = slice(start, start + _PAIRS_AT_ONCE)
-        one, other = gallery.vectors(first[part]), gallery.vectors(second[part])
-        scores[part] = np.einsum("pd,pd->p", one, other)
-    return scores, table.same
-
-
-def encode_some(encoder: Encoder, images: Images) -> tuple[Images, Vectors]:
-    """The images that have a vector, and their vectors."""
-    try:
-        return images, encoder.encode(images)
-    except BadImageError:
-        if len(images) == 1:
-            return images[:0], np.empty((0, encoder.dim), np.float32)
-        halves = [encode_some(encoder, half) for half in np.array_split(images, 2)]
-        return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])

@@ -19,17 +19,16 @@ from simsearch.errors import BadInputError
 from simsearch.index.build import build_index
 from simsearch.index.calibrate import (
     FALSE_REJECT,
-    LEAST_IMAGES,
     calibrate_model,
     fit_calibration,
     suit_gallery,
-    validation_split,
 )
+from simsearch.index.held_out import validation_split
 from simsearch.index.stores.base import gather
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.prepare.prepare import PreparedImage, Preprocess, prepare_image
 from simsearch.search.searcher import Searcher
-from simsearch.stats.calibration import F1, MATCH, UNKNOWN, Calibration, ClassPosterior
+from simsearch.stats.calibration import F1, LEAST_IMAGES, MATCH, UNKNOWN, Calibration, ClassPosterior
 from simsearch.stats.pairs import roc_auc, verify_pairs
 
 
@@ -193,7 +192,7 @@ def test_a_fit_that_does_not_hold_on_other_pairs_or_the_other_half_is_not_shown(
     fitted = suit_gallery(None, store, None)
     assert fitted.gallery.startswith("fitted to it: ")
     with monkeypatch.context() as large:
-        large.setattr("simsearch.index.calibrate._HELD", 0)  # whose vectors are not gathered
+        large.setattr("simsearch.index.asked._HELD", 0)  # whose vectors are not gathered
         large.setattr(store, "scan", lambda: [store._block(slice(None))._replace(vectors=None)])
         assert suit_gallery(None, store, None) == fitted
     wrong = replace(fitted.pairs, bias=fitted.pairs.bias + 3)

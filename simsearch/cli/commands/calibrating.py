@@ -33,7 +33,8 @@ def calibrate(
 
     from simsearch.data.training_set import find_training_set
     from simsearch.encode.model_folder import read_model_card
-    from simsearch.index.calibrate import calibrate_model, held_out_of
+    from simsearch.index.calibrate import calibrate_model
+    from simsearch.index.held_out import held_out_of
     from simsearch.show.terminal import terminal, views
 
     limit_threads(threads)

@@ -23,13 +23,14 @@ from simsearch.documents import installed_versions
 from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError
 from simsearch.index.bundle import BUILDING, commit
-from simsearch.index.calibrate import unchecked, was_trained_on
+from simsearch.index.calibrate import unchecked
 from simsearch.index.change.guard import writing
 from simsearch.index.change.ingest import Mapped, Taken, encode_files
 from simsearch.index.change.merge import Shape, merge_segments
 from simsearch.index.change.progress import Progress
 from simsearch.index.change.recalibrate import calibrated
 from simsearch.index.data_files import write_data_file
+from simsearch.index.held_out import was_trained_on
 from simsearch.index.manifest import Manifest
 from simsearch.index.stores.faiss_index import FLAT, check_factory
 from simsearch.index.writing import LIBRARIES, explained, write_bytes

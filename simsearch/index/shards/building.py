@@ -14,8 +14,9 @@ from simsearch.encode.model_folder import Model
 from simsearch.errors import BadDatasetError, cannot_write
 from simsearch.index.build import draft
 from simsearch.index.bundle import bundle_lock, commit
-from simsearch.index.calibrate import calibration_of, unchecked, was_trained_on
+from simsearch.index.calibrate import calibration_of, unchecked
 from simsearch.index.data_files import write_data_file
+from simsearch.index.held_out import was_trained_on
 from simsearch.index.manifest import Manifest
 from simsearch.index.packed import SmallPictures, keeps_pixels
 from simsearch.index.reading import STAMP, UNKNOWN, stamp_of
