@@ -13,12 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TERMINATED = 143  # 128 + SIGTERM
 HUNG_UP = 129  # 128 + SIGHUP
 CLOSED_PIPE = 141  # 128 + SIGPIPE
 _PAUSE_S = 2.0
+_MOMENT_S = 0.001
 _UNWRITABLE = 2  # as for any place that cannot be written
 
 
@@ -62,6 +66,7 @@ def take_signals() -> None:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) in unheeded:
             signal.signal(number, handler)
+    sys.unraisablehook = partial(_heed_again, sys.unraisablehook)
 
 
 def end_interrupted(stop: KeyboardInterrupt) -> int:
@@ -143,6 +148,10 @@ class _Once:
             self._next = time.monotonic() + _PAUSE_S
             raise stop
 
+    def forget(self) -> None:
+        """The first was swallowed: the next raises, however soon it comes."""
+        self._next = 0.0
+
 
 _ONCE = _Once()
 
@@ -157,6 +166,42 @@ def _terminate(*_: object) -> None:
 
 def _hang_up(*_: object) -> None:
     _ONCE.throw(HungUp)
+
+
+def _heed_again(otherwise: Callable[[Any], object], lost: Any) -> None:
+    """Send a signal again that was raised where Python lets nothing out.
+
+    Amid a weak reference's callback (the import system has them) or a `__del__` the exception is dropped, and
+    the program would go on as if it had not been told to end.
+
+    :param otherwise: What shows any other exception that is dropped.
+    :param lost: As `sys.unraisablehook` is given it.
+    """
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        otherwise(lost)
+        return
+    with contextlib.suppress(RuntimeError):  # no thread can be started
+        threading.Thread(target=_send_again, args=(lost.exc_type,), daemon=True).start()
+
+
+def _send_again(stop: type[KeyboardInterrupt]) -> None:
+    """Send the signal of an exception to this process, once nothing drops it any more."""
+    main = threading.main_thread().ident
+    name = {KeyboardInterrupt: "SIGINT", Terminated: "SIGTERM", HungUp: "SIGHUP"}[stop]
+    while _runs(_heed_again, sys._current_frames().get(main or 0)):
+        time.sleep(_MOMENT_S)
+    _ONCE.forget()
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, getattr(signal, name))
+    else:
+        signal.raise_signal(getattr(signal, name))
+
+
+def _runs(function: Callable[..., object], frame: FrameType | None) -> bool:
+    """Whether a function is among those that a thread is in."""
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _open_closed_streams() -> None:

@@ -33,6 +33,31 @@ PATIENCE_S = 300.0
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 every_signal = pytest.mark.parametrize(("number", "code", "word"), SIGNALS, ids=["SIGINT", "SIGTERM"])
 
+DROPPING = """
+import os, signal, sys, time, weakref
+from simsearch.cli.signals import take_signals
+
+class Thing:
+    def __del__(self):
+        if where == "__del__":
+            end()
+
+def end():
+    os.kill(os.getpid(), number)
+    for _ in range(1_000):  # amid this the signal is heeded
+        pass
+
+where, number = sys.argv[1], int(sys.argv[2])
+take_signals()
+thing = Thing()
+watched = weakref.ref(thing, lambda _: end()) if where == "callback" else None
+try:
+    del thing
+    time.sleep(60)
+except KeyboardInterrupt as stop:
+    print(type(stop).__name__)
+"""
+
 
 class Command:
     """A running simsearch whose stderr is a terminal, so that it shows its progress there."""
@@ -494,3 +519,22 @@ def test_a_process_that_has_more_to_do_ends_as_python_ends_it(before: str, code:
     program = ENDS.format(before=before, code=code)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert "taken apart" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["callback", "__del__"])
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "HungUp")],
+)
+def test_a_signal_where_python_drops_what_is_raised_ends_the_program_nonetheless(where, number, raised):
+    command = [sys.executable, "-c", DROPPING, where, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_S)
+    assert (done.stdout, done.stderr) == (f"{raised}\n", "")
+
+
+def test_what_else_python_drops_is_shown_as_ever():
+    code = DROPPING.replace("os.kill(os.getpid(), number)", "print(1 / 0)").replace("sleep(60)", "sleep(0)")
+    command = [sys.executable, "-c", code, "callback", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_S)
+    assert "ZeroDivisionError" in done.stderr
+    assert done.returncode == 0
