@@ -25,6 +25,7 @@ from simsearch.prepare.paper.shapes import (
     is_waisted,
 )
 from simsearch.prepare.paper.surface import Gray, fit_paper
+from simsearch.prepare.paper.tophat import closing
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
 
@@ -45,6 +46,8 @@ _CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or pri
 _CHECKED_SIDE = 112  # pixels a side at which it is checked that there is one thing
 _COVERED = 0.16  # of a cell, from which on it is ink
 _NEARLY_ALL = 0.99
+_WIDER = 0.3  # of the digit's side: no stroke is as wide
+_GLOW, _GLOW_SHARE = 0.08, 0.1  # of the strongest ink, in so much of the box
 _SLACK = 0.04  # of the digit's side, between its box and that of all ink
 _ALONE = 0.97  # of all ink
 
@@ -93,7 +96,7 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
     choice = choose_one(covered > _COVERED, [edge / cell for edge in box], gray)
     if choice is None or choice.second > _CRUMB or not is_drawing(choice, strength > _WEAK, blots=not noise):
         return None
-    if noise and peak < _CLEAR and not _is_one_strength(strength, covered):
+    if noise and ((peak < _CLEAR and not _is_one_strength(strength, covered)) or _glows(strength, choice)):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
     return drawing if whole or _is_level(strength, covered > _COVERED, noise / peak) else None
@@ -123,6 +126,17 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
     core &= ~grown(~core, 1)
     weak = strength[core] < _WEAK
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
+
+
+def _glows(strength: Ink, choice: Choice) -> bool:
+    """Whether something wider than a stroke lies behind the digit: light on a board, a smudge."""
+    top, bottom, left, right = choice.box
+    wider = round(_WIDER * max(bottom - top, right - left)) | 1
+    above, before = max(0, top - wider), max(0, left - wider)
+    around = strength[above : bottom + wider, before : right + wider]
+    wide = 255 - closing(np.clip((1 - around) * 255, 0, 255).astype(np.uint8), wider)
+    behind = wide[top - above :, left - before :][: bottom - top, : right - left]
+    return bool(np.count_nonzero(behind > 255 * _GLOW) > _GLOW_SHARE * behind.size)
 
 
 def choose_one(mask: Mask, box: Sequence[float], gray: Gray) -> Choice | None:
