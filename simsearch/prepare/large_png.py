@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-MAX_DECODED = 200_000_000  # bytes: about a second of a core; 200 megapixels of gray, 67 of RGB, 50 of RGBA
+MAX_DECODED = 150_000_000  # bytes, 7 to 11 ns of a core each; 150 megapixels of gray, 50 of RGB, 37 of RGBA
 MAX_SIDE = 2**16 - 1  # pixels, as of a JPEG; rows of a pixel or two cost more than what they hold
 MAX_WHOLE = 50_000_000  # pixels that are decoded whole, in four bytes each
 _STRIP = 2**20  # pixels that are decoded at once, if so many rows are a multiple of the factor
