@@ -25,7 +25,6 @@ from simsearch.prepare.paper.shapes import (
     is_waisted,
 )
 from simsearch.prepare.paper.surface import Gray, fit_paper
-from simsearch.prepare.paper.tophat import closing
 
 INVERTED = "dark ink on a light background: inverted"  # told to the user
 
@@ -130,6 +129,8 @@ def _is_one_strength(strength: Ink, covered: Ink) -> bool:
 
 def _glows(strength: Ink, choice: Choice) -> bool:
     """Whether something wider than a stroke lies behind the digit: light on a board, a smudge."""
+    from simsearch.prepare.paper.tophat import closing  # what a program drew has no noise, and needs none
+
     top, bottom, left, right = choice.box
     wider = round(_WIDER * max(bottom - top, right - left)) | 1
     above, before = max(0, top - wider), max(0, left - wider)
