@@ -88,6 +88,7 @@ def test_tables_hold_what_others_look_for(index: Path, tmp_path: Path) -> None:
         assert [arrays["classes"][label] for label in arrays["labels"]] == [row["label"] for row in rows]
 
 
+@pytest.mark.browser
 def test_the_page_searches_itself_and_asks_nobody(index: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert run("export", index, "--html", page).exit_code == 0

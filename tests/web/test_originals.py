@@ -107,6 +107,7 @@ def test_pictures_in_color_are_shown_too(tmp_path: Path, plain_model: Model, gal
     assert opened.png(0).startswith(b"\x89PNG")
 
 
+@pytest.mark.browser
 def test_the_page_opens_the_file_of_an_item(tmp_path: Path, plain_model: Model, gallery: Split) -> None:
     build_index(gallery, plain_model, tmp_path / "toy")
     with (
