@@ -22,7 +22,7 @@ manifest.py   what an index says about itself
 locations.py  where indexes are
 catalog.py    which indexes there are: listed, renamed, deleted
 calibrate.py  validation images -> a model's calibration
-asked.py      what known pictures say of each other, and pairs of them
+leave_one_out.py  what known pictures say of each other, and pairs of them
 held_out.py   which images a model's training held out
 verify.py     the whole check of an index or a model
 checks.py     one finding of a check

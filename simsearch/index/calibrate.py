@@ -1,7 +1,7 @@
 """Fitting a calibration to a model on images that it was not trained on; whether it suits a gallery.
 
 Every image is queried against the others, itself left out, as a query that an index has never seen. What
-is unknown is learned from outliers made of the same images (`outliers.py`).
+is unknown is learned from outliers made of the same images (`data/outliers/`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from simsearch.data.splits import HoldOut, Split
 from simsearch.encode.encoder import Encoder, Vectors
 from simsearch.encode.model_folder import ModelCard, open_model, write_model_card
 from simsearch.errors import BadInputError
-from simsearch.index.asked import Asked, Gallery, ask, encode_some, has_company, is_enough, score_pairs
 from simsearch.index.held_out import validation_split, was_trained_on
+from simsearch.index.leave_one_out import (
+    Asked,
+    Gallery,
+    ask,
+    encode_some,
+    has_company,
+    is_enough,
+    score_pairs,
+)
 from simsearch.index.stores.base import Ids, Labels, VectorStore
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore

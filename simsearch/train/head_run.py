@@ -28,8 +28,8 @@ from simsearch.encode.model_folder import (
 from simsearch.encode.onnx import OnnxEncoder
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.files import folder_lock, sweep_temporaries, write_atomically
-from simsearch.index.asked import is_enough
 from simsearch.index.calibrate import fit_vectors
+from simsearch.index.leave_one_out import is_enough
 from simsearch.train.baselines import Embed
 from simsearch.train.checkpoints import load_model
 from simsearch.train.features import Features, compute_features

@@ -22,9 +22,9 @@ from simsearch.encode.model_folder import (
 )
 from simsearch.errors import BadInputError
 from simsearch.files import folder_lock, sweep_temporaries, write_atomically
-from simsearch.index.asked import is_enough
 from simsearch.index.calibrate import fit_calibration
 from simsearch.index.held_out import validation_split
+from simsearch.index.leave_one_out import is_enough
 from simsearch.stats.calibration import Calibration, PlattScaling
 from simsearch.train.checkpoints import load_model
 from simsearch.train.export import export_onnx

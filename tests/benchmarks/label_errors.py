@@ -22,7 +22,7 @@ from PIL import Image
 
 from simsearch.data.datasets import load_named
 from simsearch.data.splits import HoldOut, Split, hold_out
-from simsearch.index.asked import ask
+from simsearch.index.leave_one_out import ask
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.stats.fitting import fit_posterior

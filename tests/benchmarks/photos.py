@@ -29,11 +29,11 @@ from simsearch.data.folders import load_image_folder
 from simsearch.data.splits import stratified_hold_out
 from simsearch.encode.encoder import Vectors
 from simsearch.encode.model_folder import open_model
-from simsearch.index.asked import has_company
 from simsearch.index.audit.copies import find_copies
 from simsearch.index.build import build_index
 from simsearch.index.bundle import open_bundle
 from simsearch.index.calibrate import suit_gallery
+from simsearch.index.leave_one_out import has_company
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.stats.retrieval import average_precision_at_r, precision_at, r_precision, relevant_ranks
 from simsearch.stats.significance import bootstrap_means

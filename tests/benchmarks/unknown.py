@@ -37,9 +37,9 @@ from simsearch.data.datasets import load_split
 from simsearch.data.splits import Split
 from simsearch.encode.model_folder import PRETRAINED, open_model
 from simsearch.errors import BadImageError
-from simsearch.index.asked import ask, encode_some
 from simsearch.index.calibrate import fit_calibration
 from simsearch.index.held_out import validation_split
+from simsearch.index.leave_one_out import ask, encode_some
 from simsearch.index.stores.by_class import NearestPerClass
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.faiss_index import FLAT

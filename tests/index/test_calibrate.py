@@ -192,7 +192,7 @@ def test_a_fit_that_does_not_hold_on_other_pairs_or_the_other_half_is_not_shown(
     fitted = suit_gallery(None, store, None)
     assert fitted.gallery.startswith("fitted to it: ")
     with monkeypatch.context() as large:
-        large.setattr("simsearch.index.asked._HELD", 0)  # whose vectors are not gathered
+        large.setattr("simsearch.index.leave_one_out._HELD", 0)  # whose vectors are not gathered
         large.setattr(store, "scan", lambda: [store._block(slice(None))._replace(vectors=None)])
         assert suit_gallery(None, store, None) == fitted
     wrong = replace(fitted.pairs, bias=fitted.pairs.bias + 3)

@@ -124,7 +124,10 @@ class Candidates:
         rows = None if classes is None else store.rows_in(classes)
         total = len(store) if rows is None else len(rows)
         fetch = min(k + (left_out is not None), total)
-        pool = self._candidates(proposals(fetch)) if rows is None else self._among(rows, classes or (), fetch)
+        if rows is None or classes is None:
+            pool = self._candidates(proposals(fetch))
+        else:
+            pool = self._among(rows, classes, fetch)
         ranked = rank_pairs(pool.asked, pool.rows, pool.scores, len(self._queries), fetch)
         short = np.flatnonzero((ranked.rows == NOTHING).any(1))
         if len(short):  # too few were proposed: look at every vector

@@ -173,7 +173,9 @@ class FaissStore(FlatStore):
             rows, lists = self.rows_in(classes), self._lists
             chosen = np.zeros(len(self), bool)
             chosen[rows] = True
-            listed = None if lists is None else np.bincount(lists[rows], minlength=_lists_of(self.index))
+            listed = (
+                None if lists is None else np.bincount(lists[rows], minlength=cast("Any", self.index).nlist)
+            )
             kept = _Chosen(np.packbits(chosen, bitorder="little"), listed)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
@@ -247,11 +249,6 @@ class FaissStore(FlatStore):
         return scores, rows
 
 
-def _lists_of(index: Any) -> int:
-    """How many lists an inverted file has."""
-    return int(index.nlist)
-
-
 def _lists_with(index: Any, listed: NDArray[np.int64] | None, queries: Vectors) -> int:
     """How many of the lists nearest to each query hold enough of some items together.
 
@@ -260,7 +257,7 @@ def _lists_with(index: Any, listed: NDArray[np.int64] | None, queries: Vectors) 
     if listed is None:
         return 0
     nearest = index.quantizer.search(queries, index.nlist)[1]
-    held = np.cumsum(listed[nearest], axis=1)
+    held = np.cumsum(np.where(nearest < 0, 0, listed[nearest]), axis=1)  # a graph of centroids misses some
     return int((held < min(_ENOUGH, listed.sum())).sum(axis=1).max()) + 1
 
 

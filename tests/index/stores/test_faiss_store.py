@@ -316,3 +316,15 @@ def test_no_more_sets_of_classes_are_kept_than_there_is_room_for(monkeypatch):
         bits = np.unpackbits(store._chosen(classes).bits, bitorder="little")[:6]
         assert np.flatnonzero(bits).tolist() == store.rows_in(classes).tolist()
         assert len(store._kept) <= 2
+
+
+def test_lists_that_a_graph_of_centroids_does_not_find_hold_nothing():
+    class Lost:
+        nlist = 3
+
+        class quantizer:  # noqa: N801 - as FAISS calls it
+            @staticmethod
+            def search(queries, count):
+                return None, np.array([[1, -1, -1]])
+
+    assert stores._lists_with(Lost, np.array([0, 1, 5]), EAST) == 4
