@@ -173,9 +173,8 @@ class FaissStore(FlatStore):
             rows, lists = self.rows_in(classes), self._lists
             chosen = np.zeros(len(self), bool)
             chosen[rows] = True
-            listed = (
-                None if lists is None else np.bincount(lists[rows], minlength=cast("Any", self.index).nlist)
-            )
+            index: Any = self.index
+            listed = None if lists is None else np.bincount(lists[rows], minlength=index.nlist)
             kept = _Chosen(np.packbits(chosen, bitorder="little"), listed)
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -319,12 +320,6 @@ def test_no_more_sets_of_classes_are_kept_than_there_is_room_for(monkeypatch):
 
 
 def test_lists_that_a_graph_of_centroids_does_not_find_hold_nothing():
-    class Lost:
-        nlist = 3
-
-        class quantizer:  # noqa: N801 - as FAISS calls it
-            @staticmethod
-            def search(queries, count):
-                return None, np.array([[1, -1, -1]])
-
-    assert stores._lists_with(Lost, np.array([0, 1, 5]), EAST) == 4
+    quantizer = SimpleNamespace(search=lambda *_: (None, np.array([[1, -1, -1]])))
+    index = SimpleNamespace(nlist=3, quantizer=quantizer)
+    assert stores._lists_with(index, np.array([0, 1, 5]), EAST) == 4  # more than there are: all of them
