@@ -23,15 +23,19 @@ _GROUP = 10_000  # rows that Parquet writes together
 def export_npz(bundle: Bundle, path: Path, k: int, on_progress: Progress = lambda _: None) -> None:
     """Write `ids`, `vectors`, `labels` with `classes`, `sources`, `neighbors` (ids) and `scores`, unpickled.
 
+    What is the same gives the same bytes, whenever it is written.
+
     :param k: Neighbors of each item, itself left out; 0 for none.
     :raises BadInputError: If the file cannot be written.
     """
     hits = nearest_others(bundle.store, k, on_progress) if k else None
-    with open_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in _arrays(bundle, hits):
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
-            archive.writestr(f"{name}.npy", content.getvalue())
+            member = zipfile.ZipInfo(f"{name}.npy")  # of 1980, not of now
+            member.external_attr = 0o600 << 16
+            archive.writestr(member, content.getvalue(), zipfile.ZIP_DEFLATED)
 
 
 def _arrays(bundle: Bundle, hits: Hits | None) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_tables_hold_what_others_look_for(index: Path, tmp_path: Path) -> None:
         assert arrays["neighbors"][3, :5].tolist() == [hit.id for hit in hits]
         assert arrays["scores"].shape == (6, 10)
         assert [arrays["classes"][label] for label in arrays["labels"]] == [row["label"] for row in rows]
+
+
+def test_a_table_written_later_is_the_same_bytes(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "t.npz"
+    assert run("export", index, "--npz", table).exit_code == 0
+    earlier = table.read_bytes()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)  # a zip has the time of each member
+    assert run("export", index, "--npz", table).exit_code == 0
+    assert table.read_bytes() == earlier
 
 
 @pytest.mark.browser
