@@ -13,7 +13,7 @@ import argparse
 import io
 import multiprocessing
 import re
-import struct
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pngs import GRAY, PALETTE, RGB, RGBA, chunk, png
+
 from simsearch.errors import BadImageError
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.pictures import prepare_picture
 
 COLORS = ImageInput("photo", 1, 224, 224, 3, (0.5,) * 3, (0.5,) * 3)
-GRAY, RGB, PALETTE, RGBA = 0, 2, 3, 6  # PNG's color types, and
 CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, RGBA: 4}
 PAETH = 4  # its dearest filter
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -35,12 +37,7 @@ PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 Case = tuple[str, Callable[[], bytes]]
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """A chunk of a PNG."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(
+def dear_png(
     width: int, height: int, color: int, bits: int = 8, *, interlaced: bool = False, extra: bytes = b""
 ) -> bytes:
     """A PNG of one row, again and again, every one filtered by Paeth's predictor: it packs to little."""
@@ -50,10 +47,11 @@ def png(
         size = columns * bits * CHANNELS[color] // 8
         row = bytes([PAETH]) + (noise * (size // 64 + 1))[:size]
         packed += [deflate.compress(row) for _ in range(rows)]
-    head = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, interlaced)
     palette = chunk(b"PLTE", bytes(range(256)) * 3) if color == PALETTE else b""
-    body = chunk(b"IDAT", b"".join([*packed, deflate.flush()]))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + extra + body + chunk(b"IEND", b"")
+    rows_of_all = b"".join([*packed, deflate.flush()])
+    return png(
+        width, height, rows_of_all, bits=bits, color=color, interlaced=interlaced, before=palette + extra
+    )
 
 
 def _passes(width: int, height: int) -> Iterator[tuple[int, int]]:
@@ -87,13 +85,16 @@ def frames(kind: str, count: int, side: int) -> bytes:
 
 
 CASES: tuple[Case, ...] = (
-    ("PNG, RGBA, 37 megapixels", lambda: png(7_490, 5_000, RGBA)),
-    ("PNG, RGB, 50 megapixels", lambda: png(8_310, 6_000, RGB)),
-    ("PNG, gray, 149 megapixels", lambda: png(14_900, 10_000, GRAY)),
-    ("PNG, palette, 50 megapixels", lambda: png(8_310, 6_000, PALETTE)),
-    ("PNG, RGBA of 16 bits, 18 megapixels, decoded whole", lambda: png(4_900, 3_800, RGBA, 16)),
-    ("PNG, RGBA, interlaced, 37 megapixels, decoded whole", lambda: png(7_490, 5_000, RGBA, interlaced=True)),
-    ("PNG, 60 texts that unpack to a megabyte each", lambda: png(100, 100, RGB, extra=texts(60))),
+    ("PNG, RGBA, 37 megapixels", lambda: dear_png(7_490, 5_000, RGBA)),
+    ("PNG, RGB, 50 megapixels", lambda: dear_png(8_310, 6_000, RGB)),
+    ("PNG, gray, 149 megapixels", lambda: dear_png(14_900, 10_000, GRAY)),
+    ("PNG, palette, 50 megapixels", lambda: dear_png(8_310, 6_000, PALETTE)),
+    ("PNG, RGBA of 16 bits, 18 megapixels, decoded whole", lambda: dear_png(4_900, 3_800, RGBA, 16)),
+    (
+        "PNG, RGBA, interlaced, 37 megapixels, decoded whole",
+        lambda: dear_png(7_490, 5_000, RGBA, interlaced=True),
+    ),
+    ("PNG, 60 texts that unpack to a megabyte each", lambda: dear_png(100, 100, RGB, extra=texts(60))),
     ("PNG, animated, 100 frames of 0.4 megapixels", lambda: frames("PNG", 100, 600)),
     ("JPEG, 178 megapixels", lambda: saved(Image.new("L", (13_340, 13_340), 90), "JPEG")),
     ("JPEG, noise, progressive, 16 megapixels", lambda: saved(noise(4_000), "JPEG", progressive=True)),

@@ -16,13 +16,11 @@ import os
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +28,9 @@ from pathlib import Path
 
 import httpx
 from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from pngs import black_png
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "indexes" / "mnist-test"
@@ -46,18 +47,6 @@ def drawing(seed: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def wide_png() -> bytes:
-    """A picture of 144 megapixels in 140 kB."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    packer, row = zlib.compressobj(9), bytes(12_001)
-    pixels = b"".join(packer.compress(row) for _ in range(12_000)) + packer.flush()
-    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def many_scans(count: int = 2_000) -> bytes:
@@ -177,7 +166,7 @@ class Crowd:
 
     def bomb(self, chance: random.Random) -> None:
         """Send a picture that costs more than it weighs."""
-        content = chance.choice((wide_png, many_scans, lambda: bytes(2**21)))()
+        content = chance.choice((lambda: black_png(12_000, 12_000), many_scans, lambda: bytes(2**21)))()
         self._ask("bomb", {422, 503}, "POST", "/api/search", content=content, headers=PNG)
         time.sleep(1)
 

@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
+from pngs import chunk
 
 from simsearch.errors import BadImageError
 from simsearch.prepare import cost, decode, formats
@@ -31,10 +32,6 @@ def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def riff(body: bytes) -> bytes:

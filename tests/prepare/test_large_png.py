@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
+from pngs import RGB, chunk, png
 
 from simsearch.errors import BadImageError
 from simsearch.prepare import decode, large_png
@@ -36,10 +36,6 @@ def encoded(image: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def few_grays(bits: int) -> bytes:
     """Random grays of so many bits, which Pillow does not write."""
     rows = np.random.default_rng(bits).integers(0, 256, (HEIGHT, (WIDTH * bits + 7) // 8)).astype(np.uint8)
@@ -47,17 +43,14 @@ def few_grays(bits: int) -> bytes:
     body = zlib.compress(
         b"".join(b"\2" + row.tobytes() for row in up)
     )  # the filter that subtracts the row above
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return png(WIDTH, HEIGHT, body, bits=bits)
 
 
 def with_header(
     width: int, height: int, bits: int = 8, interlaced: int = 0, color: int = 2, before: bytes = b""
 ) -> bytes:
     """A PNG that declares what it does not hold."""
-    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, interlaced)
-    parts = chunk(b"IHDR", header) + before + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
+    return png(width, height, b"", bits=bits, color=color, interlaced=interlaced, before=before)
 
 
 KINDS = {
@@ -99,17 +92,14 @@ def interlaced(pixels: np.ndarray) -> bytes:
     steps = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
     for top, left, down, right in steps:
         body += b"".join(b"\0" + row.tobytes() for row in pixels[top::down, left::right])
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(body)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
+    return png(pixels.shape[1], pixels.shape[0], zlib.compress(body), color=RGB, interlaced=1)
 
 
 def deep(pixels: np.ndarray) -> bytes:
     """Colors (H, W, 3) of 16 bits: the high bytes are these, the low ones 128."""
     values = (pixels.astype(np.uint16) * 256 + 128).astype(">u2")
     body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in values))
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return png(pixels.shape[1], pixels.shape[0], body, bits=16, color=RGB)
 
 
 @pytest.mark.parametrize("encode", [interlaced, deep])

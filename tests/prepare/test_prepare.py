@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from pngs import black_png
 
 from simsearch.errors import BadImageError
 from simsearch.prepare.decode import MAX_BYTES, decode_image, read_image_file
@@ -321,20 +320,6 @@ def test_the_wrong_forced_polarity_finds_no_digit() -> None:
 # --- Refusals -------------------------------------------------------------------------------------------
 
 
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def bomb(width: int, height: int, bits: int) -> bytes:
-    """A black gray PNG whose rows compress a thousandfold."""
-    packer, row = zlib.compressobj(9), bytes(1 + (width * bits + 7) // 8)
-    body = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (png_chunk(b"IHDR", header), png_chunk(b"IDAT", body), png_chunk(b"IEND", b""))
-    )
-
-
 def one_pixel(side: int) -> np.ndarray:
     gray = np.zeros((side, side), np.uint8)
     gray[side // 2, side // 3] = 255
@@ -406,13 +391,13 @@ def test_bombs_are_refused_before_they_are_decoded(
 ) -> None:
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("the bomb was decoded"))
     with pytest.raises(BadImageError) as caught:
-        decode_image(bomb(width, height, bits))
+        decode_image(black_png(width, height, bits))
     assert caught.value.message == message
     assert caught.value.hint == "make the picture smaller: 28x28 is enough"
 
 
 def test_a_picture_of_exactly_the_largest_size_is_decoded() -> None:
-    assert decode_image(bomb(2048, 2048, 1)).size == (2048, 2048)
+    assert decode_image(black_png(2048, 2048, 1)).size == (2048, 2048)
 
 
 def test_arrays_of_another_shape_or_dtype_are_the_callers_mistake() -> None:

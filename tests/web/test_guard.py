@@ -6,9 +6,7 @@ import io
 import os
 import re
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +14,7 @@ import httpx
 import pytest
 from conftest import ROOT, SHIPPED_INDEX
 from PIL import Image
+from pngs import black_png
 from servers import PATIENCE_S, Served, connect, everything, running
 
 from simsearch.web.headers import SECURITY_HEADERS
@@ -294,18 +293,6 @@ def test_a_client_that_goes_away_leaves_no_trace(url: str, caplog: pytest.LogCap
 # --- pictures that are bombs
 
 
-def png_of_zeros(width: int, height: int, depth: int) -> bytes:
-    """A valid gray PNG that is tiny for its size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    compressor, row = zlib.compressobj(9), bytes(1 + (width * depth + 7) // 8)
-    pixels = b"".join(compressor.compress(row) for _ in range(height)) + compressor.flush()
-    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
 def frames(count: int) -> bytes:
     """An animated GIF of large equal frames."""
     pages = [Image.new("P", (2_000, 2_000), n % 2) for n in range(count)]
@@ -317,11 +304,11 @@ def frames(count: int) -> bytes:
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")  # noqa: PTH110
 def test_bombs_stay_under_300_megabytes_above_the_start() -> None:
     bombs = {
-        "144 megapixels": png_of_zeros(12_000, 12_000, 8),
-        "89 megapixels of 1 bit": png_of_zeros(9_433, 9_433, 1),
-        "just under the cap": png_of_zeros(2_048, 2_048, 8),
-        "just under the cap, 16 bits": png_of_zeros(2_048, 2_048, 16),
-        "one pixel high": png_of_zeros(4 * MB, 1, 8),
+        "144 megapixels": black_png(12_000, 12_000),
+        "89 megapixels of 1 bit": black_png(9_433, 9_433, 1),
+        "just under the cap": black_png(2_048, 2_048),
+        "just under the cap, 16 bits": black_png(2_048, 2_048, 16),
+        "one pixel high": black_png(4 * MB, 1),
         "many frames": frames(20),
         "two megabytes of nothing": bytes(2 * MB),
     }
