@@ -29,6 +29,7 @@ import numpy as np
 from simsearch.index.bundle import Bundle
 from simsearch.index.columns import Arrays
 from simsearch.index.stores.base import VectorStore, gather
+from simsearch.index.stores.coded import CodedVectors
 from simsearch.index.stores.faiss import FaissStore
 from simsearch.index.stores.flat import FlatStore
 from simsearch.prepare.prepare import PreparedImage
@@ -170,6 +171,8 @@ def measure_large(count: int, factory: str, rounds: int, checked: int) -> Large:
     index.train(vectors[:: max(1, count // 100_000)])
     index.add(vectors)
     near = with_store(bundle, FaissStore(index, np.arange(count), labels, vectors), labels)
+    codes: Any = CodedVectors(index)
+    coded = with_store(bundle, FaissStore(index, np.arange(count), labels, codes), labels)
     some = labels[:checked].tolist()
     calls = 20
 
@@ -183,12 +186,13 @@ def measure_large(count: int, factory: str, rounds: int, checked: int) -> Large:
             f"FAISS {factory}": lambda: [index.search(query[None], K) for query in queries[:calls]],
             "hits and class ranking": lambda: ask(near),
             "hits of one class, and class ranking": lambda: ask(near, (bundle.manifest.classes[some[0]],)),
+            "of codes alone: hits and class ranking": lambda: ask(coded),
         },
     )
     show(f"one query at {count:,}", spent, "3", calls)
-    truth, found = (
+    truth, found, decoded = (
         [answer for query in queries for answer in searcher.query_vectors(query[None], [None], k=K)]
-        for searcher in (exact, near)
+        for searcher in (exact, near, coded)
     )
     shared = shared_hits(truth, found)
     names = bundle.manifest.classes
@@ -205,6 +209,9 @@ def measure_large(count: int, factory: str, rounds: int, checked: int) -> Large:
         f"of {checked:,} queries: recall@{K} {shared / checked / K:.4f} (aim: .95), top class the exact one"
     )
     print(f"  in {same / checked:.4%} (aim: 99.9 %)")
+    recall = shared_hits(truth, decoded) / checked / K
+    as_exact = sum(a == b for a, b in zip(tops(truth), tops(decoded), strict=True)) / checked
+    print(f"where the codes are all that is stored: recall@{K} {recall:.4f}, top class in {as_exact:.4%}")
     within = shared_hits(*of_others) / K / len(of_others[0])
     print(f"hits of a class that the query is not of: recall@{K} {within:.4f} of {len(of_others[0])}")
     per_query = {name: taken / calls for name, taken in spent.items()}
