@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from simsearch.data.mnist_files import FILES, find_defects, raw_dir
 from simsearch.encode.model_folder import open_model
+from simsearch.encode.shipped_models import SHIPPED
 from simsearch.errors import SimsearchError
 from simsearch.index.checks import Check, guarded
 from simsearch.index.locations import DEFAULT_INDEX, find_index
@@ -28,7 +30,8 @@ def run_checks(index_dir: Path, data_dir: Path) -> Iterator[Check]:
     """Run every check, in the order in which a failure would explain the next one."""
     yield Check("python", True, f"{platform.python_version()} on {platform.platform(terse=True)}")
     yield Check("packages", True, ", ".join(f"{name} {metadata.version(name)}" for name in _CORE))
-    yield guarded("shipped model", _check_model)
+    for folder in SHIPPED.values():
+        yield guarded("shipped model", partial(_check_model, folder))
     yield guarded(f"index {DEFAULT_INDEX}", lambda: _check_index(find_index(DEFAULT_INDEX, index_dir)))
     yield _check_mnist(data_dir)
     yield check_torch()
@@ -66,8 +69,8 @@ def explain_torch_failure(stderr: str) -> str:
     return f"importing it fails: {last[0]}"
 
 
-def _check_model() -> str:
-    model = open_model()
+def _check_model(folder: Path) -> str:
+    model = open_model(folder)
     return f"{model.card.name}, encoder {model.encoder.fingerprint[:12]}"
 
 

@@ -30,10 +30,22 @@ IndexDirOption = Annotated[
     Path,
     typer.Option(help="Folder that holds the indexes.", envvar="SIMSEARCH_INDEX_DIR", rich_help_panel=WHERE),
 ]
+
+
+def find_chosen_model(named: Path | None) -> Path | None:
+    """The folder of a model that an option names: itself, or that of a shipped model of this name."""
+    if named is None:
+        return None
+    from simsearch.encode.shipped_models import find_model
+
+    return find_model(named)
+
+
 ModelOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the model; the shipped one by default.",
+        help="Folder of the model, or residual, the second that ships; the first by default.",
+        callback=find_chosen_model,
         envvar="SIMSEARCH_MODEL",
         rich_help_panel=WHERE,
     ),

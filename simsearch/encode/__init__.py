@@ -11,6 +11,7 @@ graph/                 what an ONNX graph says, and what it makes
 imported.py            an ONNX file that others made -> a model folder
 ray.py                 work in units on a Ray cluster
 model_folder.py        a model folder: encoder, checkpoint, card
+shipped_models.py      the models that ship, by name
 checkpoint.py          a torch checkpoint, read without torch
 reference.py           the networks in numpy, to check an encoder against its checkpoint
 stored_calibration.py  a calibration as cards and manifests store it

@@ -143,7 +143,7 @@ def read_model_card(folder: Path) -> ModelCard:
         raise MissingModelError(
             f"there is no model in {folder} (no {MODEL_CARD})",
             hint="train one with `simsearch train`"
-            + ("; the installation lacks its own: install it again" if folder == PRETRAINED else _OR_SHIPPED),
+            + (_INCOMPLETE if folder.is_relative_to(PRETRAINED) else _OR_SHIPPED),
         ) from None
     except OSError as error:
         raise BrokenModelError(f"{path} cannot be read: {error.strerror}") from error
@@ -179,5 +179,6 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
     write_atomically(folder / MODEL_CARD, card.to_json())
 
 
-_OR_SHIPPED = "; without --model, commands that have it use the shipped one"
+_INCOMPLETE = "; the installation lacks its own: install it again"
+_OR_SHIPPED = "; without --model, commands that have it use the shipped one, with --model residual the second"
 _RETRAIN = "copy the model folder again, or train a new one with `simsearch train`"

@@ -127,7 +127,7 @@ def _finish(
     training = provenance(trainer, split, part)
     if network != DIGIT_NETWORK:
         training["network"] = network.name
-    name = run_name(trainer.recipe, split.name, trainer.seed)
+    name = run_name(trainer.recipe, split.name, trainer.seed, network.name)
     card = _write_model(folder, trainer.best_model(), network, name=name, training=training)
     validation = validation_split(card, split, part)
     if is_enough(validation.labels):

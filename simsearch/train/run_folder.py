@@ -16,6 +16,7 @@ from simsearch.errors import BadInputError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.train.exposure import check_classes
 from simsearch.train.loop import EpochCallback, StepCallback, Trainer
+from simsearch.train.networks import EMBEDDING_NET
 from simsearch.train.recipes import Recipe
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")
@@ -83,10 +84,11 @@ def seen_labels(recipe: Recipe, classes: Sequence[str]) -> tuple[int, ...] | Non
     return tuple(sorted({classes.index(name) for name in names})) or None
 
 
-def run_name(recipe: Recipe, dataset: str, seed: int) -> str:
-    """What a run is called: by its data, unless they are MNIST's, its recipe and its seed."""
+def run_name(recipe: Recipe, dataset: str, seed: int, network: str = EMBEDDING_NET) -> str:
+    """What a run is called: by its data, unless they are MNIST's, recipe, network, unless usual, and seed."""
     data = dataset.removesuffix("-train")
-    return f"{recipe.name}-seed{seed}" if data == "mnist" else f"{data}-{recipe.name}-seed{seed}"
+    parts = ("" if data == "mnist" else data, recipe.name, "" if network == EMBEDDING_NET else network)
+    return "-".join([*filter(None, parts), f"seed{seed}"])
 
 
 def provenance(trainer: Trainer, split: Split, part: HoldOut) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 from simsearch import __version__
 from simsearch.cli.main import app
 from simsearch.data.splits import Split
-from simsearch.encode.model_folder import ENCODER, Model
+from simsearch.encode.model_folder import ENCODER, Model, read_model_card
+from simsearch.encode.shipped_models import SHIPPED
 from simsearch.search.searcher import Searcher
 
 DIGIT = ROOT / "docs" / "digit.png"
@@ -336,7 +337,8 @@ def test_remarks_of_many_pictures_are_summed() -> None:
             ["similarity", "{picture}", "{picture}", "--model", "{tmp}"],
             3,
             "there is no model in {tmp} (no model.json)",
-            "train one with `simsearch train`; without --model, commands that have it use the shipped one",
+            "train one with `simsearch train`; without --model, commands that have it use the shipped one,"
+            " with --model residual the second",
         ),
         (
             ["build-index", "--name", "../x", "--dataset", "{gallery}"],
@@ -607,6 +609,30 @@ def test_info_describes_an_index_and_a_model(toy_index: Path, toy_model_folder: 
     assert json.loads(run("info", "--model", toy_model_folder, "--json").stdout)["name"] == "toy"
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_named_instead_of_its_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = read_model_card(SHIPPED[name])
+    assert json.loads(run("info", "--model", name, "--json").stdout)["name"] == card.name
+    assert ("residual, 891,720 parameters" in run("info", "--model", name).stdout) == (name == "residual")
+    assert json.loads(run("verify", name, "--json").stdout)["folder"] == str(SHIPPED[name])
+    result = run("similarity", DIGIT, DIGIT, "--json", "--model", name)
+    document = json.loads(result.stdout)
+    assert document["score"] == pytest.approx(1.0, abs=1e-6)
+    assert card.pair_scaling is not None
+    assert document["logit"] == pytest.approx(float(card.pair_scaling.logit(1.0)), abs=1e-4)
+
+
+def test_verify_takes_an_index_before_a_shipped_model_of_its_name(
+    toy_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_index.rename(toy_index.parent / "residual")
+    monkeypatch.chdir(toy_index.parent)
+    assert json.loads(run("verify", "residual", "--index-dir", ".", "--json").stdout)["folder"] == "residual"
+
+
 def test_train_writes_a_run_and_shows_each_epoch(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     raw = tmp_path / "data"
@@ -647,6 +673,7 @@ def test_doctor_passes_here() -> None:
     assert [line.split()[1] for line in result.stdout.splitlines()] == [
         "python",
         "packages",
+        "shipped",
         "shipped",
         "index",
         "mnist",

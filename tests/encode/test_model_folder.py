@@ -114,7 +114,8 @@ def test_a_folder_without_a_model_says_how_to_get_one(folder, name):
     assert caught.value.message == f"there is no model in {folder / name} (no model.json)"
     assert (
         caught.value.hint
-        == "train one with `simsearch train`; without --model, commands that have it use the shipped one"
+        == "train one with `simsearch train`; without --model, commands that have it use the shipped one,"
+        " with --model residual the second"
     )
 
 

@@ -9,8 +9,14 @@ from PIL import Image
 
 from simsearch.data.mnist_files import FILES
 from simsearch.data.splits import Split
-from simsearch.encode.model_folder import BEST_CHECKPOINT, PRETRAINED, open_model
+from simsearch.encode.model_folder import BEST_CHECKPOINT, open_model, read_model_card
+from simsearch.encode.reference import EMBEDDING_NET
+from simsearch.encode.shipped_models import SHIPPED
+from simsearch.evaluate.evaluation import evaluate
+from simsearch.index.build import build_index
+from simsearch.index.bundle import open_bundle
 from simsearch.index.stores.base import gather
+from simsearch.index.verify import verify
 from simsearch.prepare.prepare import prepare_image, to_batch
 from simsearch.search.searcher import Searcher
 
@@ -60,14 +66,17 @@ def test_enlarged_inverted_shifted_digits_keep_their_class(shipped: Searcher, mn
     assert (found == mnist_test.labels[:200]).mean() >= 0.98
 
 
-def test_checkpoint_and_encoder_agree(mnist_test: Split) -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_checkpoint_and_encoder_agree(name: str, mnist_test: Split) -> None:
     torch = pytest.importorskip("torch")
     from simsearch.train.checkpoints import load_model
+    from simsearch.train.networks import network_of
 
-    model = open_model()
-    data = (PRETRAINED / BEST_CHECKPOINT).read_bytes()
+    folder = SHIPPED[name]
+    model = open_model(folder)
+    data = (folder / BEST_CHECKPOINT).read_bytes()
     assert hashlib.sha256(data).hexdigest() == model.card.files[BEST_CHECKPOINT].sha256
-    network = load_model(PRETRAINED / BEST_CHECKPOINT)
+    network = load_model(folder / BEST_CHECKPOINT, network_of(model.card))
     with torch.inference_mode():
         expected = network.embedding(torch.from_numpy(to_batch(mnist_test.images[:256])))
     np.testing.assert_allclose(
@@ -75,3 +84,18 @@ def test_checkpoint_and_encoder_agree(mnist_test: Split) -> None:
     )
     assert network.projection.weight.item() == pytest.approx(model.card.projection.weight)
     assert network.projection.bias.item() == pytest.approx(model.card.projection.bias)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_what_its_name_says_and_passes_its_checks(name: str) -> None:
+    card = read_model_card(SHIPPED[name])
+    assert card.training.get("network", EMBEDDING_NET) == name
+    assert card.calibration is not None
+    assert [check for check in verify(SHIPPED[name]) if check.passed is False] == []
+
+
+def test_the_second_model_knows_the_digits(mnist_test: Split, tmp_path: Path) -> None:
+    split = mnist_test.take(np.arange(2_000))
+    build_index(split, open_model(SHIPPED["residual"]), tmp_path / "residual")
+    report = evaluate(open_bundle(tmp_path / "residual"))
+    assert report.figures["P@1"].value >= 0.985

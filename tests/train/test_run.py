@@ -478,10 +478,12 @@ def test_a_run_that_learned_nothing_or_everything_by_heart_says_so(train_accurac
     assert all(doubt.startswith(said) for doubt in found)
 
 
-def test_runs_are_named_by_their_data():
+def test_runs_are_named_by_their_data_and_network():
     assert run_name(RECIPE, "mnist-train", 3) == "siamese-pairs-seed3"
     assert run_name(RECIPE, "fashion-mnist-train", 0) == "fashion-mnist-siamese-pairs-seed0"
     assert run_name(RECIPE, "my-photos", 1) == "my-photos-siamese-pairs-seed1"
+    assert run_name(RECIPE, "mnist-train", 3, "residual") == "siamese-pairs-residual-seed3"
+    assert run_name(RECIPE, "my-photos", 1, "residual") == "my-photos-siamese-pairs-residual-seed1"
 
 
 def test_letters_are_outliers_for_digits_alone(split, tmp_path):

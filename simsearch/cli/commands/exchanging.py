@@ -139,10 +139,11 @@ def _export_int8(model: Path, folder: Path, dataset: str, threads: int) -> None:
     from simsearch.data.datasets import split_name
     from simsearch.data.some_pictures import some_pictures
     from simsearch.encode.model_folder import ENCODER, open_model
+    from simsearch.encode.shipped_models import find_model
     from simsearch.show.terminal import terminal
     from simsearch.train.quantize import CALIBRATED_ON, quantize_model, write_quantized
 
-    opened = open_model(model, threads=threads)
+    opened = open_model(find_model(model), threads=threads)
     pictures = some_pictures(*split_name(dataset), opened.encoder.input, CALIBRATED_ON, note=terminal.note)
     card = write_quantized(quantize_model(opened, pictures, threads=threads), folder)
     typer.echo(f"{folder / ENCODER}: {card.files[ENCODER].size:,} bytes, by {len(pictures):,} pictures")

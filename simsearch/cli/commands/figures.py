@@ -14,6 +14,7 @@ from simsearch.cli.options import (
     IndexChoice,
     ModelOption,
     Preparation,
+    find_chosen_model,
     open_chosen_model,
     seed_option,
 )
@@ -133,7 +134,10 @@ def history(
     *,
     output: OutputOption,
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a run; the shipped model by default.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]", help="Folder of a run, or residual; the first shipped model by default."
+        ),
     ] = None,
     style: FigureStyle,
 ) -> None:
@@ -146,9 +150,8 @@ def history(
     from simsearch.encode.model_folder import PRETRAINED
     from simsearch.show.figures.training import history_figure
 
-    folder = run or PRETRAINED
-    records = read_history(folder)
-    name = "the shipped model" if run is None else str(folder)
+    records = read_history(find_chosen_model(run) or PRETRAINED)
+    name = "the shipped model" if run is None else str(run)
     drawing.save(history_figure(records, drawing.style, about=f"{name}, {len(records)} epochs"))
 
 

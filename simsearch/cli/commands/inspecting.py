@@ -14,8 +14,10 @@ from simsearch.cli.options import (
     IndexDirOption,
     JsonOption,
     ThreadsOption,
+    find_chosen_model,
     seed_option,
 )
+from simsearch.errors import MissingBundleError
 from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
 
 
@@ -23,7 +25,11 @@ def info(
     index: IndexChoice,
     named: IndexArgument = None,
     model: Annotated[
-        Path | None, typer.Option(help="Describe this model folder instead of an index.")
+        Path | None,
+        typer.Option(
+            help="Describe this model instead of an index: a folder, embedding-net or residual.",
+            callback=find_chosen_model,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,7 +61,7 @@ def info(
 
 def verify(
     target: Annotated[
-        str, typer.Argument(metavar="[INDEX|MODEL]", help="Name or folder of an index, or a model's folder.")
+        str, typer.Argument(metavar="[INDEX|MODEL]", help="Name or folder of an index or a model.")
     ] = DEFAULT_INDEX,
     index_dir: IndexDirOption = DEFAULT_INDEX_DIR,
     check_all: Annotated[
@@ -71,11 +77,10 @@ def verify(
     """
     from dataclasses import asdict
 
-    from simsearch.index.verify import is_model
     from simsearch.index.verify import verify as run_checks
     from simsearch.show.terminal import terminal, views
 
-    folder = Path(target) if is_model(Path(target)) else find_index(target, index_dir)
+    folder = _to_verify(target, index_dir)
     checks = list(run_checks(folder, seed=seed, everything=check_all, threads=threads))
     passed = all(check.passed is not False for check in checks)
     if as_json:
@@ -86,6 +91,21 @@ def verify(
         terminal.results().print(views.checks_view(found))
     if not passed:
         raise typer.Exit(3)
+
+
+def _to_verify(target: str, index_dir: Path) -> Path:
+    """The folder of a model, of an index, or of the shipped model of that name."""
+    from simsearch.encode.shipped_models import SHIPPED
+    from simsearch.index.verify import is_model
+
+    if is_model(Path(target)):
+        return Path(target)
+    try:
+        return find_index(target, index_dir)
+    except MissingBundleError:
+        if target in SHIPPED:
+            return SHIPPED[target]
+        raise
 
 
 def doctor(index_dir: IndexDirOption = DEFAULT_INDEX_DIR, data_dir: DataDirOption = None) -> None:

@@ -14,6 +14,7 @@ from simsearch.cli.options import (
     JsonOption,
     Preparation,
     ThreadsOption,
+    find_chosen_model,
     limit_threads,
     open_chosen_model,
     start_no_threads,
@@ -207,6 +208,7 @@ def similarity(
         Path | None,
         typer.Option(
             help="Compare by this model alone, which cannot tell whether it knows such pictures.",
+            callback=find_chosen_model,
             envvar="SIMSEARCH_MODEL",
         ),
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simsearch.cli.options import DataDirOption, ThreadsOption, seed_option
+from simsearch.cli.options import DataDirOption, ThreadsOption, find_chosen_model, seed_option
 from simsearch.errors import BadInputError, require
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class TrainedNetwork:
         Path | None,
         typer.Option(
             help="Folder of an encoder: learn a head on its features, instead of a network from scratch.",
+            callback=find_chosen_model,
             rich_help_panel=_MODEL,
         ),
     ] = None
@@ -119,13 +120,14 @@ def _train_network(
     from simsearch.show.terminal.progress import training_progress
     from simsearch.train.recipes import DEFAULT_RECIPE, PHOTO_PAIRS, configure
     from simsearch.train.run import train as run
+    from simsearch.train.run_folder import run_name
 
     network = _network(model)
     photos = network.input.preparation == "photo"
     configured = configure(recipe or (PHOTO_PAIRS.name if photos else DEFAULT_RECIPE), settings)
     network.augmentation(configured)  # or it is refused, before anything is read
     found = _find(data, configured)
-    folder = _folder(options, configured, found)
+    folder = options.out or Path("runs") / run_name(configured, found.name, options.seed, network.name)
     loaded = found.load(network.input, processes=options.threads)
     with training_progress(configured.epochs, by_map=configured.choose == "map-at-r") as show:
         card = run(
@@ -154,6 +156,7 @@ def _train_head(
     from simsearch.show.terminal.progress import progress, training_progress
     from simsearch.train.head_run import train_head
     from simsearch.train.recipes import configure
+    from simsearch.train.run_folder import run_name
 
     if model.network is not None:
         raise BadInputError(
@@ -168,7 +171,7 @@ def _train_head(
     read_model_card(model.encoder)  # before the files are hashed
     configured = configure(recipe, settings)
     found = _find(data, configured)
-    folder = _folder(options, configured, found)
+    folder = options.out or Path("runs") / run_name(configured, found.name, options.seed)
     with (
         progress("Encoding", len(found.labels)) as advance,
         training_progress(configured.epochs, by_map=configured.choose == "map-at-r") as show,
@@ -222,12 +225,6 @@ def _find(data: TrainingData, recipe: Recipe) -> TrainingSet:
         data_dir=data.data_dir,
         note=terminal.note,
     )
-
-
-def _folder(options: RunOptions, recipe: Recipe, data: TrainingSet) -> Path:
-    from simsearch.train.run_folder import run_name
-
-    return options.out or Path("runs") / run_name(recipe, data.name, options.seed)
 
 
 def _say(folder: Path, card: ModelCard) -> None:

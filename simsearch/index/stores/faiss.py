@@ -42,7 +42,7 @@ _SELECTING = (
     faiss.IndexHNSW,
     faiss.IndexScalarQuantizer,
 )  # kinds that are asked for some rows
-_ENOUGH = 2**13  # items of some classes, in the lists that are nearest to a query
+_ENOUGH = 2**14  # items of some classes, in the lists that are nearest to a query
 _MOST_KEPT = 64  # sets of classes whose items FAISS knows, a bit for each item of the gallery
 _REBUILD = "build the index again with `simsearch build-index`"
 

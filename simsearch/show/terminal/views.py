@@ -145,10 +145,11 @@ def _change_facts(manifest: Manifest) -> dict[str, str]:
 
 def model_facts(card: ModelCard) -> dict[str, str]:
     """What a model is, for people."""
-    best, versions = card.training.get("best"), card.training.get("versions")
+    best, versions, network = (card.training.get(name) for name in ("best", "versions", "network"))
+    named = f"{network}, " if isinstance(network, str) else ""
     return {
         "model": card.name,
-        "network": f"{card.parameters:,} parameters, {card.dim}-dimensional vectors",
+        "network": f"{named}{card.parameters:,} parameters, {card.dim}-dimensional vectors",
         "learned logit": _projection(card.projection),
         **_calibration_facts(card.calibration, "of a gallery, if it has enough labels, it gets its own"),
         "preprocessing": f"version {card.preprocessing}",

@@ -1,0 +1,38 @@
+"""Names of the models that ship."""
+
+from pathlib import Path
+
+import pytest
+
+from simsearch.encode.model_folder import ENCODER, PRETRAINED, Model, open_model, write_model_card
+from simsearch.encode.shipped_models import SHIPPED, find_model
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_found_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model(Path(name)) == SHIPPED[name]
+    (tmp_path / name).mkdir()  # that holds no model
+    assert find_model(Path(name)) == SHIPPED[name]
+
+
+def test_a_folder_with_a_model_goes_before_a_name(
+    toy_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "residual").mkdir()
+    (tmp_path / "residual" / ENCODER).write_bytes(toy_model.encoder.model)
+    write_model_card(tmp_path / "residual", toy_model.card)
+    monkeypatch.chdir(tmp_path)
+    assert open_model(find_model(Path("residual"))).card == toy_model.card
+
+
+@pytest.mark.parametrize("named", ["nowhere", "residual/", "x" * 300, "a\0b", "Residual"])
+def test_what_is_neither_is_left_to_whoever_opens_it(named: str) -> None:
+    found = find_model(Path(named))
+    assert found == (SHIPPED["residual"] if named == "residual/" else Path(named))
+
+
+def test_the_model_without_a_name_is_the_first() -> None:
+    assert next(iter(SHIPPED.values())) == PRETRAINED
