@@ -35,6 +35,7 @@ from PIL import Image, ImageDraw
 from start import BY_TORCH, IMPORTS, QUERY, ROOT, run
 
 from simsearch.data.mnist import default_data_dir
+from simsearch.encode import shipped_models
 from simsearch.encode.model_folder import open_model
 from simsearch.index.bundle import open_bundle
 from simsearch.index.retype import IndexKind, retype
@@ -195,17 +196,20 @@ def encoding(settings: Settings) -> Iterator[Row]:
             network(batch)
 
     coarse = quantize_model(model, images, threads=1).encoder
+    second = open_model(shipped_models.SHIPPED["residual"], threads=1).encoder
     spent = least(
         settings.rounds,
         {
             "ours": lambda: model.encoder.encode(images),
             "int8": lambda: coarse.encode(images),
+            "second": lambda: second.encode(images),
             "torch": by_torch,
         },
     )
     work = f"encoding by torch eager, batch {_ENCODED}"
     yield Row(work, "encoding", spent["torch"] / spent["ours"], "")
     yield Row(work, "encoding in int8", spent["torch"] / spent["int8"], "at least 4")
+    yield Row("encoding by the residual model", "encoding", spent["second"] / spent["ours"], "at most 3")
 
 
 def evaluating(_: Settings) -> Iterator[Row]:

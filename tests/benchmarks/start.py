@@ -8,7 +8,8 @@ Three pairs, each of two processes that are started in turn, so that the machine
 - `--help`, against importing Typer and Rich.
 
 Times are the system's own of each finished process; ratios are medians of pairs. Python's compiled files are
-used, as they are where simsearch is installed. `--than FOLDER` adds the query of another checkout.
+used, as they are where simsearch is installed. `--than FOLDER` adds the query of another checkout, `--index
+FOLDER` that of another index.
 
     python tests/benchmarks/start.py --rounds 15
 """
@@ -132,6 +133,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--than", type=Path, help="the root of another checkout")
+    parser.add_argument("--index", type=Path, help="the folder of another index")
     parser.add_argument("--no-torch", action="store_true", help="leave torch out")
     settings = parser.parse_args()
     print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -155,6 +157,11 @@ def main() -> None:
     if settings.than:
         name = f"query of {settings.than.name}"
         pairs.append(Pair("simsearch query digit.png", query, name, query, settings.than, "at most 1"))
+    if settings.index:
+        other = (*QUERY[:-1], str(settings.index.resolve()))
+        pairs.append(
+            Pair(f"query of {settings.index.name}", other, "simsearch query digit.png", query, ROOT, "")
+        )
     for pair in pairs:
         pair.measure(settings.rounds)
 
