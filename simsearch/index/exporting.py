@@ -23,7 +23,7 @@ _GROUP = 10_000  # rows that Parquet writes together
 def export_npz(bundle: Bundle, path: Path, k: int, on_progress: Progress = lambda _: None) -> None:
     """Write `ids`, `vectors`, `labels` with `classes`, `sources`, `neighbors` (ids) and `scores`, unpickled.
 
-    What is the same gives the same bytes, whenever it is written.
+    The same index and `k` give the same bytes, whenever they are written.
 
     :param k: Neighbors of each item, itself left out; 0 for none.
     :raises BadInputError: If the file cannot be written.
@@ -33,9 +33,8 @@ def export_npz(bundle: Bundle, path: Path, k: int, on_progress: Progress = lambd
         for name, array in _arrays(bundle, hits):
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
-            member = zipfile.ZipInfo(f"{name}.npy")  # of 1980, not of now
-            member.external_attr = 0o600 << 16
-            archive.writestr(member, content.getvalue(), zipfile.ZIP_DEFLATED)
+            undated = zipfile.ZipInfo(f"{name}.npy")
+            archive.writestr(undated, content.getvalue(), zipfile.ZIP_DEFLATED)
 
 
 def _arrays(bundle: Bundle, hits: Hits | None) -> Iterator[tuple[str, NDArray[Any]]]:

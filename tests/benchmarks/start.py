@@ -159,9 +159,8 @@ def main() -> None:
         pairs.append(Pair("simsearch query digit.png", query, name, query, settings.than, "at most 1"))
     if settings.index:
         other = (*QUERY[:-1], str(settings.index.resolve()))
-        pairs.append(
-            Pair(f"query of {settings.index.name}", other, "simsearch query digit.png", query, ROOT, "")
-        )
+        name = f"query of {settings.index.name}"
+        pairs.append(Pair(name, other, "simsearch query digit.png", query, ROOT, "none"))
     for pair in pairs:
         pair.measure(settings.rounds)
 

@@ -6,6 +6,7 @@ import pytest
 
 from simsearch.encode.model_folder import ENCODER, PRETRAINED, Model, open_model, write_model_card
 from simsearch.encode.shipped_models import SHIPPED, find_model
+from simsearch.errors import MissingModelError
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -13,9 +14,7 @@ def test_a_shipped_model_is_found_by_its_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find_model(Path(name)) == SHIPPED[name]
-    (tmp_path / name).mkdir()  # that holds no model
-    assert find_model(Path(name)) == SHIPPED[name]
+    assert find_model(Path(name)) == find_model(Path(f"{name}/")) == SHIPPED[name]
 
 
 def test_a_folder_with_a_model_goes_before_a_name(
@@ -28,10 +27,16 @@ def test_a_folder_with_a_model_goes_before_a_name(
     assert open_model(find_model(Path("residual"))).card == toy_model.card
 
 
-@pytest.mark.parametrize("named", ["nowhere", "residual/", "x" * 300, "a\0b", "Residual"])
+def test_a_folder_without_a_model_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "residual").mkdir()  # such as a run that is not at its end
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingModelError, match=r"^there is no model in residual "):
+        open_model(find_model(Path("residual")))
+
+
+@pytest.mark.parametrize("named", ["nowhere", "x" * 300, "a\0b", "Residual"])
 def test_what_is_neither_is_left_to_whoever_opens_it(named: str) -> None:
-    found = find_model(Path(named))
-    assert found == (SHIPPED["residual"] if named == "residual/" else Path(named))
+    assert find_model(Path(named)) == Path(named)
 
 
 def test_the_model_without_a_name_is_the_first() -> None:

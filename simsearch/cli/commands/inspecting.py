@@ -95,7 +95,7 @@ def verify(
 
 def _to_verify(target: str, index_dir: Path) -> Path:
     """The folder of a model, of an index, or of the shipped model of that name."""
-    from simsearch.encode.shipped_models import SHIPPED
+    from simsearch.encode.shipped_models import find_model
     from simsearch.index.verify import is_model
 
     if is_model(Path(target)):
@@ -103,8 +103,8 @@ def _to_verify(target: str, index_dir: Path) -> Path:
     try:
         return find_index(target, index_dir)
     except MissingBundleError:
-        if target in SHIPPED:
-            return SHIPPED[target]
+        if is_model(model := find_model(Path(target))):
+            return model
         raise
 
 

@@ -86,6 +86,10 @@ class RunOptions:
     workers: Annotated[int, typer.Option(min=0, help="Processes that assemble batches.")] = 0
     threads: ThreadsOption = 0
 
+    def folder(self, name: str) -> Path:
+        """Where the run of this name lies."""
+        return self.out or Path("runs") / name
+
 
 def train(
     recipe: Annotated[
@@ -127,7 +131,7 @@ def _train_network(
     configured = configure(recipe or (PHOTO_PAIRS.name if photos else DEFAULT_RECIPE), settings)
     network.augmentation(configured)  # or it is refused, before anything is read
     found = _find(data, configured)
-    folder = options.out or Path("runs") / run_name(configured, found.name, options.seed, network.name)
+    folder = options.folder(run_name(configured, found.name, options.seed, network.name))
     loaded = found.load(network.input, processes=options.threads)
     with training_progress(configured.epochs, by_map=configured.choose == "map-at-r") as show:
         card = run(
@@ -171,7 +175,7 @@ def _train_head(
     read_model_card(model.encoder)  # before the files are hashed
     configured = configure(recipe, settings)
     found = _find(data, configured)
-    folder = options.out or Path("runs") / run_name(configured, found.name, options.seed)
+    folder = options.folder(run_name(configured, found.name, options.seed))
     with (
         progress("Encoding", len(found.labels)) as advance,
         training_progress(configured.epochs, by_map=configured.choose == "map-at-r") as show,
