@@ -1,6 +1,7 @@
 """A table of labels, CSV or Parquet, read a part at a time: what it unpacks to is bounded, not its size.
 
-pyarrow 26 crashed once in a test of damaged files. So a process of its own reads Parquet and writes CSV.
+pyarrow 26 crashed once in a test of damaged files, and once at the end of a process that had read a good one.
+So a process of its own reads Parquet and writes CSV, and leaves without pyarrow's clearing up.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from simsearch.errors import require
 
@@ -74,16 +76,18 @@ def _parquet_rows(file: io.BufferedReader) -> Generator[tuple[str, str]]:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     ) as process:
-        assert process.stdout is not None
+        assert isinstance(process.stdout, io.BufferedReader)
         assert process.stderr is not None
         try:
-            with closing(_csv_rows(process.stdout)) as rows:
-                yield from rows
+            if process.stdout.peek(1):  # else it ended before it had written anything
+                with closing(_csv_rows(process.stdout)) as rows:
+                    yield from rows
             said = process.stderr.read(_LINE).decode("utf-8", "replace")
             if process.wait() == _REFUSED:
                 raise ValueError(said)
-            if process.returncode:
-                raise ValueError("it is damaged: reading it ended the process")
+            if code := process.returncode:
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                raise ValueError(f"it is damaged: reading it ended the process ({how})")
         finally:
             process.kill()
 
@@ -113,8 +117,13 @@ def convert() -> None:
     except (ValueError, OSError, NotImplementedError, MemoryError, pyarrow.ArrowException) as error:
         sys.stderr.write((str(error).splitlines() or [type(error).__name__])[0])
         sys.stderr.flush()
-        sys.stdout.flush()
-        os._exit(_REFUSED)
+        _leave(_REFUSED)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    os._exit(code)  # pyarrow may crash at a usual end, when all has been written
 
 
 def _limit_memory() -> None:

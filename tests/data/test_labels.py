@@ -186,6 +186,33 @@ def test_what_a_parquet_file_says_it_unpacks_to_is_believed(tmp_path: Path) -> N
         label_tables._check_size(parquet.ParquetFile(table).metadata, 10**6)
 
 
+def begins_with(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that each Python process runs first which is started from now on."""
+    (folder / "sitecustomize.py").write_text(f"import atexit, os, signal\n{code}\n")
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_a_crash_when_all_has_been_read_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = packed(tmp_path / "t.parquet", (["1.png", "2.png"], ["x", "y"]))
+    begins_with("atexit.register(os.kill, os.getpid(), signal.SIGSEGV)", tmp_path, monkeypatch)
+    assert labels(collection("1.png", "2.png"), table) == {"1.png": "x", "2.png": "y"}
+
+
+@pytest.mark.parametrize(
+    ("code", "how"), [("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), ("os._exit(7)", "exit code 7")]
+)
+def test_a_table_whose_reading_ends_the_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, how: str
+) -> None:
+    table = packed(tmp_path / "t.parquet", (["1.png"], ["x"]))
+    begins_with(code, tmp_path, monkeypatch)
+    with pytest.raises(BadDatasetError) as caught:
+        labels(collection("1.png"), table)
+    assert f"it is damaged: reading it ended the process ({how})" in caught.value.message
+
+
 def test_a_damaged_parquet_file_is_refused_or_read(tmp_path: Path) -> None:
     table = Path(packed(tmp_path / "t.parquet", ([f"{row}.png" for row in range(9)], list("abcabcabc"))))
     intact, random = table.read_bytes(), np.random.default_rng(0)
