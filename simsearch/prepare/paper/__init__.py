@@ -1,6 +1,7 @@
 """A digit on paper -> its ink alone -> 28x28 as MNIST has it. Arrays in, arrays out.
 
 canvas.py     decoded pictures -> upright pixels of a working size, transparency flattened
+cells.py      pictures in a smaller size, to look at
 ranks.py      medians and quantiles, without what NumPy loads for them
 surface.py    level paper: a smooth surface of gray
 plain.py      the plain case: one thing drawn on level paper

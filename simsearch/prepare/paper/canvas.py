@@ -53,7 +53,7 @@ def lay_out(image: Image.Image, notes: list[str], *, eraser: bool = True) -> Can
     color = None
     if image.mode not in ("1", "L", "LA"):
         color = lambda: np.asarray(_reduced(image.convert("RGB")))  # noqa: E731
-    return Canvas(np.array(_reduced(image.convert("L"))), color)
+    return Canvas(np.array(_reduced(image if image.mode == "L" else image.convert("L"))), color)
 
 
 def _reduced(image: Image.Image) -> Image.Image:
@@ -68,7 +68,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
         most = float(pixels.max(initial=0))
         full = next((2.0**bits - 1 for bits in (1, 8, 10, 12, 14, 16) if most < 2**bits), most)
         return Image.fromarray((pixels * (255 / full)).round().clip(0, 255).astype(np.uint8))
-    if image.mode == "L" and image.getextrema() == (0, 1):
+    if image.mode == "L" and image.getpixel((0, 0)) in (0, 1) and image.getextrema() == (0, 1):
         return image.point(lambda level: 255 * level)
     return image
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Components, Mask, find_components
 from simsearch.prepare.paper.normalize import stroke_width
-from simsearch.prepare.paper.rulings import remove_rulings
 from simsearch.prepare.paper.shapes import is_border
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
@@ -145,6 +144,8 @@ def choose_reaching(pieces: Pieces) -> Choice:
     along = (contact / np.array([width, width, height, height])).max()
     if alone < _ONLY or along > _ALONG or max(tall / height, wide / width) < _REACHING:
         return Choice(None, edge=True)
+    from simsearch.prepare.paper.rulings import remove_rulings  # few pictures are cut so close
+
     if _ends(pieces.mask) > _FEW_ENDS or remove_rulings(pieces.mask)[1]:
         return Choice(None, edge=True)
     mask, box = found.mask(only), _box(found, only)
@@ -208,13 +209,14 @@ def _ends(mask: Mask) -> int:
 def _at_edge(parts: Components) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """What runs along an edge of the picture or across it, and what touches one at all: (C,), (C,)."""
     height, width = parts.shape
-    contact = parts.contact()  # (C, 4)
-    share = contact / np.array([width, width, height, height])
-    touching = contact.any(axis=1)
+    touching = (parts.top == 0) | (parts.left == 0) | (parts.bottom == height) | (parts.right == width)
+    if not touching.any():
+        return touching, touching
+    share = parts.contact() / np.array([width, width, height, height])  # (C, 4)
     full = share >= _WHOLE_EDGE
     corner = full[:, :2].any(axis=1) & full[:, 2:].any(axis=1)
     framing = corner | np.greater_equal(share.mean(axis=1), _FRAMING)
-    return np.asarray(framing), np.asarray(touching)
+    return np.asarray(framing), touching
 
 
 def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -19,11 +19,10 @@ from simsearch.prepare.paper.strokes import (
     OFFSETS,
     Counts,
     Ints,
+    Lines,
     Strokes,
-    closed_by_one,
     ink_along_lines,
     shrunk,
-    straight_strokes,
 )
 
 _INK = 2.16  # times the digit's longer side: with less line it has no more strokes than a digit,
@@ -53,7 +52,7 @@ def is_crossed_out(crop: Mask) -> bool:
     if inked < _INK:
         return False
     along = ink_along_lines(small)
-    straight = straight_strokes(closed_by_one(along))
+    straight = along.straight_strokes()
     if sticks_out(along, straight, width):
         return True
     if width >= _THICK and inked < _THICK_INK:
@@ -65,8 +64,8 @@ def is_crossed_out(crop: Mask) -> bool:
         small[:, 1:] |= small[:, :-1].copy()
         width += 1
         along = ink_along_lines(small)
-        straight = straight_strokes(closed_by_one(along))
-    strokes = _free_strokes(along, straight.only(straight.length >= _CROSSING), width)
+        straight = along.straight_strokes()
+    strokes = _free_strokes(along.ink, straight.only(straight.length >= _CROSSING), width)
     angle, offset, length = strokes.T
     if ((angle >= _FALLING) & (length >= _LONG)).any():
         return True
@@ -80,10 +79,9 @@ def is_crossed_out(crop: Mask) -> bool:
     return bool((side_by_side & apart).any())
 
 
-def _is_scribbled(along: Mask) -> bool:
+def _is_scribbled(along: Lines) -> bool:
     """Whether more strokes lie side by side, over some length, than in any digit."""
-    along = along[np.abs(ANGLES) <= _LEVEL]
-    strokes = np.count_nonzero(along[..., 1:] & ~along[..., :-1], axis=2)  # (A, O)
+    strokes = along.stretches()[np.abs(ANGLES) <= _LEVEL]  # (A, O)
     return any(bool((np.count_nonzero(strokes >= many, axis=1) >= lines).any()) for many, lines in _SCRIBBLED)
 
 

@@ -7,14 +7,13 @@ own, tried on them.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Mask
-from simsearch.prepare.paper.strokes import ANGLES, BOX, OFFSETS, Ints, Strokes
+from simsearch.prepare.paper.strokes import ANGLES, BOX, OFFSETS, Ints, Lines, Strokes, Words, pixels
 
 _THICKEST = 7.0  # pixels: the strokes above the bar of a 4 run together where they are thicker
 _LEVEL = 25  # degrees up to which it is level
-_OUT, _OUT_SLANTING, _OUT_OF_TWO = 6.5, 8.0, 3.5  # pixels that it sticks out at both ends
+_OUT, _OUT_SLANTING, _OUT_OF_TWO = 7, 8, 4  # pixels that it sticks out at both ends
 _BESIDE, _BESIDE_SLANTING, _BESIDE_TWO = 0.25, 0.3, 0.1  # of the rest, on either side of it
 _EDGE = 1.2  # pixels of a stroke's blurred edge
 _REST = 12  # pixels of other ink
@@ -22,12 +21,14 @@ _INK_OF_TWO = 2.3  # times the digit's longer side is so much line, with two str
 _SLACK = 8  # pixels by which one of two strokes may stick out farther than the other
 _FARTHER = (0, 2, 4)  # pixels, beside a stroke's edge
 _TAIL = 0.02  # of the rest that may lie farther out
+_LINES = np.arange(len(OFFSETS))  # of one angle
+_NOTHING, _EVERYTHING = np.uint64(0), ~np.uint64(0)  # of a line
 
 
-def sticks_out(along: Mask, strokes: Strokes, width: float) -> bool:
+def sticks_out(along: Lines, strokes: Strokes, width: float) -> bool:
     """Whether one stroke sticks out far, or two level ones side by side less far.
 
-    :param along: The ink along every line through the digit in a small square, bool (A, O, P).
+    :param along: The ink along every line through the digit in a small square.
     :param strokes: The straight ones among it.
     :param width: Of its strokes, in pixels.
     """
@@ -35,20 +36,19 @@ def sticks_out(along: Mask, strokes: Strokes, width: float) -> bool:
     if width > _THICKEST or not len(angle):
         return False
     level = np.abs(ANGLES) <= _LEVEL  # (A,)
-    ends = _outermost(along)
     slack = np.where(level, _SLACK, 1)[angle]
-    first, last = (of[angle] for of in ends)
+    first, last = (of[angle] for of in along.outermost())
     reaching = (strokes.start - first <= slack) & (last - strokes.end + 1 <= slack)
     if not reaching.any():
         return False
     alone = reaching & (strokes.start - first <= 1) & (last - strokes.end + 1 <= 1)
     if alone.any() and _sticks_out_alone(along, strokes.only(alone), level, width):
         return True
-    if np.count_nonzero(along[0]) < _INK_OF_TWO * BOX * width:
+    if pixels(along.words[0]).sum() < _INK_OF_TWO * BOX * width:
         return False
     apart = _extent(angle[reaching], offset[reaching]) >= width + 2
-    pairs = np.flatnonzero(apart & level).tolist()
-    return any(_are_two(along[one], strokes.only(angle == one), width) for one in pairs)
+    side_by_side = apart & level  # (A,)
+    return bool(side_by_side.any()) and _are_two(along, strokes.only(side_by_side[angle]), width)
 
 
 def _extent(angle: Ints, offset: Ints) -> Ints:
@@ -60,52 +60,38 @@ def _extent(angle: Ints, offset: Ints) -> Ints:
     return most - least
 
 
-def _outermost(along: Mask) -> tuple[Ints, Ints]:
-    """The first and the last place of any ink along each angle, (A,)."""
-    inked: Mask = np.logical_or.reduce(along, axis=1)  # (A, P)
-    return inked.argmax(axis=1), inked.shape[1] - 1 - inked[:, ::-1].argmax(axis=1)
-
-
-def _sticks_out_alone(along: Mask, strokes: Strokes, level: Mask, width: float) -> bool:
+def _sticks_out_alone(along: Lines, strokes: Strokes, level: Mask, width: float) -> bool:
     """Whether one of the strokes sticks out far, and is not the bar of a 4."""
-    angles = np.array(sorted(set(strokes.angle.tolist())))  # `np.unique` loads numpy.ma
-    of_stroke = np.searchsorted(angles, strokes.angle)
-    total = np.zeros((len(angles), len(OFFSETS) + 1, along.shape[2]), np.int16)  # not 64 bits: a third faster
-    np.cumsum(along[angles], axis=1, out=total[:, 1:])
     low, high = _band(strokes, width)
-    above = total[of_stroke, low]  # (S, P)
-    out, beside = _reach(strokes, above + total[of_stroke, -1] - total[of_stroke, high], above.sum(axis=1))
+    before = low[:, None] > _LINES  # (S, O)
+    rest = np.where(_inside(low, high), _NOTHING, along.words[strokes.angle])
     is_level = level[strokes.angle]
-    far = (out >= np.where(is_level, _OUT, _OUT_SLANTING)) & (
-        beside >= np.where(is_level, _BESIDE, _BESIDE_SLANTING)
-    )
+    far = _reaches_past(strokes, rest, np.where(is_level, _OUT, _OUT_SLANTING))
+    of_lines = pixels(rest)
+    share = (of_lines * before).sum(axis=1) / np.maximum(of_lines.sum(axis=1), 1)
+    far &= np.minimum(share, 1 - share) >= np.where(is_level, _BESIDE, _BESIDE_SLANTING)
+    stretches = along.stretches()
     for more in _FARTHER:  # the bar of a 4 has two strokes above it and one below
-        over = along[strokes.angle, np.maximum(low - more, 0)]
-        under = along[strokes.angle, np.minimum(high - 1 + more, len(OFFSETS) - 1)]
-        far &= (_count(over) != 2) | (_count(under) != 1)
+        over = stretches[strokes.angle, np.maximum(low - more, 0)]
+        under = stretches[strokes.angle, np.minimum(high - 1 + more, len(OFFSETS) - 1)]
+        far &= (over != 2) | (under != 1)
     return bool(far.any())
 
 
-def _count(lines: Mask) -> Ints:
-    """How many stretches of ink each line has, (S,), from (S, P)."""
-    return np.asarray(np.count_nonzero(lines[:, 1:] & ~lines[:, :-1], axis=1))
+def _are_two(along: Lines, strokes: Strokes, width: float) -> bool:
+    """Whether two strokes or more of one direction, apart from each other, stick out of the rest.
 
-
-def _are_two(along: Mask, strokes: Strokes, width: float) -> bool:
-    """Whether two strokes or more of one level direction, apart from each other, stick out of the rest.
-
-    :param along: The ink along the lines of that direction, (O, P).
-    :param strokes: All that have it.
+    :param strokes: All that have one of the directions.
     """
-    places = np.arange(len(OFFSETS))
     low, high = _band(strokes, width)
-    inside = (places >= low[:, None]) & (places < high[:, None])  # (S, O)
-    covered: Mask = np.logical_or.reduce(inside, axis=0)
-    rest = along & ~covered[:, None]
-    before = rest.sum(axis=1).cumsum()[strokes.offset]
-    out, beside = _reach(strokes, rest.sum(axis=0)[None], before)
-    fits = strokes.offset[(out >= _OUT_OF_TWO) & (beside >= _BESIDE_TWO)]
-    return len(fits) > 0 and int(fits.max() - fits.min()) >= width + 2
+    covered = np.zeros((len(ANGLES), len(OFFSETS)), bool)
+    np.logical_or.at(covered, strokes.angle, _inside(low, high))
+    rest = np.where(covered, _NOTHING, along.words)  # (A, O)
+    out = _reaches_past(strokes, rest[strokes.angle], np.full(len(low), _OUT_OF_TWO))
+    running = pixels(rest).cumsum(axis=1)
+    share = running[strokes.angle, strokes.offset] / np.maximum(running[strokes.angle, -1], 1)
+    out &= np.minimum(share, 1 - share) >= _BESIDE_TWO
+    return bool((_extent(strokes.angle[out], strokes.offset[out]) >= width + 2).any())
 
 
 def _band(strokes: Strokes, width: float) -> tuple[Ints, Ints]:
@@ -114,18 +100,22 @@ def _band(strokes: Strokes, width: float) -> tuple[Ints, Ints]:
     return np.maximum(strokes.offset - reach, 0), np.minimum(strokes.offset + reach + 1, len(OFFSETS))
 
 
-def _reach(strokes: Strokes, rest: Ints, before: Ints) -> tuple[Ints, NDArray[np.float64]]:
-    """How far each sticks out of the rest, at the end where it does less, and how much of the rest lies
-    on the side with less of it.
+def _inside(low: Ints, high: Ints) -> Mask:
+    """Which lines lie in each band: (S, O)."""
+    return np.asarray((low[:, None] <= _LINES) & (high[:, None] > _LINES))
 
-    :param rest: The rest at each place along it, (S, P), or (1, P) where it is the same for all.
-    :param before: How much of it lies on one side, (S,).
+
+def _reaches_past(strokes: Strokes, rest: Words, least: Ints) -> Mask:
+    """Whether each sticks out by so many pixels at both ends of the rest, but for a little of that: (S,).
+
+    :param rest: The rest along the lines of its direction, (S, O).
+    :param least: (S,).
     """
-    total = rest.sum(axis=1)
-    running = rest.cumsum(axis=1)
-    tail = (_TAIL * total)[:, None]
-    first = (running > tail).argmax(axis=1)
-    last = rest.shape[1] - 1 - (total[:, None] - running + rest > tail)[:, ::-1].argmax(axis=1)
-    out = np.minimum(first - strokes.start, strokes.end - 1 - last)
-    share = before / np.maximum(total, 1)
-    return np.where(total >= _REST, out, -1), np.minimum(share, 1 - share)
+    total = pixels(rest).sum(axis=1)
+    head = ~(_EVERYTHING << (strokes.start + least).astype(np.uint64))  # (S,)
+    tail = _EVERYTHING << (strokes.end - least).astype(np.uint64)
+    most = _TAIL * total
+    reaches: Mask = total >= _REST
+    for end in (head, tail):
+        reaches &= pixels(rest & end[:, None]).sum(axis=1) <= most
+    return reaches

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from simsearch.prepare.paper.canvas import MIN_CONTRAST
+from simsearch.prepare.paper.cells import coverage, means
 from simsearch.prepare.paper.choose import Choice, Pieces, choose, choose_reaching, is_crossing_line
 from simsearch.prepare.paper.components import Mask, grown
 from simsearch.prepare.paper.normalize import Ink, bounds
@@ -40,10 +39,11 @@ _WHOLE = 0.92  # of the picture: cut to the ink, it shows too little paper to ju
 _WEAK, _WEAK_SHARE = 0.5, 0.35  # of the strongest ink; of what is not edge
 _CORE = 60  # cells, to say anything
 _CLEAR = 80  # levels of 255 between paper and ink: shadows, folds and smudges have fewer
+_FULL = 253  # of 255 of a cell: all of it is ink
 _AWAY = 8  # cells from the ink, beyond which no blurred edge reaches
 _CRUMB = 0.2  # of the digit's side: a larger second piece may be a frame or print beside it
 _CHECKED_SIDE = 112  # pixels a side at which it is checked that there is one thing
-_COVERED = 0.16  # of a cell, from which on it is ink
+_COVERED = 41  # of 255 of a cell, from which on it is ink
 _NEARLY_ALL = 0.99
 _WIDER = 0.3  # of the digit's side: no stroke is as wide
 _GLOW, _GLOW_SHARE = 0.08, 0.1  # of the strongest ink, in so much of the box
@@ -91,24 +91,15 @@ def find_plain(gray: Gray, dark: bool | None, *, checked: bool = True) -> Drawin
     if not checked:
         return drawing
     cell = max(1, max(mask.shape) // _CHECKED_SIDE)
-    covered, strength = _reduced(mask, cell), _reduced(ink, cell) / np.float32(peak)
-    choice = choose_one(covered > _COVERED, [edge / cell for edge in box], gray)
+    covered, strength = coverage(mask, cell), means(ink, cell) / np.float32(peak)
+    inked = covered >= _COVERED
+    choice = choose_one(inked, [edge / cell for edge in box], gray)
     if choice is None or choice.second > _CRUMB or not is_drawing(choice, strength > _WEAK, blots=not noise):
         return None
     if noise and ((peak < _CLEAR and not _is_one_strength(strength, covered)) or _glows(strength, choice)):
         return None
     whole = bottom - top > _WHOLE * mask.shape[0] and right - left > _WHOLE * mask.shape[1]
-    return drawing if whole or _is_level(strength, covered > _COVERED, noise / peak) else None
-
-
-def _reduced(values: NDArray[Any], cell: int) -> Ink:
-    """Means over cells, which are looked at to check what there is: float32."""
-    if cell == 1:
-        return values.astype(np.float32)
-    if values.dtype != bool:
-        return np.asarray(Image.fromarray(values).reduce(cell))
-    image = Image.fromarray(values.view(np.uint8) * np.uint8(255))
-    return np.asarray(image.reduce(cell), np.float32) / np.float32(255)
+    return drawing if whole or _is_level(strength, inked, noise / peak) else None
 
 
 def _is_level(strength: Ink, mask: Mask, noise: float) -> bool:
@@ -119,9 +110,9 @@ def _is_level(strength: Ink, mask: Mask, noise: float) -> bool:
     return bool(faint <= _FAINT_SHARE * away.size and trace <= _TRACE_SHARE * away.size)
 
 
-def _is_one_strength(strength: Ink, covered: Ink) -> bool:
+def _is_one_strength(strength: Ink, covered: Gray) -> bool:
     """Whether the ink is as strong in most places: where it is not, half of it may be a shadow."""
-    core = covered > 0.99
+    core = covered >= _FULL
     core &= ~grown(~core, 1)
     weak = strength[core] < _WEAK
     return bool(weak.sum() <= _WEAK_SHARE * max(core.sum(), _CORE))
@@ -190,7 +181,7 @@ def ink_box(mask: Mask) -> tuple[int, int, int, int]:
     """
     cell = max(mask.shape) // 64
     if cell > 1:
-        near = framed(_reduced(mask, cell), 2)
+        near = framed(coverage(mask, cell).astype(np.int32), 2)
         near = near[:-2] + near[1:-1] + near[2:]
         near = (near[:, :-2] + near[:, 1:-1] + near[:, 2:])[
             1:-1, 1:-1

@@ -136,12 +136,21 @@ def _bends_in(first: tuple[float, float], middle: tuple[float, float], last: tup
 def _opened(mask: Mask, share: float) -> Mask:
     """The opening by a square whose side is a share of the longer side: all such squares that are full."""
     side = max(2, round(share * max(mask.shape)))
-    if min(mask.shape) < side:
+    if min(mask.shape) < side or not _may_hold_square(mask, side):
         return np.zeros_like(mask)
     inside = _sums(mask, side)
     full = np.zeros((mask.shape[0] + side - 1, mask.shape[1] + side - 1), bool)
     full[side - 1 : mask.shape[0], side - 1 : mask.shape[1]] = inside >= _NEARLY * side * side
     return np.asarray(_sums(full, side) > 0)
+
+
+def _may_hold_square(mask: Mask, side: int) -> bool:
+    """Whether a square of a side may be full: only where half of its rows and columns lack at most twice as
+    much as it does in all, which few digits have so many of."""
+    least = (2 * _NEARLY - 1) * side
+    return all(
+        2 * int(np.count_nonzero(np.count_nonzero(mask, axis=axis) >= least)) >= side for axis in (1, 0)
+    )
 
 
 def _sums(mask: Mask, side: int) -> NDArray[np.int32]:

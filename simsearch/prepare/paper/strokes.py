@@ -17,6 +17,7 @@ from simsearch.prepare.paper.components import Mask
 
 Ints = NDArray[np.int64]
 Counts = NDArray[np.int16]  # of pixels along a line
+Words = NDArray[np.uint64]  # a bit a pixel
 
 BOX = 40  # pixels of the digit's longer side, and
 _MARGIN = 8  # around it
@@ -24,7 +25,8 @@ SIDE = BOX + 2 * _MARGIN
 _INKED = 0.45  # of a pixel
 ANGLES = np.arange(-60, 61, 5)  # degrees; positive ones fall to the right
 OFFSETS = np.arange(-20, 21)  # pixels from the middle
-PLACES = np.arange(-36, 37)  # pixels along a line
+PLACES = np.arange(-32, 32)  # pixels along a line: no ink is as far from the middle
+_ONE = np.uint64(1)
 _STROKE = 18  # pixels of a stroke, of the 40 of the longer side
 
 
@@ -47,35 +49,57 @@ class Strokes:
         return Strokes(self.angle[chosen], self.offset[chosen], self.start[chosen], self.end[chosen])
 
 
-def ink_along_lines(small: Mask) -> Mask:
-    """The ink under every line of a small square: bool (A, O, P)."""
-    return np.append(small, False)[lines_of_square()]
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The ink under every line of a small square."""
+
+    ink: Mask  # (A, O, P)
+    words: Words  # (A, O), the same: the first place is the lowest bit
+
+    def outermost(self) -> tuple[Ints, Ints]:
+        """The first and the last place of any ink along each angle, (A,)."""
+        inked = _unpacked(np.bitwise_or.reduce(self.words, axis=1))  # (A, P)
+        return inked.argmax(axis=1), inked.shape[1] - 1 - inked[:, ::-1].argmax(axis=1)
+
+    def stretches(self) -> NDArray[np.uint8]:
+        """How many stretches of ink each line has, (A, O)."""
+        return np.bitwise_count(self.words & ~(self.words << _ONE))
+
+    def straight_strokes(self) -> Strokes:
+        """The longest stretch of ink along every line that has one of some length.
+
+        Single pixels that are missing along a line are taken for ink.
+        """
+        closed = self.words | (self.words << _ONE) & (self.words >> _ONE)
+        angle, offset = np.nonzero(_holds_run(closed, _STROKE))
+        return Strokes(angle, offset, *_longest_runs(_unpacked(closed[angle, offset])))
 
 
-def closed_by_one(along: Mask) -> Mask:
-    """The same where single pixels that are missing along a line are filled."""
-    closed = along.copy()
-    closed[..., 1:-1] |= along[..., :-2] & along[..., 2:]
-    return closed
+def ink_along_lines(small: Mask) -> Lines:
+    """The ink under every line of a small square, bool (`SIDE`, `SIDE`)."""
+    ink = np.append(small, False)[lines_of_square()]
+    return Lines(ink, np.packbits(ink.ravel(), bitorder="little").view("<u8").reshape(ink.shape[:2]))
 
 
-def straight_strokes(closed: Mask) -> Strokes:
-    """The longest stretch of ink along every line that has one of some length.
-
-    :param closed: The ink under the lines, bool (A, O, P), as `closed_by_one` gives it.
-    """
-    angle, offset = np.nonzero(_holds_run(closed, _STROKE))
-    return Strokes(angle, offset, *_longest_runs(closed[angle, offset]))
+def pixels(words: Words) -> Ints:
+    """How many pixels of ink each word holds."""
+    return np.bitwise_count(words).astype(np.int64)
 
 
-def _holds_run(lines: Mask, length: int) -> Mask:
-    """Which rows of the last axis hold a run of true pixels of a length: by doubling."""
-    run, reach = lines, 1
+def _unpacked(words: Words) -> Mask:
+    """Words, (N,), a pixel a bit: bool (N, P)."""
+    of_bytes = np.ascontiguousarray(words).astype("<u8").view(np.uint8)
+    return np.unpackbits(of_bytes, bitorder="little").reshape(len(words), len(PLACES)).view(bool)
+
+
+def _holds_run(words: Words, length: int) -> Mask:
+    """Which words hold a run of set bits of a length: by doubling."""
+    run, reach = words, 1
     while reach < length:
         step = min(reach, length - reach)
-        run = run[..., :-step] & run[..., step:]
+        run = run & (run >> np.uint64(step))
         reach += step
-    return np.asarray(run.any(axis=-1))
+    return run > 0
 
 
 def _longest_runs(rows: Mask) -> tuple[Ints, Ints]:

@@ -8,7 +8,7 @@ from papers.digits import STROKES, write
 from PIL import Image
 
 from simsearch.data.datasets import load_named
-from simsearch.prepare.paper.shapes import find_holes, is_plus, is_ring
+from simsearch.prepare.paper.shapes import _may_hold_square, _opened, find_holes, is_filled, is_plus, is_ring
 from simsearch.prepare.paper.sides import evenness
 
 
@@ -60,3 +60,25 @@ def test_a_circle_is_a_ring_and_a_zero_of_a_hand_is_not() -> None:
         big = np.asarray(Image.fromarray(image).resize((140, 140), Image.Resampling.BICUBIC)) > 90
         zero = big[np.ix_(big.any(axis=1), big.any(axis=0))]
         assert not is_ring(zero, find_holes(zero, 1))
+
+
+def test_squares_are_looked_for_wherever_one_may_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    found = 0
+    for number in range(300):
+        mask = rng.random((60, 50)) < rng.choice([0.02, 0.3])
+        top, left = rng.integers(0, 25, 2)
+        mask[top : top + 30, left : left + 25] |= rng.random((30, 25)) < rng.choice([0.9, 0.96, 0.98, 1])
+        quickly = _opened(mask, 0.36)
+        with monkeypatch.context() as patch:
+            patch.setattr("simsearch.prepare.paper.shapes._may_hold_square", lambda *_: True)
+            np.testing.assert_array_equal(quickly, _opened(mask, 0.36), err_msg=str(number))
+        found += quickly.any()
+    assert 30 < found < 270
+
+
+def test_most_digits_need_no_search_for_squares() -> None:
+    masks = [write(digit, 100, np.random.default_rng(digit), pen=0.08) > 0.5 for digit in STROKES]
+    assert not any(_may_hold_square(mask, 36) for mask in masks)
+    assert not any(is_filled(mask) for mask in masks)
+    assert is_filled(np.ones((60, 60), bool))
