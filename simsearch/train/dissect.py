@@ -17,13 +17,14 @@ from simsearch.encode.model_folder import (
     read_model_card,
     read_model_file,
 )
+from simsearch.encode.reference import EMBEDDING_NET
 from simsearch.errors import BadInputError
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.prepare import DIGIT
 from simsearch.train.anatomy import Anatomy, Step
 from simsearch.train.checkpoints import load_model
 from simsearch.train.model import SimilarityModel
-from simsearch.train.networks import EMBEDDING_NET, NETWORKS, network_of
+from simsearch.train.networks import NETWORKS, network_of
 
 
 def dissect(

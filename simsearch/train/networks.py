@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.encode.model_folder import ModelCard
+from simsearch.encode.reference import EMBEDDING_NET, RESIDUAL
 from simsearch.errors import BadInputError, BrokenModelError
 from simsearch.prepare.inputs import ImageInput
 from simsearch.prepare.photo import PHOTO_VERSION
@@ -22,7 +23,6 @@ from simsearch.train.photo_augment import PhotoAugmentation
 from simsearch.train.recipes import OF_DIGITS, OF_PHOTOS, Recipe
 from simsearch.train.residual import ResidualNet
 
-EMBEDDING_NET, RESIDUAL = "embedding-net", "residual"
 NETWORKS: Mapping[str, Callable[[int, int, int], nn.Module]] = {
     EMBEDDING_NET: EmbeddingNet,
     RESIDUAL: ResidualNet,

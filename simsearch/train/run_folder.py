@@ -12,11 +12,11 @@ from simsearch.documents import installed_versions
 from simsearch.encode.checkpoint import MAX_CHECKPOINT_BYTES
 from simsearch.encode.history import HISTORY, EpochRecord, history_csv
 from simsearch.encode.model_folder import BEST_CHECKPOINT, ENCODER, LAST_CHECKPOINT, MODEL_CARD, FileRecord
+from simsearch.encode.reference import EMBEDDING_NET
 from simsearch.errors import BadInputError, MissingModelError
 from simsearch.files import read_small_file, write_atomically
 from simsearch.train.exposure import check_classes
 from simsearch.train.loop import EpochCallback, StepCallback, Trainer
-from simsearch.train.networks import EMBEDDING_NET
 from simsearch.train.recipes import Recipe
 
 _LIBRARIES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime")

@@ -204,9 +204,10 @@ def _network(model: TrainedNetwork) -> ImageNetwork:
 
     :raises BadInputError: If there is none.
     """
+    from simsearch.encode.reference import EMBEDDING_NET
     from simsearch.prepare.inputs import parse_size
     from simsearch.prepare.prepare import DIGIT
-    from simsearch.train.networks import EMBEDDING_NET, ImageNetwork, check_network, photo_input
+    from simsearch.train.networks import ImageNetwork, check_network, photo_input
 
     name = model.network or EMBEDDING_NET
     check_network(name)
