@@ -121,6 +121,8 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
     :raises BusyError: If another process is writing it.
     """
     folder, target = own_folder(name, index_dir), index_folder(index_dir, new_name)
+    if folder.is_symlink():
+        raise BadInputError(f"{folder} is a link to {folder.resolve()}", hint="rename that folder")
     if target.exists():
         raise BadInputError(f"there is {target} already", hint="choose another name")
     manifest = read_manifest(folder)
@@ -144,7 +146,7 @@ def rename_index(name: str, new_name: str, index_dir: Path) -> Path:
 def delete_index(name: str, index_dir: Path) -> Path:
     """Delete the files of an index, and its folder if nothing else lies in it; returns where it was.
 
-    The manifest goes first, so that a kill leaves no half of an index.
+    The manifest goes first, so that a kill leaves no half of an index. Of a link only the link goes.
 
     :raises BadInputError: If it is the shipped index, or cannot be deleted.
     :raises MissingBundleError: If there is no such index.
@@ -152,6 +154,9 @@ def delete_index(name: str, index_dir: Path) -> Path:
     """
     folder = own_folder(name, index_dir)
     try:
+        if folder.is_symlink():
+            folder.unlink()
+            return folder
         with bundle_lock(folder):
             _drop_served(folder)
             (folder / MANIFEST).unlink()
@@ -178,18 +183,30 @@ def own_folder(name: str, index_dir: Path) -> Path:
     """The folder of an index in this folder.
 
     :raises BadInputError: If it is the shipped index that has this name.
+    :raises MissingBundleError: If there is no such index here.
     """
     folder = index_folder(index_dir, name)
-    return _not_shipped(folder if (folder / MANIFEST).is_file() else find_index(name, index_dir))
+    if (folder / MANIFEST).is_file():
+        return _not_shipped(folder)
+    raise _elsewhere(_not_shipped(find_index(name, index_dir)), folder)
 
 
 def changeable(index: str, index_dir: Path) -> Path:
     """The folder of an existing index that may be changed, given its name or its path.
 
     :raises BadInputError: If it is the shipped index.
-    :raises MissingBundleError: If there is no such index.
+    :raises MissingBundleError: If there is no such index here.
     """
-    return _not_shipped(find_index(index, index_dir))
+    found = _not_shipped(find_index(index, index_dir))
+    if found not in (Path(index), index_dir / index):  # a checkout's indexes answer everywhere
+        raise _elsewhere(found, index_dir / index)
+    return found
+
+
+def _elsewhere(found: Path, folder: Path) -> MissingBundleError:
+    return MissingBundleError(
+        f"there is no index in {folder}", hint=f"there is one in {found}: add --index-dir {found.parent}"
+    )
 
 
 def _not_shipped(folder: Path) -> Path:

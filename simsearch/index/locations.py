@@ -88,8 +88,13 @@ def all_indexes(index_dir: Path) -> list[Path]:
 
 
 def is_shipped(folder: Path) -> bool:
-    """Whether this is the folder of an index that ships with simsearch."""
-    return folder.resolve() in (place.resolve() for place in _shipped(folder.name))
+    """Whether this is the folder of an index that ships with simsearch, or leads to it.
+
+    A checkout's folder of indexes is also its user's: of those only the default one ships.
+    """
+    packed, in_checkout = _shipped(DEFAULT_INDEX)
+    real = folder.resolve()
+    return real.parent == packed.parent.resolve() or real == in_checkout.resolve()
 
 
 def _is_path(index: str) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.documents import check_checksum, parse_document, record_of, with_checksum
+from simsearch.errors import MissingBundleError
 from simsearch.files import read_small_file, write_atomically
-from simsearch.index.bundle import Bundle, bundle_lock
+from simsearch.index.bundle import MANIFEST, Bundle, bundle_lock
 from simsearch.index.manifest import Manifest
 from simsearch.index.stores.base import Ids
 
@@ -48,6 +49,7 @@ def write_map(bundle: Bundle, stored: StoredMap) -> Path:
 
     :raises BusyError: If another process is writing the index.
     :raises BadInputError: If it cannot be written.
+    :raises MissingBundleError: If the index has gone meanwhile.
     """
     path = bundle.folder / MAP
     document = {
@@ -57,9 +59,16 @@ def write_map(bundle: Bundle, stored: StoredMap) -> Path:
         "ids": base64.b64encode(stored.ids.astype(_IDS).tobytes()).decode(),
         "places": base64.b64encode(stored.places.astype(_PLACES).tobytes()).decode(),
     }
+    _check_there(bundle.folder)  # a lock would make the folder again
     with bundle_lock(bundle.folder):
+        _check_there(bundle.folder)
         write_atomically(path, with_checksum(document))
     return path
+
+
+def _check_there(folder: Path) -> None:
+    if not (folder / MANIFEST).is_file():
+        raise MissingBundleError(f"the index in {folder} was deleted or renamed meanwhile")
 
 
 def read_map(bundle: Bundle) -> StoredMap | None:

@@ -10,7 +10,14 @@ from simsearch.data.splits import Split
 from simsearch.errors import BadInputError, BrokenBundleError, BusyError, MissingBundleError
 from simsearch.index import locations
 from simsearch.index.bundle import MANIFEST, bundle_lock, open_bundle, read_manifest
-from simsearch.index.catalog import catalog, check_source, class_counts, delete_index, rename_index
+from simsearch.index.catalog import (
+    catalog,
+    changeable,
+    check_source,
+    class_counts,
+    delete_index,
+    rename_index,
+)
 
 Build = Callable[..., Path]
 
@@ -116,6 +123,46 @@ def test_the_shipped_index_stays_as_it_is(
         with pytest.raises(BadInputError, match="ships with simsearch"):
             change("mnist-test", tmp_path / "site" / index_dir)
     assert read_manifest(shipped).count == 6
+
+
+def test_a_checkouts_own_indexes_are_its_users(tmp_path: Path, build_toy: Build, toy_gallery: Split) -> None:
+    checkout = tmp_path / "site" / "indexes"
+    checkout.mkdir(parents=True)
+    build_toy(toy_gallery, "mine").rename(checkout / "mine")
+    with pytest.raises(MissingBundleError, match="there is no index in") as caught:
+        delete_index("mine", tmp_path)  # it answers everywhere, and is deleted where it lies
+    assert caught.value.hint == f"there is one in {checkout / 'mine'}: add --index-dir {checkout}"
+    with pytest.raises(MissingBundleError):
+        changeable("mine", tmp_path)
+    assert changeable("mine", checkout) == checkout / "mine"
+    assert rename_index("mine", "ours", checkout) == checkout / "ours"
+    delete_index("ours", checkout)
+    assert list(checkout.iterdir()) == []
+
+
+def test_what_leads_to_the_shipped_index_is_the_shipped_index(
+    tmp_path: Path, build_toy: Build, toy_gallery: Split
+) -> None:
+    shipped = tmp_path / "site" / "indexes" / "mnist-test"
+    shipped.parent.mkdir(parents=True)
+    build_toy(toy_gallery, "mnist-test").rename(shipped)
+    (tmp_path / "mine").symlink_to(shipped)
+    for change in (delete_index, changeable, lambda name, place: rename_index(name, "other", place)):
+        with pytest.raises(BadInputError, match="ships with simsearch"):
+            change("mine", tmp_path)
+    assert read_manifest(shipped).count == 6
+
+
+def test_of_a_link_to_an_index_only_the_link_is_deleted(
+    tmp_path: Path, build_toy: Build, toy_gallery: Split
+) -> None:
+    folder = build_toy(toy_gallery, "real")
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(BadInputError, match="link is a link to"):
+        rename_index("link", "other", tmp_path)
+    assert delete_index("link", tmp_path) == tmp_path / "link"
+    assert not (tmp_path / "link").is_symlink()
+    assert read_manifest(folder).count == 6
 
 
 def test_an_index_takes_the_place_of_one_from_the_same_source_only(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from simsearch.cli.main import app
 from simsearch.data.splits import Split
 from simsearch.documents import with_checksum
+from simsearch.errors import MissingBundleError
 from simsearch.evaluate.evaluation import gallery_fingerprint
 from simsearch.index.bundle import Bundle, open_bundle
 from simsearch.index.catalog import delete_index, rename_index
@@ -133,3 +134,14 @@ def test_one_collection_on_a_server_is_not_taken_for_another(folder: Path) -> No
     prints = [gallery_fingerprint(on_server(**change)) for change in ({}, {"generation": 2}, {"last": 9})]
     assert len({*prints, gallery_fingerprint(bundle)}) == 4
     assert gallery_fingerprint(on_server()) == prints[0]
+
+
+@pytest.mark.parametrize("change", [delete_index, lambda name, place: rename_index(name, "other", place)])
+def test_a_map_of_an_index_that_has_gone_makes_no_folder(
+    folder: Path, change: Callable[[str, Path], Path]
+) -> None:
+    bundle = open_bundle(folder)
+    change("toy", folder.parent)
+    with pytest.raises(MissingBundleError, match="was deleted or renamed meanwhile"):
+        write_map(bundle, StoredMap("tsne", np.arange(6), PLACES))
+    assert not folder.exists()

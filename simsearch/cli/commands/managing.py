@@ -55,9 +55,12 @@ def delete(
     from simsearch.text import printable
 
     folder = own_folder(index, index_dir)
-    if not yes and not _agreed(f"Delete the index in {printable(str(folder))}?"):
+    of_link = (
+        f" (a link; the index in {printable(str(folder.resolve()))} stays)" if folder.is_symlink() else ""
+    )
+    if not yes and not _agreed(f"Delete the index in {printable(str(folder))}{of_link}?"):
         return
-    typer.echo(f"deleted {delete_index(index, index_dir)}")
+    typer.echo(f"deleted {delete_index(index, index_dir)}{of_link}")
 
 
 def migrate(
