@@ -74,6 +74,6 @@ def check_unit_rows(vectors: Vectors) -> None:
     wrong = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))  # also catches NaN
     if len(wrong):
         raise BrokenModelError(
-            f"the encoder gave no unit vector for image {wrong[0]} (length {lengths[wrong[0]]:.3g})",
+            f"the encoder gave no unit vector for image {wrong[0]} (length {lengths[wrong[0]]:.4g})",
             hint="the model is damaged or the image is empty; `simsearch doctor` checks the installation",
         )

@@ -2,7 +2,7 @@
 
 Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
 (CVPR 2018). Activations are unsigned, weights signed and of a scale for each channel; the first convolution,
-which has the fewest multiplications and loses most, stays in float32.
+which has the fewest multiplications and loses most, stays in float32, as do the lengths of vectors.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _quantized(encoder: OnnxEncoder, pictures: Pictures) -> bytes:
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 op_types_to_quantize=[*_KERNELS, *_BOUNDS],
-                nodes_to_exclude=_first_convolution(graph),
+                nodes_to_exclude=[*_first_convolution(graph), *_lengths(graph)],
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
             )
         except Exception as error:  # of onnxruntime's own classes, and of all that it calls
@@ -153,6 +153,12 @@ def _name_nodes(graph: onnx.ModelProto) -> None:
 
 def _first_convolution(graph: onnx.ModelProto) -> list[str]:
     return [node.name for node in graph.graph.node if node.op_type == "Conv"][:1]
+
+
+def _lengths(graph: onnx.ModelProto) -> list[str]:
+    """The products that sum squares, of which a root is taken: a vector's length, which must be exact."""
+    rooted = {name for node in graph.graph.node if node.op_type == "Sqrt" for name in node.input}
+    return [node.name for node in graph.graph.node if node.op_type == "MatMul" and rooted & {*node.output}]
 
 
 def _with_probe(model: bytes, probe: str) -> bytes:

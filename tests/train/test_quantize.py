@@ -100,6 +100,24 @@ def test_what_cannot_be_quantized_is_refused(quantized, pictures):
         quantize_model(quantized, pictures[:10])
 
 
+def test_an_encoder_with_a_head_still_gives_unit_vectors(pictures):
+    torch = pytest.importorskip("torch")
+    from simsearch.train.head import HeadNet, JoinedHead
+    from simsearch.train.head_export import export_head
+
+    base = open_model(threads=1)
+    torch.manual_seed(3)
+    center = torch.from_numpy(base.encoder.encode(pictures).mean(axis=0))
+    joined = JoinedHead(HeadNet(center, 2.0), 0.5).eval()
+    whole = OnnxEncoder(export_head(base.encoder, joined), input=base.encoder.input, threads=1)
+    quantized = quantize_model(Model(whole, base.card), pictures[:200], threads=1)
+    vectors = quantized.encoder.encode(pictures)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    cosines = np.einsum("nd,nd->n", whole.encode(pictures), vectors)
+    assert cosines.mean() > 0.999
+    assert (cosines < 1 - 1e-6).any()
+
+
 def test_build_index_and_export_in_int8(tmp_path: Path, pictures):
     for number, picture in enumerate(pictures[:30]):
         folder = tmp_path / "digits" / str(number % 2)
