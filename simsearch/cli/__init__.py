@@ -5,6 +5,7 @@ lazy.py       commands that are loaded when they run
 options.py    the options of commands in groups
 query_options.py  those that query alone has
 flattening.py groups of options as Typer reads them
+targets.py    the files that a command writes, checked first
 drawing.py    before and after a figure
 output.py     what answers leave on stdout and stderr
 viewer.py     the system's viewer of pictures

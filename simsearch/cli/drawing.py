@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from simsearch.cli.options import FigureStyle
+from simsearch.cli.targets import check_targets
 from simsearch.errors import BadInputError, require
-from simsearch.files import check_target
 
 if TYPE_CHECKING:
     from simsearch.show.figures.sheet import Style
@@ -49,7 +49,7 @@ def start_figure(output: Path, options: FigureStyle) -> Drawing:
             f"cannot write {output}: the name must end in .png, .svg or .pdf",
             hint="for example: -o figure.png",
         )
-    check_target(output)
+    check_targets(output, pictures=True)
     require("matplotlib", "figures")
     from simsearch.show.figures.sheet import Style
     from simsearch.show.figures.theme import THEMES

@@ -6,6 +6,7 @@ Those that only `query` has are in `query_options.py`.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 WHERE = "Where things are"  # panels of --help
 SCREEN = "On the screen"
 _PICTURES = "How pictures are read"
-_MOST_SEED = 2**63 - 1
+MOST_INTEGER = 2**63 - 1  # of ids and seeds
 
 IndexDirOption = Annotated[
     Path,
@@ -59,7 +60,10 @@ DataDirOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[
-    int, typer.Option(min=0, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS")
+    int,
+    typer.Option(
+        min=0, max=1_024, help="Threads that compute; 0 uses every core.", envvar="SIMSEARCH_THREADS"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with scores at full precision.")]
 
@@ -74,7 +78,7 @@ PicturesOption = Annotated[
 
 def seed_option(of: str) -> Any:
     """The option of a seed; `of` says what is random."""
-    return typer.Option(min=0, max=_MOST_SEED, help=of)
+    return typer.Option(min=0, max=MOST_INTEGER, help=of)
 
 
 IndexArgument = Annotated[
@@ -128,9 +132,24 @@ class Preparation:
     ] = None
 
 
+def a_number(value: float | None) -> float | None:
+    """The `callback` of options that are shares or scores: "nan" lies in every range.
+
+    :raises BadParameter: If it is none.
+    """
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number.")
+    return value
+
+
 _Side = Annotated[
     float | None,
-    typer.Option(min=1, max=60, help="Inches; the figure's own by default, or in proportion to the other."),
+    typer.Option(
+        min=1,
+        max=60,
+        callback=a_number,
+        help="Inches; the figure's own by default, or in proportion to the other.",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from simsearch.cli.options import SCREEN, PicturesOption
+from simsearch.cli.options import MOST_INTEGER, SCREEN, PicturesOption, a_number
 
 _ASK = "What to ask about"  # panels of --help
 _ANSWER = "What is answered"
@@ -23,7 +23,11 @@ class Queries:
     item: Annotated[
         list[int] | None,
         typer.Option(
-            "--id", min=0, help="An item of the gallery, itself left out; repeatable.", rich_help_panel=_ASK
+            "--id",
+            min=0,
+            max=MOST_INTEGER,
+            help="An item of the gallery, itself left out; repeatable.",
+            rich_help_panel=_ASK,
         ),
     ] = None
     vector: Annotated[
@@ -94,12 +98,18 @@ class Wanted:
     min_score: Annotated[
         float | None,
         typer.Option(
-            min=-1, max=1, help="Count an image as a match from this score on.", rich_help_panel=_ANSWER
+            min=-1,
+            max=1,
+            callback=a_number,
+            help="Count an image as a match from this score on.",
+            rich_help_panel=_ANSWER,
         ),
     ] = None
     min_probability: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="And from this probability on.", rich_help_panel=_ANSWER),
+        typer.Option(
+            min=0, max=1, callback=a_number, help="And from this probability on.", rich_help_panel=_ANSWER
+        ),
     ] = None
     only_matches: Annotated[
         bool,
@@ -118,6 +128,7 @@ class Wanted:
         typer.Option(
             min=0,
             max=1,
+            callback=a_number,
             help="Call a picture unknown if a smaller share of known images is less typical.",
             rich_help_panel=_ANSWER,
         ),

@@ -214,5 +214,6 @@ def _open_closed_streams() -> None:
 def _escape_unprintable() -> None:
     """Escape what stdout's encoding lacks, instead of failing: pipes on Windows are not UTF-8."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None and sys.stdout.errors == "strict":
+    lacks = sys.stdout.errors == "strict" or sys.stdout.encoding.lower().replace("-", "") != "utf8"
+    if reconfigure is not None and lacks:
         reconfigure(errors="backslashreplace")

@@ -6,6 +6,7 @@ idx.py           folders of IDX files
 named/           datasets with a name beside MNIST
 arrays.py        arrays of pixels -> what an input takes
 collection.py    what lies in a folder now
+class_names.py   what may name a class, and which class is meant
 labels.py        the class of each file: by folders, by a table, or none
 label_tables.py  a table of labels, CSV or Parquet
 split_folders.py folders that are splits

@@ -48,11 +48,16 @@ def read_rows(file: io.BufferedReader, *, is_parquet: bool) -> Generator[tuple[s
 def _csv_rows(file: IO[bytes]) -> Generator[tuple[str, str]]:
     text = io.TextIOWrapper(file, "utf-8-sig", newline="")
     try:
-        reader = csv.reader(_lines(text))
+        reader = csv.reader(_lines(text), strict=True)
         columns = next(reader, [])
         _check_columns(columns)
         places = (columns.index(PATH), columns.index(LABEL))
         for row in reader:
+            if any(row[len(columns) :]):
+                line = f"line {reader.line_num:,}"
+                raise ValueError(
+                    f"{line} has {len(row)} values for {len(columns)} columns: quote those with commas"
+                )
             path, label = (row[place] if place < len(row) else "" for place in places)
             yield path, label
     finally:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.data.class_names import class_name
 from simsearch.data.collection import natural
 from simsearch.errors import BadInputError, require
 from simsearch.files import open_regular, size_of
@@ -26,6 +27,7 @@ SOURCES = ("sources", "source", "paths", "path")
 IDS = ("ids", "id")
 CLASSES = "classes"
 _UNIT = 1e-3
+_MOST_ID = 2**62 - 1
 _MOST_INFLATED = 200  # times the file's size
 _BATCH = 256  # rows of Parquet that are unpacked at once
 _BOMB = "it unpacks to far more than it holds"
@@ -235,12 +237,30 @@ def _unit_rows(raw: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
         raise ValueError(
             f"its vectors are {raw.dtype} of shape {raw.shape}, not rows of numbers of one length"
         )
-    rows = raw.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1)
-    wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    units, lengths = unit_rows(raw.astype(np.float64))
+    wrong = np.flatnonzero(np.isnan(lengths))
     if len(wrong):
         raise ValueError(f"the vector of row {wrong[0]} is not finite, or 0: leave it out")
-    return (rows / lengths[:, None]).astype(np.float32), int((np.abs(lengths - 1) > _UNIT).sum())
+    return units, int((np.abs(lengths - 1) > _UNIT).sum())
+
+
+def unit_rows(rows: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Vectors brought to length 1, (N, D), and the lengths they had, (N,): NaN where one has no direction.
+
+    :param rows: (N, D), of any length, also such that squares of it are none in float64: then it is infinite,
+        or 0.
+    """
+    largest = np.abs(rows).max(axis=1)
+    directed = np.isfinite(largest) & (largest > 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(rows, axis=1)
+    extreme = directed & ~(np.isfinite(lengths) & (lengths > np.sqrt(np.finfo(np.float64).tiny)))
+    by = lengths.copy()
+    if extreme.any():
+        rows = np.where(extreme[:, None], rows / np.where(extreme, largest, 1)[:, None], rows)
+        by[extreme] = np.linalg.norm(rows[extreme], axis=1)
+    units = (rows / np.where(directed, by, 1)[:, None]).astype(np.float32)
+    return units, np.where(directed, lengths, np.nan)
 
 
 def _ids(raw: NDArray[Any] | None, count: int) -> NDArray[np.int64]:
@@ -250,7 +270,9 @@ def _ids(raw: NDArray[Any] | None, count: int) -> NDArray[np.int64]:
         ids = np.array([int(value) for value in raw.tolist()], np.int64)
     except (TypeError, OverflowError, ValueError):
         raise ValueError("its ids are no whole numbers") from None
-    if ids.shape != (count,) or (ids < 0).any() or (ids >= 2**62).any() or len(np.unique(ids)) != count:
+    if ids.size and ids.max() > _MOST_ID:
+        raise ValueError(f"its ids go up to {ids.max():,}, and {_MOST_ID:,} is the largest that an item has")
+    if ids.shape != (count,) or (ids < 0).any() or len(np.unique(ids)) != count:
         raise ValueError(f"its ids are not {count:,} different numbers from 0 on")
     return ids
 
@@ -276,7 +298,8 @@ def _labels(
     for row, value in enumerate(values):
         if value is None or value != value or str(value) == "":
             raise ValueError(f"row {row} has no label: an index has a class for every item, or for none")
-    texts = [str(value) for value in values]
+    names_of = {text: class_name(text) for text in {str(value) for value in values}}
+    texts = [names_of[str(value)] for value in values]
     classes = tuple(sorted(set(texts), key=natural))
     numbers = {name: number for number, name in enumerate(classes)}
     return np.array([numbers[text] for text in texts], np.int64), classes

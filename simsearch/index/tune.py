@@ -99,6 +99,10 @@ def measure_kinds(
     bundle = open_as(folder, retypable(folder))
     store = bundle.store
     assert isinstance(store, FlatStore)  # in files, and of one segment
+    if len(store) < 2:
+        raise BadInputError(
+            f"{bundle.manifest.name} has one item, of which no other is the nearest", "add some first"
+        )
     asked = store.sample(_ASKED, seed)
     queries = np.array(asked.vectors)
     truth = store.compare(queries, exact=True).nearest(K, left_out=asked.ids).ids

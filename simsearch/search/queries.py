@@ -5,6 +5,7 @@ Nothing is read here but standard input and lists of names; pictures are left to
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -117,13 +118,14 @@ def read_vectors(files: Iterable[Path]) -> Iterator[Query]:
     :raises BadInputError: If a file cannot be read, or holds anything else.
     """
     for file in files:
+        from simsearch.data.vector_tables import unit_rows  # few ask by vectors
+
         rows = _numbers(file)
-        lengths = (rows**2).sum(axis=-1) ** 0.5
-        if rows.ndim != 2 or not rows.size or not (lengths.min() > 0 and lengths.max() < float("inf")):
+        units, lengths = unit_rows(rows) if rows.ndim == 2 and rows.size else (None, None)
+        if units is None or lengths is None or lengths.min() != lengths.min():  # one is NaN
             raise BadInputError(f"{file} holds no vectors: rows of finite numbers that are not all 0")
-        for number, row in enumerate(rows / lengths[:, None]):
-            name = str(file) if len(rows) == 1 else f"{file}[{number}]"
-            yield Query(name, vector=row.astype("float32"))
+        for number, row in enumerate(units):
+            yield Query(str(file) if len(rows) == 1 else f"{file}[{number}]", vector=row)
 
 
 def _numbers(file: Path) -> NDArray[np.float64]:
@@ -153,7 +155,9 @@ def read_names(source: str, stdin: BinaryIO) -> Iterator[str]:
     """
     try:
         with stdin if source == STDIN else Path(source).open("rb") as lines:
-            while line := lines.readline(_LONGEST_NAME + 1):
+            mark = codecs.BOM_UTF8  # which some editors begin a file with
+            while line := lines.readline(_LONGEST_NAME + 1).removeprefix(mark):
+                mark = b""
                 if len(line) > _LONGEST_NAME:
                     raise BadInputError(f"{source} holds a name of more than {_LONGEST_NAME:,} bytes")
                 if name := line.rstrip(b"\r\n"):

@@ -24,7 +24,6 @@ from simsearch.records import deal, records_of
 from simsearch.search.answers import STORED_LIMITS, Answer, ClassRank, Hit, Limits, Similarity, judge
 from simsearch.stats.calibration import MATCH, Calibration, PlattScaling
 from simsearch.stats.class_ranking import NEAREST_PER_CLASS, ClassScore, rank_classes
-from simsearch.text import did_you_mean, listed
 
 ImageSource: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
 
@@ -192,21 +191,25 @@ class Searcher:
 
         :raises BadInputError: Naming the first that it has not.
         """
+        if not labels:
+            return
+        from simsearch.data.class_names import meant_class  # few ask for classes
+
         manifest = self.bundle.manifest
         for label in labels:
             if not self.bundle.store.classes:
                 raise BadInputError(f"there is no class {label!r}: {manifest.name} has no labels")
-            if label not in manifest.classes:
-                guess = did_you_mean(label, manifest.classes)
-                hint = f"{guess}its classes: {listed(manifest.classes)}"
-                raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
+            meant_class(label, manifest.classes, manifest.name)
 
     def _class_numbers(self, labels: Sequence[str]) -> list[int] | None:
         """The numbers of these classes, ascending; None for no restriction."""
         if not labels:
             return None
+        from simsearch.data.class_names import meant_class
+
         self.check_labels(labels)
-        return sorted({self.bundle.manifest.classes.index(label) for label in labels})
+        classes, name = self.bundle.manifest.classes, self.bundle.manifest.name
+        return sorted({classes.index(meant_class(label, classes, name)) for label in labels})
 
     def _ask(
         self, compared: Comparison, k: int, classes: Sequence[int] | None, left_out: Ids | None

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from simsearch.data import label_tables
+from simsearch.data.class_names import class_name, meant_class
 from simsearch.data.collection import Collection, Item, Skipped
 from simsearch.data.labels import label_items
-from simsearch.errors import BadDatasetError
+from simsearch.errors import BadDatasetError, BadInputError
 
 ROOT = Path("photos")
 
@@ -103,6 +104,11 @@ def test_numbers_of_a_parquet_file_are_class_names(tmp_path: Path) -> None:
         (b"path,label\n1.png," + b"x" * 1_001, "it has a label of 1,001 characters, more than 1,000"),
         (b"path,label,label\n1.png,x,y\n", "it has the column label more than once"),
         (
+            b"path,label\n1.png,x\n2.png,Smith, John\n",
+            "line 3 has 3 values for 2 columns: quote those with commas",
+        ),
+        (b'path,label\n1.png,"b\n2.png,c\n', "unexpected end of data"),
+        (
             b",".join(b"c%d" % n for n in range(100_000)),
             "columns c0, c1, c2, c3, c4, c5, c6, c7, ..., not path",
         ),
@@ -110,7 +116,7 @@ def test_numbers_of_a_parquet_file_are_class_names(tmp_path: Path) -> None:
     ],
     ids=[
         *("no heading", "empty", "not UTF-8", "two labels", "no match", "a long field"),
-        *("a long label", "a column twice", "many columns", "a long line"),
+        *("a long label", "a column twice", "a comma", "an open quote", "many columns", "a long line"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -118,6 +124,11 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes, 
     with pytest.raises(BadDatasetError) as caught:
         label_items(collection("1.png"), str(tmp_path / "t.csv"))
     assert message in caught.value.message
+
+
+def test_commas_at_the_end_of_a_row_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label\n1.png,x,,\n2.png,y,\n")
+    assert labels(collection("1.png", "2.png"), str(tmp_path / "t.csv")) == {"1.png": "x", "2.png": "y"}
 
 
 def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -223,3 +234,31 @@ def test_a_damaged_parquet_file_is_refused_or_read(tmp_path: Path) -> None:
         table.write_bytes(spoilt)
         with contextlib.suppress(BadDatasetError):  # and nothing else
             label_items(collection("1.png"), str(table))
+
+
+@pytest.mark.parametrize(
+    ("written", "name"), [(" c0 ", "c0"), ("cafe\u0301", "café"), ("a b", "a b"), ("7", "7")]
+)
+def test_a_class_name_has_one_form(written: str, name: str) -> None:
+    assert class_name(written) == name
+    assert meant_class(written, ("x", name), "toy") == name
+
+
+def test_a_class_that_an_older_index_called_otherwise_is_meant_by_its_very_name() -> None:
+    assert meant_class("cafe\u0301", ("café", "cafe\u0301"), "toy") == "cafe\u0301"
+    assert meant_class(" x", (" x", "x"), "toy") == " x"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("", "'' cannot name a class"),
+        (" \t", "' \\t' cannot name a class"),
+        ("a\ud800", "'a\\ud800' cannot name a class: it is no text"),
+        ("\udcff", "'\\udcff' cannot name a class: it is no text"),
+    ],
+)
+def test_what_cannot_name_a_class_is_refused(written: str, message: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        class_name(written)
+    assert caught.value.message == message

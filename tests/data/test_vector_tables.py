@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simsearch.data import vector_tables
-from simsearch.data.vector_tables import read_vector_table
+from simsearch.data.vector_tables import read_vector_table, unit_rows
 from simsearch.errors import BadInputError
 
 
@@ -172,3 +172,35 @@ def test_a_small_parquet_file_cannot_unpack_to_far_more(
 def test_a_label_may_be_a_number_of_any_length(tmp_path: Path) -> None:
     found = read_vector_table(npz(tmp_path, vectors=np.eye(3), labels=np.array(["9" * 5_000, "10", "9"])))
     assert found.classes == ("9", "10", "9" * 5_000)
+
+
+def test_names_of_classes_that_look_alike_are_one_class(tmp_path: Path) -> None:
+    written = np.array(["cafe\u0301", "café", " café ", "b"])
+    found = read_vector_table(npz(tmp_path, vectors=np.eye(4), labels=written))
+    assert found.classes == ("b", "café")
+    assert found.labels is not None
+    assert found.labels.tolist() == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("label", ["a\ud800", "  "])
+def test_a_label_that_cannot_name_a_class_is_refused(tmp_path: Path, label: str) -> None:
+    with pytest.raises(BadInputError, match="cannot name a class"):
+        read_vector_table(npz(tmp_path, vectors=np.eye(2), labels=np.array(["a", label])))
+
+
+@pytest.mark.filterwarnings("error")
+def test_vectors_of_any_finite_length_have_a_direction(tmp_path: Path) -> None:
+    rows = np.array([[3e300, 4e300], [3e-300, 4e-300], [3, 4], [0.6, 0.8]])
+    found = read_vector_table(npz(tmp_path, vectors=rows))
+    assert found.vectors == pytest.approx(np.tile([0.6, 0.8], (4, 1)))
+    assert found.scaled == 3
+    units, lengths = unit_rows(np.array([[0.0, 0], [np.inf, 1], [np.nan, 1], [5e-324, 0], [0, -2]]))
+    assert np.isnan(lengths[:3]).all()
+    assert units[3:].tolist() == [[1, 0], [0, -1]]
+    assert lengths[4] == 2
+
+
+def test_an_id_beyond_the_largest_is_named(tmp_path: Path) -> None:
+    ids = np.array([0, 2**62], np.int64)
+    with pytest.raises(BadInputError, match=r"ids go up to 4,611,686,018,427,387,904, and 4,6.*903 is the"):
+        read_vector_table(npz(tmp_path, vectors=np.eye(2), ids=ids))

@@ -30,8 +30,10 @@ def test_a_folder_with_a_model_goes_before_a_name(
 def test_a_folder_without_a_model_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "residual").mkdir()  # such as a run that is not at its end
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingModelError, match=r"^there is no model in residual "):
+    hidden = r"^there is no model in residual here .* hides the shipped"
+    with pytest.raises(MissingModelError, match=hidden) as said:
         open_model(find_model(Path("residual")))
+    assert said.value.hint == f"rename it, or pass the shipped one's folder: {SHIPPED['residual']}"
 
 
 @pytest.mark.parametrize("named", ["nowhere", "x" * 300, "a\0b", "Residual"])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import faiss
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from simsearch.cli.main import app
+from simsearch.data.splits import Split
+from simsearch.errors import BadInputError
 from simsearch.index import tune
 from simsearch.index.bundle import open_bundle, read_manifest
 from simsearch.index.retype import IndexKind
@@ -62,6 +66,12 @@ def test_kinds_and_their_sizes_follow_the_gallery() -> None:
     assert size_of(IndexKind("Flat", "int8"), 1_000, 128) == 128_000
     assert size_of(IndexKind("Flat"), 1_000, 128) == 512_000
     assert size_of(IndexKind("IVF16,SQ8"), 1_000, 128) == 1_000 * (512 + 128 + 8) + 16 * 512
+
+
+def test_of_one_item_no_recall_can_be_measured(build_toy: Callable[..., Path], toy_gallery: Split) -> None:
+    folder = build_toy(toy_gallery.take(np.array([0])))
+    with pytest.raises(BadInputError, match="has one item, of which no other is the nearest"):
+        list(measure_kinds(folder))
 
 
 def test_recall_is_that_of_the_exact_hits_of_other_items(monkeypatch: pytest.MonkeyPatch) -> None:

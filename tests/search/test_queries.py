@@ -128,6 +128,8 @@ def test_a_list_of_names_is_read_as_it_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_text("x.png\ny.png\n")
     assert list(read_names(str(path), io.BytesIO())) == ["x.png", "y.png"]
+    path.write_bytes(b"\xef\xbb\xbfx.png\n\xef\xbb\xbfy.png\n")  # a mark, and a strange name
+    assert list(read_names(str(path), io.BytesIO())) == ["x.png", "\ufeffy.png"]
     with pytest.raises(BadInputError, match="cannot read nowhere: no such file or directory"):
         list(read_names("nowhere", io.BytesIO()))
 

@@ -13,8 +13,10 @@ from simsearch.cli.options import (
     JsonOption,
     PicturesOption,
     ThreadsOption,
+    a_number,
     limit_threads,
 )
+from simsearch.cli.targets import check_targets
 from simsearch.errors import BadInputError
 from simsearch.index.audit.kinds import CopyKind
 from simsearch.index.locations import DEFAULT_INDEX, DEFAULT_INDEX_DIR, find_index
@@ -95,8 +97,9 @@ def audit(
     from simsearch.show.terminal.findings_view import audit_view
     from simsearch.show.terminal.progress import progress
 
-    _check_targets(fix, shown.report)
+    check_targets(fix, shown.report)
     bundle, other = audited.bundles()
+    check_targets(fix, shown.report, inputs=[bundle.manifest.labeling])
     if fix is not None and bundle.labels is None:
         raise no_labels(bundle)
     with progress("Auditing", len(bundle.ids)) as advance:
@@ -123,10 +126,16 @@ class Rules:
     """What counts as a copy."""
 
     threshold: Annotated[
-        float, typer.Option(min=-1, max=1, help="Compare the pixels of pictures from this cosine on.")
+        float,
+        typer.Option(
+            min=-1, max=1, callback=a_number, help="Compare the pixels of pictures from this cosine on."
+        ),
     ] = 0.7
     agreement: Annotated[
-        float, typer.Option(min=0, max=1, help="Call them near copies from this correlation of pixels on.")
+        float,
+        typer.Option(
+            min=0, max=1, callback=a_number, help="Call them near copies from this correlation of pixels on."
+        ),
     ] = 0.98
     kind: Annotated[
         list[CopyKind] | None,
@@ -174,7 +183,7 @@ def duplicates(
     if moves.undo is not None:
         _undo(moves.undo)
         return
-    _check_targets(shown.report)
+    check_targets(shown.report)
     if moves.move_to is not None and rules.kind is None:
         rules = replace(rules, kind=[CopyKind.FILE])  # nothing else is beyond doubt
     bundle, other = audited.bundles()
@@ -254,14 +263,6 @@ def _thumbnails(bundle: Bundle) -> Callable[[int], Picture]:
     from simsearch.search.searcher import Searcher
 
     return Searcher(bundle).thumbnail
-
-
-def _check_targets(*paths: Path | None) -> None:
-    from simsearch.files import check_target
-
-    for path in paths:
-        if path is not None:
-            check_target(path)
 
 
 def _write(path: Path, text: str) -> None:

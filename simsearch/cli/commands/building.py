@@ -20,6 +20,7 @@ from simsearch.cli.options import (
     open_chosen_model,
     seed_option,
 )
+from simsearch.cli.targets import check_targets
 from simsearch.index.locations import DEFAULT_INDEX_DIR, index_folder
 
 if TYPE_CHECKING:
@@ -111,12 +112,10 @@ def build_index(
     import time
 
     from simsearch.data.datasets import image_folder, split_name
-    from simsearch.files import check_target
     from simsearch.show.terminal import terminal
     from simsearch.text import printable
 
-    if source.skipped is not None:
-        check_target(source.skipped)
+    check_targets(source.skipped, inputs=[source.labels, source.dataset])
     target = storing.target()
     storing.check()
     opened = open_chosen_model(model, threads)

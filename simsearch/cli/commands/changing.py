@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from simsearch.cli.options import IndexDirOption, ThreadsOption, limit_threads
+from simsearch.cli.options import MOST_INTEGER, IndexDirOption, ThreadsOption, limit_threads
 from simsearch.index.locations import DEFAULT_INDEX_DIR
 
 _INDEX = typer.Argument(metavar="INDEX", help="Name or folder of the index.")
@@ -49,7 +49,15 @@ def add(
 
 def remove(
     index: Annotated[str, _INDEX],
-    item: Annotated[list[int] | None, typer.Option("--id", min=0, help="An item; repeatable.")] = None,
+    item: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--id",
+            min=0,
+            max=MOST_INTEGER,
+            help="An item; repeatable.",
+        ),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(help="A picture's source, a folder of them, or a pattern like 'cat/*.png'; repeatable."),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from simsearch.cli.options import IndexDirOption, ThreadsOption, limit_threads
+from simsearch.cli.targets import check_targets
 from simsearch.errors import BadInputError, MissingBundleError
 from simsearch.index.locations import DEFAULT_INDEX_DIR, find_index, index_folder
 
@@ -85,13 +86,11 @@ def export_any(
     if not formats.paths:
         _export_run(Path(target), index_dir)
         return
-    from simsearch.files import check_target
     from simsearch.index.bundle import open_bundle
     from simsearch.show.terminal import terminal
     from simsearch.show.terminal.progress import progress
 
-    for path in formats.paths:
-        check_target(path)
+    check_targets(*formats.paths)
     bundle = open_bundle(find_index(target, index_dir), threads=threads)
     limit_threads(threads)
     tables = sum(path is not None for path in (formats.parquet, formats.npz)) * bool(formats.neighbors)

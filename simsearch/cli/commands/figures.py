@@ -18,8 +18,8 @@ from simsearch.cli.options import (
     open_chosen_model,
     seed_option,
 )
+from simsearch.cli.targets import check_targets
 from simsearch.errors import BadInputError, require
-from simsearch.files import check_target
 
 SeedOption = Annotated[int, seed_option("Of the random choice.")]
 
@@ -45,8 +45,8 @@ def pairs(
     Example: simsearch figure pairs -o pairs.png --csv pairs.csv
     """
     drawing = start_figure(output, style)
-    if csv is not None:
-        check_target(csv)
+    check_targets(csv)
+    check_targets(output, csv, pictures=True)
     from simsearch.data.datasets import load_named
     from simsearch.files import write_atomically
     from simsearch.prepare.prepare import DIGIT

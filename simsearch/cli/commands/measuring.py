@@ -18,6 +18,7 @@ from simsearch.cli.options import (
     limit_threads,
     seed_option,
 )
+from simsearch.cli.targets import check_targets
 
 
 def evaluate(
@@ -58,6 +59,7 @@ def evaluate(
 
     wanted = outputs.Outputs(report=report, per_query=per_query, run=run, qrels=qrels, depth=depth)
     outputs.check(wanted)
+    check_targets(*wanted.paths())
     bundle = open_bundle(index.folder(), threads=threads)
     limit_threads(threads)
     load = partial(load_named, data_dir=data_dir, processes=threads, note=terminal.note)

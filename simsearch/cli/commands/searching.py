@@ -188,6 +188,7 @@ def _write_steps(images: list[str], target: Path | None, way: Preprocess, invert
     """Write the steps of preparing one picture; also where none of them finds a digit."""
     if target is None:
         return
+    from simsearch.cli.targets import check_targets
     from simsearch.files import write_atomically
     from simsearch.prepare.decode import read_image_file
     from simsearch.prepare.pictures import read_steps
@@ -195,6 +196,7 @@ def _write_steps(images: list[str], target: Path | None, way: Preprocess, invert
 
     if len(images) != 1 or not Path(images[0]).is_file():
         raise BadInputError("--show-prepared shows the steps of one picture", hint="name one file")
+    check_targets(target, inputs=images, pictures=True)
     reading = read_steps(read_image_file(Path(images[0])), preprocess=way, invert=invert)
     write_atomically(target, steps_sheet(reading.steps))
 

@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
-from simsearch.cli.options import IndexDirOption, JsonOption, ThreadsOption, limit_threads
+from simsearch.cli.options import IndexDirOption, JsonOption, ThreadsOption, a_number, limit_threads
 from simsearch.index.locations import DEFAULT_INDEX_DIR
 
 _SIZES = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 _TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
+_RECALL = typer.Option(
+    min=0.0, max=1.0, callback=a_number, help="The least share of the ten nearest to find."
+)
+
+
 def tune(
     index: Annotated[str, typer.Argument(metavar="INDEX", help="Name or folder of the index.")],
-    recall: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="The least share of the ten nearest to find.")
-    ] = 0.95,
+    recall: Annotated[float, _RECALL] = 0.95,
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="The most for vectors and index: 500MB, 1GB.")
     ] = None,

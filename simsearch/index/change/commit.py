@@ -80,7 +80,9 @@ def apply_change(
         changed=manifest.changed + change.size,
     )
     manifest = _composed(folder, manifest, parts, gone, classes)
-    if change.revised or len(change.removed):
+    if (
+        change.revised or len(change.removed) or len(manifest.classes) > len(classes.before)
+    ):  # perhaps of none that was read
         manifest = _without_empty_classes(folder, manifest, classes)
     return _finish(folder, tidy(folder, manifest))
 

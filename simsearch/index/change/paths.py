@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from simsearch.data.class_names import meant_class
 from simsearch.data.collection import Collection, Item, Items, Skipped, comparable, scan
 from simsearch.data.labels import AUTO, FOLDER, LAST, NONE, label_items
 from simsearch.errors import BadInputError
 from simsearch.index.change.sync import Known, labeling_of
 from simsearch.index.manifest import Manifest
-from simsearch.text import did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,14 @@ def chosen_items(
             f"the folder {manifest.root} is not there, so nothing was changed",
             hint=f"is its disk mounted? `simsearch sync {manifest.name} FOLDER` says where it is now",
         )
-    for label in labels:
-        if label not in manifest.classes:
-            hint = f"{did_you_mean(label, manifest.classes)}its classes: {listed(manifest.classes)}"
-            raise BadInputError(f"there is no class {label!r} in {manifest.name}", hint)
+    classes = {meant_class(label, manifest.classes, manifest.name) for label in labels}
     wanted = {source: _from_root(source, manifest) for source in sources}
     used: set[str] = set()
     for item in items:
         named = {source for source, pattern in wanted.items() if _is_named(item.source, pattern)}
         used |= named
         is_missing = missing and item.is_file and not _place(item.source, manifest).exists()
-        if named or item.label in labels or is_missing:
+        if named or item.label in classes or is_missing:
             yield item
     if unused := sorted(wanted.keys() - used):
         hint = "`simsearch query` prints sources"

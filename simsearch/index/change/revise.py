@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from simsearch.data.class_names import class_name
 from simsearch.data.collection import natural
 from simsearch.index.bundle import read_items
 from simsearch.index.data_files import write_array, write_data_file
@@ -38,8 +39,13 @@ class Classes:
         self.numbers = dict(zip(manifest.classes, numbers, strict=True))
 
     def number_of(self, name: str) -> int:
-        """What files call this class."""
-        return self.numbers.setdefault(name, 1 + max(self.numbers.values(), default=-1))
+        """What files call this class.
+
+        :raises BadInputError: If it is new, and no class can have such a name.
+        """
+        if name not in self.numbers and (name := class_name(name)) not in self.numbers:
+            self.numbers[name] = 1 + max(self.numbers.values(), default=-1)
+        return self.numbers[name]
 
     def ordered(self) -> tuple[str, ...]:
         """All names: in natural order, if they were so before; else new ones come last."""

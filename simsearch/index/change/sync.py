@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from simsearch.index.manifest import Manifest, StoreRecord
 from simsearch.index.reading import UNKNOWN, Stamp, file_hash, stamp_of
 from simsearch.index.served import ServedColumns
 
+_NOT_THERE = "not there"
 _MOST_GONE, _FEW = 0.5, 10  # of the items, and items, that may go without a word
 
 
@@ -288,11 +289,16 @@ def check_loss(plan: Plan, name: str) -> None:
     :raises BadInputError: If it is one.
     """
     before = plan.kept + sum(map(len, (plan.changed, plan.gone, plan.renamed, plan.relabeled)))
-    if len(plan.gone) > max(_FEW, _MOST_GONE * before):
-        raise BadInputError(
-            f"{len(plan.gone):,} of {before:,} items of {name} would go, because their files are not there",
-            hint=f"is every disk mounted? `simsearch sync {name} --dry-run` names them, --yes removes them",
-        )
+    if len(plan.gone) <= max(_FEW, _MOST_GONE * before):
+        return
+    left_out = {entry.path: entry.reason for entry in plan.skipped}
+    reasons = Counter(left_out.get(known.source, _NOT_THERE) for known in plan.gone)
+    [(reason, _)] = reasons.most_common(1)
+    asks = "is every disk mounted? " if reason == _NOT_THERE else ""
+    raise BadInputError(
+        f"{len(plan.gone):,} of {before:,} items of {name} would go, because their files are {reason}",
+        hint=f"{asks}`simsearch sync {name} --dry-run` names them, --yes removes them",
+    )
 
 
 def _is_inside(source: str, places: Collection[str]) -> bool:

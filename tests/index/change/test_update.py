@@ -31,6 +31,7 @@ from simsearch.index.manifest import StoreRecord
 from simsearch.index.stores.base import gather
 from simsearch.index.update import Index
 from simsearch.index.verify import verify
+from simsearch.search.searcher import Searcher
 
 GREYS = [(100, 0, 0, 0), (60, 80, 0, 0), (0, 100, 0, 0), (0, 0, 60, 80), (0, 0, 0, 90), (80, 60, 0, 0)]
 FILES = ["a/0.png", "a/1.png", "b/2.png", "b/3.png", "b/4.png", "b/5.png"]
@@ -62,6 +63,42 @@ def held(folder: Path) -> dict[int, tuple[str, str | None]]:
 
 
 BEFORE = {number: (name, name[0]) for number, name in enumerate(FILES)}
+
+
+def test_a_class_of_which_no_file_can_be_read_is_no_class(index: Index, pictures: Path) -> None:
+    (pictures / "z").mkdir()
+    (pictures / "z" / "0.png").write_bytes(b"no picture")
+    write_quadrants(pictures / "c" / "0.png", 10, 20, 200, 40)
+    index.add_paths([pictures / "z" / "0.png", pictures / "c" / "0.png"])
+    assert index.manifest.classes == ("a", "b", "c")
+    index.sync()
+    assert Index.open(index.folder).manifest.classes == ("a", "b", "c")
+
+
+def test_a_sync_says_that_a_table_lacks_most_files(index: Index, pictures: Path, tmp_path: Path) -> None:
+    for number in range(20):
+        write_quadrants(pictures / "b" / f"more{number}.png", 10 * number, 20, 200, 40)
+    index.sync()
+    (tmp_path / "t.csv").write_text("path,label\na/0.png,a\nb/2.png,b\n")
+    with pytest.raises(BadInputError) as caught:
+        index.sync(labels=str(tmp_path / "t.csv"))
+    assert caught.value.message.endswith("would go, because their files are without a label in t.csv")
+    assert "disk" not in caught.value.hint
+
+
+def test_a_class_is_the_same_however_its_name_is_written(index: Index) -> None:
+    index.add([quadrant_image(1, 2, 3, 4)], labels="café")
+    index.add([quadrant_image(1, 2, 3, 5)], labels=" cafe\u0301 ")
+    assert index.manifest.classes == ("a", "b", "café")
+    chosen = list(chosen_items(index.items(), index.manifest, labels=["cafe\u0301"]))
+    assert [known.id for known in chosen] == [6, 7]
+    searcher = Searcher.open(index.folder)
+    hits = searcher.query(quadrant_image(1, 2, 3, 4), labels=["cafe\u0301"]).hits
+    assert {hit.id for hit in hits} == {6, 7}
+    for label in ("  ", "\udcff"):
+        with pytest.raises(BadInputError, match="cannot name a class"):
+            index.add([quadrant_image(1, 2, 3, 4)], labels=label)
+    assert Index.open(index.folder).manifest == index.manifest
 
 
 def test_a_picture_that_is_added_gets_the_next_id_and_the_class_of_its_folder(
