@@ -33,6 +33,9 @@ _UPRIGHT = 1.5  # height over width
 _FINE = 0.05  # of the picture's diagonal: the stroke of a 1 that is cut close is broader
 _TIP = 0.85  # of the stroke's width: a tip touches the edge with less
 _FEW_ENDS = 5  # at the edge: of more, some are rulings
+_DOT, _DOT_GAP = (0.07, 0.32), 0.4  # of the digit's height: a dot below it, and how far
+_DOT_FILL = 0.55  # of the square around it: 0.79 of a circle's
+_DOT_STRENGTH, _DOT_STROKE = 0.75, 0.8  # of the digit's ink, of its stroke's width
 _FRAMING = 0.7  # of an edge, that what lies along it covers
 
 
@@ -111,6 +114,8 @@ def choose(pieces: Pieces, *, cut: bool = False, frames: bool = True, parts: boo
     near = ~framing & ~around & ~below & (~touching | cut)
     members, several = _members(found, main, near, weight)
     counted = ~framing & ~around & (~touching | members)
+    if _has_dot_below(pieces, main, near):
+        return Choice(None, beside=True)
     return Choice(
         found.mask(members),
         _box(found, members),
@@ -253,6 +258,35 @@ def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
                 found[outer] = True
                 break
     return found
+
+
+def _has_dot_below(pieces: Pieces, main: int, near: NDArray[np.bool_]) -> bool:
+    """Whether one dot stands straight below, as of a question mark or an exclamation mark.
+
+    It is as broad as the stroke, and as strong. That after a digit stands to its right.
+    """
+    parts, side = pieces.found, pieces.side
+    if len(parts) < 2:
+        return False
+    tall, bottom = parts.height[main], parts.bottom[main]
+    below = near & (parts.top > bottom - _DOT[0] * tall) & (parts.top < bottom + _DOT_GAP * tall)
+    below &= (side > _DOT[0] * tall) & (parts.bottom > bottom)
+    below[main] = False
+    if np.count_nonzero(below) != 1:
+        return False
+    dot = int(below.argmax())
+    strength = pieces.weight / np.maximum(parts.area, 1)
+    if side[dot] > _DOT[1] * tall or strength[dot] < _DOT_STRENGTH * strength[main]:
+        return False
+    if parts.area[dot] < _DOT_FILL * side[dot] ** 2:
+        return False
+    low = (parts.of_run == main) & (parts.rows >= bottom - max(1, tall // 6))  # its last stretch
+    left, right = int(parts.starts[low].min()), int(parts.ends[low].max())
+    if not left - side[dot] / 2 < (parts.left[dot] + parts.right[dot]) / 2 < right + side[dot] / 2:
+        return False
+    only = parts.mask(np.arange(len(parts)) == main)
+    rows, columns = slice(parts.top[main], bottom), slice(parts.left[main], parts.right[main])
+    return bool(side[dot] >= _DOT_STROKE * _stroke(only[rows, columns]))
 
 
 def _members(

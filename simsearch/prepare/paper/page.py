@@ -30,6 +30,7 @@ from simsearch.prepare.paper.shapes import (
     is_box,
     is_filled,
     is_lattice,
+    is_plate,
     is_plus,
     is_ring,
 )
@@ -251,7 +252,7 @@ def _is_drawn(mask: Mask, choice: Choice, steps: Steps) -> bool:
     if is_filled(crop):
         return False
     holes = find_holes(crop, choice.pieces)
-    if is_box(crop, holes) or is_ring(crop, holes) or is_plus(crop):
+    if is_box(crop, holes) or is_ring(crop, holes) or is_plus(crop) or is_plate(crop, holes):
         return False
     return not is_lattice(crop, holes) or (steps.crossed and is_crossed_out(crop))
 

@@ -19,6 +19,7 @@ from simsearch.prepare.paper.shapes import (
     is_box,
     is_filled,
     is_lattice,
+    is_plate,
     is_plus,
     is_ring,
     is_waisted,
@@ -165,7 +166,9 @@ def is_drawing(choice: Choice, strong: Mask, *, blots: bool) -> bool:
     filled = is_filled(crop & strong[top:bottom, left:right], blots=blots and not len(holes))
     if filled and not is_waisted(crop):
         return False
-    return not (is_box(crop, holes) or is_ring(crop, holes) or is_lattice(crop, holes) or is_plus(crop))
+    if is_box(crop, holes) or is_ring(crop, holes) or is_lattice(crop, holes) or is_plus(crop):
+        return False
+    return not is_plate(crop, holes)
 
 
 def _is_drawn(gray: Gray) -> bool:

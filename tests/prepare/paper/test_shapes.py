@@ -8,8 +8,19 @@ from papers.digits import STROKES, write
 from PIL import Image
 
 from simsearch.data.datasets import load_named
-from simsearch.prepare.paper.shapes import _may_hold_square, _opened, find_holes, is_filled, is_plus, is_ring
+from simsearch.errors import BadImageError
+from simsearch.prepare.paper.components import find_components
+from simsearch.prepare.paper.shapes import (
+    _may_hold_square,
+    _opened,
+    find_holes,
+    is_filled,
+    is_plate,
+    is_plus,
+    is_ring,
+)
 from simsearch.prepare.paper.sides import evenness
+from simsearch.prepare.prepare import prepare_image
 
 
 def cross(row: int, column: int) -> np.ndarray:
@@ -82,3 +93,66 @@ def test_most_digits_need_no_search_for_squares() -> None:
     assert not any(_may_hold_square(mask, 36) for mask in masks)
     assert not any(is_filled(mask) for mask in masks)
     assert is_filled(np.ones((60, 60), bool))
+
+
+def plate(digit: int, *, side: int = 200, round_: bool = True) -> np.ndarray:
+    """A filled circle or square with a digit as its hole."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    mask = np.hypot(y, x) < side / 2 if round_ else np.ones((side, side), bool)
+    ink = write(digit, side // 2, np.random.default_rng(digit), pen=0.1) > 0.5
+    top, left = ((side - long) // 2 for long in ink.shape)
+    mask[top : top + ink.shape[0], left : left + ink.shape[1]] &= ~ink
+    return mask
+
+
+@pytest.mark.parametrize("round_", [True, False])
+@pytest.mark.parametrize("digit", [2, 3, 4, 5, 7])
+def test_a_filled_shape_with_a_digit_for_a_hole_is_a_plate(digit: int, round_: bool) -> None:
+    mask = plate(digit, round_=round_)
+    assert is_plate(mask, find_holes(mask, len(find_components(mask))))
+
+
+def test_no_handwriting_is_a_plate() -> None:
+    split = load_named("mnist:validation")
+    rows = np.flatnonzero(split.labels == 0)[:200].tolist() + list(range(300))
+    taken = []
+    for row in rows:
+        mask = (
+            np.asarray(Image.fromarray(split.images[row]).resize((112, 112), Image.Resampling.BICUBIC)) > 100
+        )
+        across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+        crop = mask[down[0] : down[-1] + 1, across[0] : across[-1] + 1]
+        taken.append(is_plate(crop, find_holes(crop, 1)))
+    assert sum(taken) <= 1  # of 500, 200 of them zeros
+
+
+@pytest.mark.parametrize("digit", [2, 3, 5, 7])
+def test_what_is_written_on_a_badge_is_read(digit: int) -> None:
+    page = np.full((300, 300), 235, np.uint8)
+    page[50:250, 50:250][plate(digit)] = 40
+    read = prepare_image(page).pixels
+    alone = np.full((300, 300), 40, np.uint8)
+    top = write(digit, 100, np.random.default_rng(digit), pen=0.1) > 0.5
+    alone[100 : 100 + top.shape[0], 100 : 100 + top.shape[1]][top] = 235
+    np.testing.assert_allclose(read.astype(int), prepare_image(alone).pixels, atol=90)
+    assert np.abs(read.astype(int) - prepare_image(alone).pixels).mean() < 6
+
+
+def mark(hook: np.ndarray, *, right: int = 0, radius: int = 9, gray: int = 0) -> np.ndarray:
+    """A drawing with a dot below it, uint8 (240, 200), dark on light."""
+    page = np.full((240, 200), 255, np.uint8)
+    top, left = 40, (200 - hook.shape[1]) // 2
+    page[top : top + hook.shape[0], left : left + hook.shape[1]][hook] = 0
+    foot = left + int(np.flatnonzero(hook[-4:].any(axis=0)).mean())
+    y, x = np.mgrid[:240, :200]
+    page[np.hypot(y - (top + hook.shape[0] + 22), x - foot - right) < radius] = gray
+    return page
+
+
+@pytest.mark.parametrize("digit", [1, 7])
+def test_a_dot_straight_below_makes_it_a_mark_of_punctuation(digit: int) -> None:
+    hook = write(digit, 120, np.random.default_rng(4), pen=0.12) > 0.5
+    with pytest.raises(BadImageError, match="no digit found"):
+        prepare_image(mark(hook))
+    for other in ({"right": 60}, {"radius": 3}, {"gray": 150}):  # after it, dust, a stain
+        assert prepare_image(mark(hook, **other)).pixels.any()
