@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simsearch.prepare.paper.components import Components, Mask, find_components
 from simsearch.prepare.paper.normalize import stroke_width
-from simsearch.prepare.paper.shapes import is_border
+from simsearch.prepare.paper.shapes import hull_area, is_border
 
 _STRENGTH = 0.6  # of the digit's ink: weaker is no part of it
 _SPECK = 0.07  # of the digit's longer side: dust, crumbs of a ruling
@@ -33,6 +33,7 @@ _UPRIGHT = 1.5  # height over width
 _FINE = 0.05  # of the picture's diagonal: the stroke of a 1 that is cut close is broader
 _TIP = 0.85  # of the stroke's width: a tip touches the edge with less
 _FEW_ENDS = 5  # at the edge: of more, some are rulings
+_CONVEX = 0.92  # of its hull, that a frame encloses
 _DOT, _DOT_GAP = (0.07, 0.32), 0.4  # of the digit's height: a dot below it, and how far
 _DOT_FILL = 0.55  # of the square around it: 0.79 of a circle's
 _DOT_STRENGTH, _DOT_STROKE = 0.75, 0.8  # of the digit's ink, of its stroke's width
@@ -255,9 +256,24 @@ def _around(parts: Components, inner: NDArray[np.bool_]) -> NDArray[np.bool_]:
                 mask[rows[-1] + 1 :, columns].any(axis=0),
             )
             if sum(float(one_side.mean()) for one_side in sides) >= 3.2:
-                found[outer] = True
+                first = int(np.argmax(parts.of_run == one))  # its first run
+                place = int(parts.rows[first] - top), int(parts.starts[first] - left)
+                found[outer] = _is_convex_inside(mask, place)
                 break
     return found
+
+
+def _is_convex_inside(mask: Mask, place: tuple[int, int]) -> bool:
+    """Whether what ink encloses around a place is convex: a box and a circle are, an outlined 6 is not."""
+    cavities = find_components(~mask)
+    open_ = cavities.contact().any(axis=1)
+    for cavity in np.flatnonzero(~open_):
+        inside = cavities.mask(np.arange(len(cavities)) == cavity)
+        if inside[place]:
+            rows = slice(cavities.top[cavity], cavities.bottom[cavity])
+            crop = inside[rows, cavities.left[cavity] : cavities.right[cavity]]
+            return bool(cavities.area[cavity] >= _CONVEX * hull_area(crop))
+    return True  # it is not closed
 
 
 def _has_dot_below(pieces: Pieces, main: int, near: NDArray[np.bool_]) -> bool:

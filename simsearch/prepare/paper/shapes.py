@@ -108,10 +108,10 @@ def is_waisted(crop: Mask) -> bool:
     step = max(1, max(crop.shape) // _COARSE)
     crop = crop[::step, ::step]
     inked = int(np.count_nonzero(crop))
-    return inked < _BULKY * crop.size and _WAISTED[0] < inked / _hull_area(crop) < _WAISTED[1]
+    return inked < _BULKY * crop.size and _WAISTED[0] < inked / hull_area(crop) < _WAISTED[1]
 
 
-def _hull_area(mask: Mask) -> float:
+def hull_area(mask: Mask) -> float:
     """The area of the convex hull: chains of the outermost pixels of each row, of which those that bend
     inwards are dropped (Andrew, "Another efficient algorithm for convex hulls in two dimensions",
     Information Processing Letters 9(5), 1979)."""
@@ -200,9 +200,9 @@ def is_plate(crop: Mask, holes: NDArray[np.int64]) -> bool:
         return False
     hole = found.mask(np.arange(len(area)) == main)
     rows = slice(found.top[main], found.bottom[main])
-    if area[main] > _BENT * _hull_area(hole[rows, found.left[main] : found.right[main]]):
+    if area[main] > _BENT * hull_area(hole[rows, found.left[main] : found.right[main]]):
         return False
-    return bool(filled > _CONVEX * _hull_area(crop))
+    return bool(filled > _CONVEX * hull_area(crop))
 
 
 def is_box(crop: Mask, holes: NDArray[np.int64]) -> bool:

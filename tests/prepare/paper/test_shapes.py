@@ -9,7 +9,9 @@ from PIL import Image
 
 from simsearch.data.datasets import load_named
 from simsearch.errors import BadImageError
-from simsearch.prepare.paper.components import find_components
+from simsearch.prepare.paper.choose import Pieces, choose
+from simsearch.prepare.paper.components import find_components, grown
+from simsearch.prepare.paper.normalize import bounds
 from simsearch.prepare.paper.shapes import (
     _may_hold_square,
     _opened,
@@ -156,3 +158,26 @@ def test_a_dot_straight_below_makes_it_a_mark_of_punctuation(digit: int) -> None
         prepare_image(mark(hook))
     for other in ({"right": 60}, {"radius": 3}, {"gray": 150}):  # after it, dust, a stain
         assert prepare_image(mark(hook, **other)).pixels.any()
+
+
+@pytest.mark.parametrize("digit", [6, 9])
+def test_the_outline_of_a_digit_is_no_frame_of_its_loop(digit: int) -> None:
+    solid = write(digit, 160, np.random.default_rng(1), pen=0.2) > 0.5
+    wide = np.pad(solid, 20)
+    outline = grown(wide, 3) & ~grown(~grown(wide, 3), 4)
+    choice = choose(Pieces(outline))
+    assert not choice.around
+    assert choice.mask is None or choice.box == bounds(outline)
+
+
+@pytest.mark.parametrize("round_", [True, False])
+def test_a_box_and_a_circle_are_frames(round_: bool) -> None:
+    y, x = np.mgrid[:200, :200] - 99.5
+    distance = np.hypot(y, x) if round_ else np.maximum(np.abs(y), np.abs(x))
+    mask = (distance > 80) & (distance < 86)
+    digit = write(6, 90, np.random.default_rng(1), pen=0.1) > 0.5
+    mask[55 : 55 + digit.shape[0], 70 : 70 + digit.shape[1]] |= digit
+    choice = choose(Pieces(mask))
+    assert choice.around
+    assert choice.mask is not None
+    assert choice.box[:1] == (55 + int(np.flatnonzero(digit.any(axis=1))[0]),)
