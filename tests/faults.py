@@ -89,15 +89,14 @@ def signal_at(step: int, number: int) -> None:
     """
     import tempfile
 
-    import filelock
-
     from simsearch import files
     from simsearch.data import decoding
     from simsearch.index import build, bundle, data_files, update, writing
     from simsearch.index.change import commit, guard, ingest
 
     simsearch = (files, build, bundle, data_files, writing, guard, update, commit, ingest, decoding)
-    modules = (*simsearch, contextlib, tempfile, filelock._api, filelock._unix)
+    locks = [module for name, module in sys.modules.items() if name.startswith("filelock.")]
+    modules = (*simsearch, contextlib, tempfile, *locks)  # its files have other names in other versions
     watched = {str(module.__file__) for module in modules}
     steps = itertools.count()
 
