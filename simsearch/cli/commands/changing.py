@@ -51,12 +51,7 @@ def remove(
     index: Annotated[str, _INDEX],
     item: Annotated[
         list[int] | None,
-        typer.Option(
-            "--id",
-            min=0,
-            max=MOST_INTEGER,
-            help="An item; repeatable.",
-        ),
+        typer.Option("--id", min=0, max=MOST_INTEGER, help="An item; repeatable."),
     ] = None,
     source: Annotated[
         list[str] | None,

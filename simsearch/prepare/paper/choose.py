@@ -267,12 +267,9 @@ def _is_convex_inside(mask: Mask, place: tuple[int, int]) -> bool:
     """Whether what ink encloses around a place is convex: a box and a circle are, an outlined 6 is not."""
     cavities = find_components(~mask)
     open_ = cavities.contact().any(axis=1)
-    for cavity in np.flatnonzero(~open_):
-        inside = cavities.mask(np.arange(len(cavities)) == cavity)
-        if inside[place]:
-            rows = slice(cavities.top[cavity], cavities.bottom[cavity])
-            crop = inside[rows, cavities.left[cavity] : cavities.right[cavity]]
-            return bool(cavities.area[cavity] >= _CONVEX * hull_area(crop))
+    for cavity in np.flatnonzero(~open_).tolist():
+        if cavities.mask(np.arange(len(cavities)) == cavity)[place]:
+            return bool(cavities.area[cavity] >= _CONVEX * hull_area(cavities.crop(cavity)))
     return True  # it is not closed
 
 
@@ -300,9 +297,7 @@ def _has_dot_below(pieces: Pieces, main: int, near: NDArray[np.bool_]) -> bool:
     left, right = int(parts.starts[low].min()), int(parts.ends[low].max())
     if not left - side[dot] / 2 < (parts.left[dot] + parts.right[dot]) / 2 < right + side[dot] / 2:
         return False
-    only = parts.mask(np.arange(len(parts)) == main)
-    rows, columns = slice(parts.top[main], bottom), slice(parts.left[main], parts.right[main])
-    return bool(side[dot] >= _DOT_STROKE * _stroke(only[rows, columns]))
+    return bool(side[dot] >= _DOT_STROKE * _stroke(parts.crop(main)))
 
 
 def _members(

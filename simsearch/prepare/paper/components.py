@@ -45,6 +45,13 @@ class Components:
         """The pixels of some components: bool (H, W), from bool (C,)."""
         return filled(self.shape, self.rows, self.starts, self.ends, chosen[self.of_run])
 
+    def crop(self, one: int) -> Mask:
+        """The pixels of one component, cropped to it: bool (h, w)."""
+        top, left = self.top[one], self.left[one]
+        runs = self.of_run == one
+        shape = int(self.bottom[one] - top), int(self.right[one] - left)
+        return filled(shape, self.rows - top, self.starts - left, self.ends - left, runs)
+
     def sums(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of values, (H, W), over each component: (C,)."""
         inked = values.ravel()[_pixels(self.shape, self.rows, self.starts, self.ends)]

@@ -198,9 +198,7 @@ def is_plate(crop: Mask, holes: NDArray[np.int64]) -> bool:
     box = found.height[main] * found.width[main]
     if not _WRITTEN[0] < area[main] / crop.size < _WRITTEN[1] or area[main] > _STRAIGHT_SIDED * box:
         return False
-    hole = found.mask(np.arange(len(area)) == main)
-    rows = slice(found.top[main], found.bottom[main])
-    if area[main] > _BENT * hull_area(hole[rows, found.left[main] : found.right[main]]):
+    if area[main] > _BENT * hull_area(found.crop(main)):
         return False
     return bool(filled > _CONVEX * hull_area(crop))
 

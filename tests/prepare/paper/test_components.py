@@ -56,3 +56,10 @@ def test_a_mask_grows_by_squares() -> None:
     mask[2, 3] = True
     assert np.argwhere(grown(mask, 1)).tolist() == [[y, x] for y in (1, 2, 3) for x in (2, 3, 4)]
     assert grown(mask, 2).sum() == 25
+
+
+def test_a_component_alone_is_cropped_to_it() -> None:
+    mask = np.array([[0, 1, 0, 0, 1], [0, 1, 1, 0, 1], [0, 0, 0, 0, 0]], bool)
+    found = find_components(mask)
+    np.testing.assert_array_equal(found.crop(0), [[1, 0], [1, 1]])
+    np.testing.assert_array_equal(found.crop(1), [[1], [1]])
